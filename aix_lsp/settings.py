@@ -1,0 +1,278 @@
+"""Every option once: its default, its meaning, where it may be set from, and whether it needs a restart.
+
+The JSON Schema, the editors' settings pages and README's table are generated from these classes
+(`aix-lsp config --schema`, `aix-lsp config --markdown`). Reading the sources and laying one over the other
+is `configuration.py`.
+
+Scopes: `machine` options decide what is loaded and where code could go; they are never read from a file
+inside a workspace nor from a client's per-folder settings. `window` options hold for the server,
+`resource` options may differ by workspace folder.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scope = Literal["machine", "window", "resource"]
+
+
+def option(default: Any, doc: str, *, scope: Scope = "window", restart: bool = False, **limits: Any) -> Any:
+    """A pydantic field that carries its scope and whether a change needs a restart of the server."""
+    return Field(
+        default,
+        description=doc,
+        json_schema_extra={"scope": scope, "restart": restart},
+        validate_default=True,
+        **limits,
+    )
+
+
+class Section(BaseModel):
+    """A group of options. Frozen: a request keeps the settings it began with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class ModelSettings(Section):
+    """Which model answers, and how it is loaded."""
+
+    name: str = option(
+        "auto",
+        "A name from the catalog (`aixcoder-7b`, `aix-mini`), a Hugging Face name (`owner/model`), or a folder with "
+        "the model's files. `auto`: aixcoder-7b when a GPU has room for it and its files are on disk, otherwise the "
+        "embedded model.",
+        scope="machine",
+        restart=True,
+        min_length=1,
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = option(
+        "auto", "Where the model runs. `auto` takes a GPU when there is one.", scope="machine", restart=True
+    )
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = option(
+        "auto",
+        "Number format of the weights. `auto`: bfloat16 on a GPU that has it, else float16; float32 on a processor.",
+        scope="machine",
+        restart=True,
+    )
+    quantization: Literal["none", "int8", "int4"] = option(
+        "none",
+        "Load the weights in 8 or 4 bits with bitsandbytes (extra `quant`, NVIDIA GPUs).",
+        scope="machine",
+        restart=True,
+    )
+    attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = option(
+        "auto",
+        "Attention kernel. `auto`: flash-attn where it is installed and the model runs on an NVIDIA GPU in 16 bits, "
+        "else PyTorch's own.",
+        scope="machine",
+        restart=True,
+    )
+    threads: int = option(
+        0,
+        "Processor threads for the model; 0 lets PyTorch choose.",
+        scope="machine",
+        restart=True,
+        ge=0,
+        le=256,
+    )
+    load_wait_s: float = option(
+        30.0,
+        "How many seconds a request waits for a model that is still loading before it is answered empty.",
+        scope="machine",
+        ge=0,
+        le=600,
+    )
+
+
+class CompletionSettings(Section):
+    """When completions are offered, and how long they are."""
+
+    enabled: bool = option(True, "Offer completions at all.", scope="resource")
+    disabled_languages: tuple[str, ...] = option(
+        (), "Language identifiers in which nothing is offered, such as `markdown`.", scope="resource"
+    )
+    amount: Literal["auto", "line", "block"] = option(
+        "auto",
+        "How much to offer: the rest of the line, a block, or whichever fits the place of the cursor.",
+        scope="resource",
+    )
+    max_tokens_line: int = option(
+        64, "Most tokens generated for a single line.", scope="resource", ge=1, le=1024
+    )
+    max_tokens_block: int = option(160, "Most tokens generated for a block.", scope="resource", ge=1, le=4096)
+    max_lines: int = option(24, "Most lines offered in a block.", scope="resource", ge=1, le=500)
+    time_limit_ms: int = option(
+        5000, "A generation is cut here, and what it has so far is used.", scope="resource", ge=50, le=120_000
+    )
+    debounce_ms: int = option(
+        25,
+        "How long an automatic request waits for the next key before the model is asked. An explicit request "
+        "never waits.",
+        ge=0,
+        le=5000,
+    )
+    temperature: float = option(0.0, "0 takes the likeliest token; above it, tokens are drawn.", ge=0, le=2)
+    top_p: float = option(
+        0.95, "With a temperature: draw from the likeliest tokens that make up this share.", gt=0, le=1
+    )
+    seed: int = option(0, "Seed for drawing, so that the same place gives the same answer.", ge=0)
+    fallback_completion: bool = option(
+        False,
+        "Answer `textDocument/completion` too, for clients that do not know inline completion.",
+        restart=True,
+    )
+
+
+class PromptSettings(Section):
+    """How the text around the cursor and the snippets become the model's prompt."""
+
+    format: Literal["auto", "psm", "spm", "l2r"] = option(
+        "auto",
+        "Order of the prompt: prefix-suffix-middle, suffix-prefix-middle or left to right. `auto` takes the model's "
+        "own, which is psm unless the catalog says otherwise.",
+        scope="resource",
+    )
+    snippet_layout: Literal["documents", "comments"] = option(
+        "documents",
+        "Snippets as documents of their own before the file (as the model saw them in training), or as a commented "
+        "block at its top (as CrossCodeEval does).",
+        scope="resource",
+    )
+    max_tokens: int = option(
+        4096,
+        "Most tokens of a prompt; the model's own limit less the completion's tokens holds where it is lower.",
+        scope="resource",
+        ge=64,
+        le=65_536,
+    )
+    snippet_share: float = option(
+        0.35, "Largest share of the prompt for snippets.", scope="resource", ge=0, le=0.8
+    )
+    suffix_share: float = option(
+        0.25,
+        "Share of what snippets leave over that the text after the cursor may take; more when the text before the "
+        "cursor is short.",
+        scope="resource",
+        ge=0,
+        le=0.8,
+    )
+
+
+class RetrievalSettings(Section):
+    """Which lines of other files are put before the model."""
+
+    enabled: bool = option(True, "Quote similar lines of other files in the prompt.", scope="resource")
+    snippets: int = option(3, "How many snippets are quoted.", scope="resource", ge=0, le=20)
+    chunk_lines: int = option(
+        10, "Non-blank lines in one snippet.", scope="resource", restart=True, ge=2, le=100
+    )
+    query_lines: int = option(
+        10, "Non-blank lines before the cursor that make the query.", scope="resource", ge=1, le=100
+    )
+
+
+class WorkspaceSettings(Section):
+    """Which files are read for retrieval."""
+
+    ignore: tuple[str, ...] = option(
+        (),
+        "More patterns in the form of a .gitignore line; matching files are never read. A file `.aixignore` at the "
+        "root does the same.",
+        scope="resource",
+        restart=True,
+    )
+    max_file_kb: int = option(
+        512, "Files over this size, in KiB, are left out.", scope="resource", restart=True, ge=1, le=65_536
+    )
+    max_files: int = option(
+        20_000,
+        "Most files indexed in one folder; the most recently changed come first.",
+        scope="resource",
+        restart=True,
+        ge=0,
+        le=1_000_000,
+    )
+    watch: Literal["auto", "poll", "off"] = option(
+        "auto",
+        "Notice changes on disk through the system's events, by looking every few seconds, or only through the "
+        "editor. `auto` falls back to looking when the system's limit is reached.",
+        scope="window",
+        restart=True,
+    )
+
+
+class StatisticsSettings(Section):
+    """The local count of what was offered and accepted."""
+
+    enabled: bool = option(
+        True,
+        "Keep counts (never text) of offered and accepted completions in a file that only you can read; nothing "
+        "leaves the machine.",
+    )
+
+
+class LogSettings(Section):
+    """What the server writes to its standard error or a log file. Never source text."""
+
+    level: Literal["error", "warning", "info", "debug"] = option("warning", "How much is logged.")
+    file: str = option("", "Also write the log to this file.", scope="machine", restart=True)
+
+
+class Settings(BaseModel):
+    """All options. Names are `section.option`; editors prefix them with `aix.`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelSettings = Field(default_factory=ModelSettings, description=ModelSettings.__doc__)
+    completion: CompletionSettings = Field(
+        default_factory=CompletionSettings, description=CompletionSettings.__doc__
+    )
+    prompt: PromptSettings = Field(default_factory=PromptSettings, description=PromptSettings.__doc__)
+    retrieval: RetrievalSettings = Field(
+        default_factory=RetrievalSettings, description=RetrievalSettings.__doc__
+    )
+    workspace: WorkspaceSettings = Field(
+        default_factory=WorkspaceSettings, description=WorkspaceSettings.__doc__
+    )
+    statistics: StatisticsSettings = Field(
+        default_factory=StatisticsSettings, description=StatisticsSettings.__doc__
+    )
+    log: LogSettings = Field(default_factory=LogSettings, description=LogSettings.__doc__)
+
+
+class Option(BaseModel):
+    """One option as the generated documents show it."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    name: Annotated[str, Field(description="section.option")]
+    default: Any
+    doc: str
+    scope: Scope
+    restart: bool
+    annotation: Any
+
+
+def options() -> list[Option]:
+    """All options in the order of their definition."""
+    found = []
+    for section, outer in Settings.model_fields.items():
+        group = outer.annotation
+        assert isinstance(group, type)
+        assert issubclass(group, Section)
+        for name, field in group.model_fields.items():
+            extra = field.json_schema_extra
+            assert isinstance(extra, dict)
+            found.append(
+                Option(
+                    name=f"{section}.{name}",
+                    default=field.default,
+                    doc=field.description or "",
+                    scope=extra["scope"],  # type: ignore[arg-type]
+                    restart=bool(extra["restart"]),
+                    annotation=field.annotation,
+                )
+            )
+    return found

@@ -1,0 +1,196 @@
+"""Frozen values that travel between the rooms, and the protocols that join them.
+
+Offsets are counted in code points of a Python string from 0; lines in a `Snippet` are 1-based and
+inclusive, as an editor shows them. Nothing here imports another room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+FimFormat = Literal["psm", "spm", "l2r"]
+"""Order of a prompt: prefix-suffix-middle, suffix-prefix-middle, or left to right without a suffix."""
+
+SnippetKind = Literal["similar", "definition"]
+TriggerKind = Literal["invoked", "automatic"]
+Amount = Literal["line", "block"]
+FinishReason = Literal["end", "stop", "length", "timeout"]
+"""Why generation ended: an end token, the service's own stop, the token limit, or the time limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentSnapshot:
+    """One document as it was when a message was dispatched.
+
+    `path` is None for documents that are no file (untitled buffers). `name` is what the prompt's header
+    shows: the path relative to the workspace root with forward slashes, or the last part of the URI.
+    `before` and `after` hold the other cells of the same notebook in order; empty for plain files.
+    """
+
+    uri: str
+    text: str
+    language_id: str
+    version: int
+    name: str
+    path: Path | None = None
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Lines of another file, quoted in the prompt. `terms` maps matching terms to their share of the score."""
+
+    path: str
+    start_line: int
+    end_line: int
+    score: float
+    kind: SnippetKind
+    text: str
+    terms: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPart:
+    """One segment of a prompt as the trace shows it: what it is, and how many tokens it took."""
+
+    role: Literal["snippet", "header", "prefix", "suffix"]
+    tokens: int
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids for the model, the same as text with the markers spelled out, and what did not fit.
+
+    `cut` has one sentence per thing that was left out, for the trace; empty when everything fitted.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+    format: FimFormat
+    parts: tuple[PromptPart, ...] = ()
+    cut: tuple[str, ...] = ()
+    snippets: tuple[Snippet, ...] = ()
+
+
+class Tokenizer(Protocol):
+    """What prompt building and decoding need of a model's tokenizer."""
+
+    @property
+    def vocabulary_size(self) -> int: ...
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text` alone: no space put in front, no special token, whatever the text spells out."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of `ids` that continue some earlier text: no space dropped. Incomplete UTF-8 is U+FFFD."""
+        ...
+
+    def special(self, *names: str) -> int | None:
+        """Id of the first of these special tokens that the tokenizer has, by its exact piece; else None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the service must know of a loaded model. `max_positions` bounds prompt and completion together."""
+
+    name: str
+    max_positions: int
+    format: FimFormat = "psm"
+    device: str = "cpu"
+    dtype: str = "float32"
+    attention: str = "sdpa"
+    parameters: int = 0
+    languages: tuple[str, ...] = ()
+    note: str = ""
+
+
+PromptBuilder = Callable[[Tokenizer, ModelInfo], Prompt]
+"""Builds the prompt on the model thread, once the model (and so its tokenizer) is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One job for an engine.
+
+    `stop` is a pure function of all text so far, called on the model thread at every token; true ends the
+    generation (reason "stop"). `on_text` is called on the event loop with all text so far, as it grows.
+    `temperature` 0 is greedy; `seed` makes sampling repeatable. `time_limit` is in seconds.
+    """
+
+    build_prompt: PromptBuilder
+    max_new_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    time_limit: float | None = None
+    stop: Callable[[str], bool] | None = None
+    on_text: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What an engine produced. Times are milliseconds; `first_token_ms` runs from the job's start on the
+    model thread to the first token (prompt building not counted, it is `prompt_ms`)."""
+
+    text: str
+    tokens: int
+    finish: FinishReason
+    prompt: Prompt
+    model: str
+    queue_ms: float = 0.0
+    prompt_ms: float = 0.0
+    first_token_ms: float = 0.0
+    total_ms: float = 0.0
+    reused_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds of one completion, from the request's dispatch; `first_token` and `total` include all before."""
+
+    retrieval: float = 0.0
+    prompt: float = 0.0
+    first_token: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """What a client asks: complete `document` at `offset`. `selected` is the entry chosen in an open suggest
+    widget with the start offset of the text that it replaces (LSP `selectedCompletionInfo`)."""
+
+    document: DocumentSnapshot
+    offset: int
+    trigger: TriggerKind = "automatic"
+    selected: tuple[int, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionItem:
+    """Replace document[start:end] (code points) with `text`; `start <= cursor == end` always."""
+
+    id: str
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionResult:
+    """Answer to one request. No items: `reason` says why in one sentence."""
+
+    items: tuple[CompletionItem, ...] = ()
+    reason: str = ""
+    snippets: tuple[Snippet, ...] = ()
+    timings: Timings = field(default_factory=Timings)
+    model: str = ""
+    prompt: Prompt | None = None
+    raw: str = ""
+    changes: tuple[str, ...] = ()

@@ -98,9 +98,7 @@ class CompletionSettings(Section):
         "How much to offer: the rest of the line, a block, or whichever fits the place of the cursor.",
         scope="resource",
     )
-    max_tokens_line: int = option(
-        64, "Most tokens generated for a single line.", scope="resource", ge=1, le=1024
-    )
+    max_tokens_line: int = option(64, "Most tokens generated for a single line.", scope="resource", ge=1, le=1024)
     max_tokens_block: int = option(160, "Most tokens generated for a block.", scope="resource", ge=1, le=4096)
     max_lines: int = option(24, "Most lines offered in a block.", scope="resource", ge=1, le=500)
     time_limit_ms: int = option(
@@ -147,9 +145,7 @@ class PromptSettings(Section):
         ge=64,
         le=65_536,
     )
-    snippet_share: float = option(
-        0.35, "Largest share of the prompt for snippets.", scope="resource", ge=0, le=0.8
-    )
+    snippet_share: float = option(0.35, "Largest share of the prompt for snippets.", scope="resource", ge=0, le=0.8)
     suffix_share: float = option(
         0.25,
         "Share of what snippets leave over that the text after the cursor may take; more when the text before the "
@@ -165,9 +161,7 @@ class RetrievalSettings(Section):
 
     enabled: bool = option(True, "Quote similar lines of other files in the prompt.", scope="resource")
     snippets: int = option(3, "How many snippets are quoted.", scope="resource", ge=0, le=20)
-    chunk_lines: int = option(
-        10, "Non-blank lines in one snippet.", scope="resource", restart=True, ge=2, le=100
-    )
+    chunk_lines: int = option(10, "Non-blank lines in one snippet.", scope="resource", restart=True, ge=2, le=100)
     query_lines: int = option(
         10, "Non-blank lines before the cursor that make the query.", scope="resource", ge=1, le=100
     )
@@ -226,19 +220,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelSettings = Field(default_factory=ModelSettings, description=ModelSettings.__doc__)
-    completion: CompletionSettings = Field(
-        default_factory=CompletionSettings, description=CompletionSettings.__doc__
-    )
+    completion: CompletionSettings = Field(default_factory=CompletionSettings, description=CompletionSettings.__doc__)
     prompt: PromptSettings = Field(default_factory=PromptSettings, description=PromptSettings.__doc__)
-    retrieval: RetrievalSettings = Field(
-        default_factory=RetrievalSettings, description=RetrievalSettings.__doc__
-    )
-    workspace: WorkspaceSettings = Field(
-        default_factory=WorkspaceSettings, description=WorkspaceSettings.__doc__
-    )
-    statistics: StatisticsSettings = Field(
-        default_factory=StatisticsSettings, description=StatisticsSettings.__doc__
-    )
+    retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description=RetrievalSettings.__doc__)
+    workspace: WorkspaceSettings = Field(default_factory=WorkspaceSettings, description=WorkspaceSettings.__doc__)
+    statistics: StatisticsSettings = Field(default_factory=StatisticsSettings, description=StatisticsSettings.__doc__)
     log: LogSettings = Field(default_factory=LogSettings, description=LogSettings.__doc__)
 
 

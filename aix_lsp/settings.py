@@ -210,7 +210,7 @@ class StatisticsSettings(Section):
 class LogSettings(Section):
     """What the server writes to its standard error or a log file. Never source text."""
 
-    level: Literal["error", "warning", "info", "debug"] = option("warning", "How much is logged.")
+    level: Literal["error", "warning", "info", "debug"] = option("warning", "How much is logged; never source text.")
     file: str = option("", "Also write the log to this file.", scope="machine", restart=True)
 
 

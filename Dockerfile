@@ -1,0 +1,39 @@
+# The server on a host with an NVIDIA GPU (nvidia-container-toolkit). Linted, never built by the project's own tests.
+#
+#   docker build -t aix-lsp .
+#   docker run --rm -i --gpus all --network none \
+#     -v "$PWD:$PWD:ro" -v "$HOME/.cache/huggingface:/models:ro" aix-lsp
+#
+# The editor starts that second command as its language server: the workspace is mounted at the same path, read-only,
+# and nothing in the container reaches the network. Weights are mounted, never part of the image.
+FROM nvidia/cuda:12.8.1-runtime-ubuntu24.04
+
+ENV DEBIAN_FRONTEND=noninteractive \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1
+
+# the distribution's own Python 3.12; git gives the scanner git's view of a workspace
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --no-install-recommends -y git python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home --uid 10001 aix
+
+WORKDIR /opt/aix-lsp
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY aix_lsp ./aix_lsp
+RUN python3 -m venv /opt/venv \
+    && /opt/venv/bin/pip install --constraint constraints.txt '.[quant]'
+
+USER aix
+# a workspace is mounted with its owner's id; git would refuse to look at it
+RUN git config --global --add safe.directory '*'
+ENV HF_HOME=/models \
+    HF_HUB_OFFLINE=1 \
+    PATH=/opt/venv/bin:$PATH
+VOLUME ["/models"]
+
+HEALTHCHECK --interval=60s --timeout=30s --start-period=60s CMD ["aix-lsp", "doctor", "--json"]
+ENTRYPOINT ["aix-lsp"]
+CMD ["serve", "--stdio"]

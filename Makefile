@@ -1,0 +1,52 @@
+# make run: the demo; make test: lint and all tests; make setup: the installation alone.
+# TORCH_INDEX=URL takes PyTorch from that package index (README, "Install").
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.aix-installed
+
+.PHONY: run test setup lint format constraints documents clean
+
+run: $(INSTALLED)
+	@$(BIN)/aix-lsp demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "aix-lsp needs Python 3.11 to 3.13; name one with: make PYTHON=python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "Python's venv module is missing (Debian, Ubuntu: apt install python3-venv)"; exit 1; }
+	@# a PyTorch that is there already is kept, whatever its version
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --disable-pip-version-check -q \
+		$(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(grep '^torch==' constraints.txt)
+	@{ grep -v '^torch==' constraints.txt; \
+		$(BIN)/python -c 'from importlib.metadata import version; print("torch==" + version("torch").split("+")[0])'; \
+		} > $(VENV)/constraints.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c $(VENV)/constraints.txt -e '.[dev]'
+	@touch $@
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+# what is installed now becomes what is tested
+constraints: $(INSTALLED)
+	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+.*/\1/; / @ /d' > constraints.txt
+
+# README's settings table and the picture of the demo
+documents: $(INSTALLED)
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

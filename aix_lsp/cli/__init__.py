@@ -1,0 +1,24 @@
+"""The command line. Each command is one small file, imported with what it needs only when it is called."""
+
+from __future__ import annotations
+
+import sys
+
+from aix_lsp.cli.failure import fail
+
+
+def main() -> None:
+    """Entry point of `aix-lsp`: errors are one clear line and a non-zero exit; `--debug` adds the traceback."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    from aix_lsp.cli.app import app
+
+    try:
+        app(prog_name="aix-lsp")
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        fail(error)

@@ -1,0 +1,139 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+import aix_lsp
+
+app = typer.Typer(
+    help="Inline code completions over the Language Server Protocol, from a model on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Any command takes --debug, which shows the traceback of an error.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Model = Annotated[Optional[str], typer.Option("--model", help="Catalog name, Hugging Face name, or folder.")]  # noqa: UP045
+Set = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", metavar="SECTION.OPTION=VALUE", help="Set an option for this run; may be repeated."),
+]
+Workspace = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--workspace", help="Folder whose other files are quoted; default: the file's repository."),
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"aix-lsp {aix_lsp.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(
+    stdio: Annotated[bool, typer.Option("--stdio", help="Speak over stdin and stdout (the default).")] = False,
+    tcp: Annotated[str, typer.Option("--tcp", metavar="HOST:PORT", help="Listen for one client instead.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="With --tcp: listen beyond this machine.")] = False,
+    model: Model = None,
+    set_: Set = None,
+) -> None:
+    """Run the language server."""
+    from aix_lsp.cli.serve import run
+
+    run(stdio=stdio, tcp=tcp, force=force, model=model, assignments=set_ or [])
+
+
+@app.command()
+def demo(
+    json: Json = False,
+    model: Model = None,
+    svg: Annotated[Optional[Path], typer.Option("--svg", help="Also save what is shown as a picture.")] = None,  # noqa: UP045
+) -> None:
+    """Type into a small bundled workspace through the real server, and show what an editor would show."""
+    from aix_lsp.cli.demo import run
+
+    run(as_json=json, model=model, svg=svg)
+
+
+@app.command()
+def complete(
+    location: Annotated[str, typer.Argument(metavar="[FILE:LINE:COL]", help="Where to complete (1-based).")] = "",
+    prefix: Annotated[Optional[Path], typer.Option("--prefix", help="File with the text before the cursor.")] = None,  # noqa: UP045
+    suffix: Annotated[Optional[Path], typer.Option("--suffix", help="File with the text after the cursor.")] = None,  # noqa: UP045
+    path: Annotated[str, typer.Option("--path", metavar="NAME", help="The file's path inside its project.")] = "",
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", help="With --prefix: its limit.")] = 256,
+    json: Json = False,
+    model: Model = None,
+    workspace: Workspace = None,
+    set_: Set = None,
+) -> None:
+    """Complete once, at a place in a file or between two texts."""
+    from aix_lsp.cli.complete import run
+
+    run(
+        location=location,
+        prefix=prefix,
+        suffix=suffix,
+        path=path,
+        max_new_tokens=max_new_tokens,
+        as_json=json,
+        model=model,
+        workspace=workspace,
+        assignments=set_ or [],
+    )
+
+
+@app.command()
+def context(
+    location: Annotated[str, typer.Argument(metavar="FILE:LINE:COL", help="The place (1-based).")],
+    json: Json = False,
+    model: Model = None,
+    workspace: Workspace = None,
+    set_: Set = None,
+) -> None:
+    """Show the snippets with their scores and the exact prompt, without running the model."""
+    from aix_lsp.cli.context import run
+
+    run(location=location, as_json=json, model=model, workspace=workspace, assignments=set_ or [])
+
+
+@app.command()
+def doctor(
+    json: Json = False,
+    workspace: Annotated[Path, typer.Option("--workspace", help="The folder to look at.")] = Path(),
+    model: Model = None,
+) -> None:
+    """Check Python, torch, GPU, model, workspace and watch limits, and say what to do about each."""
+    from aix_lsp.cli.doctor import run
+
+    run(as_json=json, workspace=workspace, model=model)
+
+
+@app.command()
+def config(
+    json: Json = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of all options.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print README's table of options.")] = False,
+    model: Model = None,
+    set_: Set = None,
+) -> None:
+    """Show the effective settings and where each came from."""
+    from aix_lsp.cli.config import run
+
+    run(as_json=json, schema=schema, markdown=markdown, model=model, assignments=set_ or [])

@@ -1,0 +1,41 @@
+"""`aix-lsp config`: the effective settings and where each came from; the generated documents of all options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from aix_lsp.cli.setup import read_settings
+from aix_lsp.configuration import getattr_dotted
+from aix_lsp.settings import options
+from aix_lsp.settings_documents import json_schema, markdown_table
+
+
+def run(*, as_json: bool, schema: bool, markdown: bool, model: str | None, assignments: Sequence[str]) -> None:
+    """Print the settings, the schema or the table."""
+    if schema:
+        print(json.dumps(json_schema(), indent=2))  # noqa: T201
+        return
+    if markdown:
+        print(markdown_table(), end="")  # noqa: T201
+        return
+    configuration = read_settings(model, assignments)
+    rows = [
+        (item.name, getattr_dotted(configuration.settings, item.name), configuration.origin(item.name))
+        for item in options()
+    ]
+    if as_json:
+        print(json.dumps({name: {"value": value, "origin": origin} for name, value, origin in rows}))  # noqa: T201
+        return
+    _show(rows)
+
+
+def _show(rows: list[tuple[str, object, str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("option", "value", "from", box=None, padding=(0, 2))
+    for name, value, origin in rows:
+        style = "" if origin == "default" else "bold"
+        table.add_row(name, json.dumps(value), origin, style=style)
+    Console().print(table)

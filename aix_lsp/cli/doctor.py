@@ -1,0 +1,191 @@
+"""`aix-lsp doctor`: is everything there that completions need, and what to do where it is not."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from aix_lsp.configuration import Configuration, user_file
+from aix_lsp.settings import Settings
+
+Status = Literal["ok", "warn", "fail"]
+_ROOM_FACTOR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check: how it went, what was seen, and what to do about it."""
+
+    check: str
+    status: Status
+    detail: str
+    remedy: str = ""
+
+
+def run(*, as_json: bool, workspace: Path, model: str | None) -> None:
+    """Print every finding; exit 1 if one failed."""
+    findings = list(examine(workspace, model))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))  # noqa: T201
+    else:
+        _show(findings)
+    if any(finding.status == "fail" for finding in findings):
+        sys.exit(1)
+
+
+def examine(workspace: Path, model: str | None) -> Iterator[Finding]:
+    """All checks, in the order in which they are needed."""
+    configuration = Configuration()
+    problems = configuration.read_user_file() + configuration.read_environment()
+    if model is not None:
+        problems += configuration.set_layer("command line", {"model.name": model})
+    yield _python()
+    yield _settings(problems)
+    yield _torch()
+    yield _gpu()
+    yield _flash_attention()
+    for check in (_model, _tokenizer):
+        yield _guarded(check, configuration.settings)
+    yield _workspace(workspace, configuration.settings)
+    yield _watches(workspace, configuration.settings)
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return Finding("python", "ok", f"Python {version}")
+    return Finding("python", "warn", f"Python {version} is not tested", "use Python 3.11, 3.12 or 3.13")
+
+
+def _settings(problems: list[str]) -> Finding:
+    if problems:
+        return Finding("settings", "warn", "; ".join(problems), "correct these; the defaults are used meanwhile")
+    path = user_file()
+    return Finding("settings", "ok", f"{path} read" if path.is_file() else f"defaults ({path} does not exist)")
+
+
+def _torch() -> Finding:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("torch", "fail", f"PyTorch cannot be loaded: {error}", "install it: pip install torch")
+    return Finding("torch", "ok", f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+
+
+def _gpu() -> Finding:
+    from aix_lsp.engine.hardware import GIB, find_gpu, has_mps
+
+    gpu = find_gpu()
+    if gpu is not None:
+        return Finding("gpu", "ok", f"{gpu.name}, {gpu.free_bytes / GIB:.1f} of {gpu.total_bytes / GIB:.1f} GiB free")
+    if has_mps():
+        return Finding("gpu", "ok", "Apple GPU (mps)")
+    return Finding(
+        "gpu",
+        "warn",
+        "no GPU that PyTorch can use",
+        "the embedded model answers; aixcoder-7b wants a GPU of 16 GiB (6 to 10 quantized) and a CUDA build of PyTorch",
+    )
+
+
+def _flash_attention() -> Finding:
+    if importlib.util.find_spec("flash_attn") is not None:
+        return Finding("flash-attn", "ok", "installed; used on NVIDIA GPUs with 16-bit weights")
+    return Finding("flash-attn", "ok", "not installed; PyTorch's own attention is used")
+
+
+def _guarded(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+    from aix_lsp.engine.base import EngineError
+
+    try:
+        return check(settings)
+    except (EngineError, ValueError, OSError) as error:
+        name = check.__name__.strip("_")
+        return Finding(name, "fail", str(error), "choose another model (model.name), or `auto`")
+
+
+def _model(settings: Settings) -> Finding:
+    from aix_lsp.engine.plan import planned
+
+    info = planned(settings.model).info
+    size = f"{info.parameters / 1e6:,.1f} M parameters, {info.max_positions:,} positions"
+    note = f". {info.note}" if info.note else ""
+    return Finding("model", "ok", f"{info.name}: {size}, prompt format {info.format}{note}")
+
+
+def _tokenizer(settings: Settings) -> Finding:
+    from aix_lsp.engine.plan import planned
+    from aix_lsp.engine.tokenizer import load_tokenizer
+    from aix_lsp.prompt.fim import family_of
+
+    tokenizer = load_tokenizer(planned(settings.model).folder)
+    family = family_of(tokenizer)
+    pieces = f"{tokenizer.vocabulary_size:,} pieces"
+    if family is None:
+        detail = f"{pieces}, no fill-in-the-middle markers: the text after the cursor is not used"
+        return Finding("tokenizer", "warn", detail, "choose a model that was trained to fill in the middle")
+    return Finding("tokenizer", "ok", f"{pieces}, markers of {family.name}")
+
+
+def _workspace(folder: Path, settings: Settings) -> Finding:
+    from aix_lsp.completion.indexer import job_for
+
+    if not folder.is_dir():
+        return Finding("workspace", "fail", f"{folder} is no folder", "give one with --workspace")
+    began = time.perf_counter()
+    found = job_for(folder.resolve(), settings).scanner().scan()
+    seconds = time.perf_counter() - began
+    left_out = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found.left_out.items()) if count)
+    detail = f"{len(found.files):,} files to index, found in {seconds:.2f} s" + (
+        f"; left out: {left_out}" if left_out else ""
+    )
+    if found.truncated:
+        return Finding("workspace", "warn", detail, "raise workspace.max_files, or name folders in .aixignore")
+    if not found.files:
+        return Finding(
+            "workspace", "warn", detail, "open a folder with code; without one, completions see one file alone"
+        )
+    return Finding("workspace", "ok", detail)
+
+
+def _watches(folder: Path, settings: Settings) -> Finding:
+    if settings.workspace.watch != "auto":
+        return Finding("watching", "ok", f"workspace.watch is {settings.workspace.watch}")
+    limit_file = Path("/proc/sys/fs/inotify/max_user_watches")
+    try:
+        limit = int(limit_file.read_text())
+    except (OSError, ValueError):
+        return Finding("watching", "ok", "the system's events are used; it names no limit")
+    folders = sum(1 for _ in _folders(folder))
+    detail = f"{folders:,} folders to watch, the system allows {limit:,}"
+    if folders * _ROOM_FACTOR > limit:
+        remedy = (
+            f"sudo sysctl fs.inotify.max_user_watches={max(524_288, folders * 4)}; otherwise changes are polled for"
+        )
+        return Finding("watching", "warn", detail, remedy)
+    return Finding("watching", "ok", detail)
+
+
+def _folders(root: Path) -> Iterator[str]:
+    for folder, names, _ in os.walk(root):
+        names[:] = [name for name in names if name not in (".git", "node_modules", ".venv", "__pycache__")]
+        yield folder
+
+
+def _show(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+    table = Table(show_header=False, box=None, padding=(0, 1))
+    for finding in findings:
+        text = finding.detail + (f"\n[dim]-> {finding.remedy}[/dim]" if finding.remedy else "")
+        table.add_row(f"[{colours[finding.status]}]{finding.status}[/]", f"[bold]{finding.check}[/]", text)
+    Console().print(table)

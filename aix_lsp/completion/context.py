@@ -1,0 +1,270 @@
+"""The workspace as retrieval sees it: for every folder an index that follows the disk and the open documents.
+
+Lives on the event loop. Folders are indexed in a process of their own (`indexer.py`); single files are updated
+here. The text of an open document counts, not what is on disk; an edit is taken over when the next query from
+another document comes, so typing costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from aix_lsp.completion.indexer import IndexReport, build, build_in_process, job_for
+from aix_lsp.languages import is_code
+from aix_lsp.retrieval.bm25 import PackedSegment
+from aix_lsp.retrieval.index import RetrievalIndex
+from aix_lsp.settings import Settings
+from aix_lsp.types import DocumentSnapshot, Snippet
+from aix_lsp.workspace.secrets import contains_secret, is_secret_path
+
+logger = logging.getLogger(__name__)
+
+RESCAN_PATHS = 300
+"""More changed paths than this at once, as when a branch is switched, are left to the indexer process."""
+
+_SLICE_SECONDS = 0.01
+_OTHER_FOLDER_WEIGHT = 0.8
+
+
+class Folder:
+    """One workspace folder and its index."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path = path
+        self.job = job_for(path, settings)
+        self.scanner = self.job.scanner()
+        self.index = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
+        self.report: IndexReport | None = None
+        self.building: asyncio.Task[None] | None = None
+        self.changed_meanwhile: set[str] = set()
+
+    def relative(self, path: Path) -> str | None:
+        """The path inside this folder with forward slashes, or None."""
+        try:
+            return path.relative_to(self.path).as_posix()
+        except ValueError:
+            return None
+
+    def take_over(self, report: IndexReport, segment: PackedSegment) -> set[str]:
+        """Swap in a freshly built index; returns the files that changed while it was built."""
+        fresh = RetrievalIndex(chunk_lines=self.job.chunk_lines)
+        fresh.load(segment)
+        self.index = fresh
+        self.report = report
+        changed, self.changed_meanwhile = self.changed_meanwhile, set()
+        return changed
+
+
+class WorkspaceContext:
+    """All folders, and the open documents over them. Implements the service's Retriever."""
+
+    def __init__(self, settings: Settings, on_state: Callable[[Path, str], None] | None = None) -> None:
+        """`on_state(folder, "indexing" | "ready" | "failed: why")` is called on the event loop."""
+        self._settings = settings
+        self._on_state = on_state or (lambda folder, state: None)
+        self._folders: dict[Path, Folder] = {}
+        self._open: dict[Path, tuple[str, str]] = {}
+        self._stale: set[Path] = set()
+        self._elsewhere = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
+        self._updates: asyncio.Task[None] | None = None
+        self._pending: set[Path] = set()
+
+    @property
+    def folders(self) -> tuple[Folder, ...]:
+        """The folders in the order they were added."""
+        return tuple(self._folders.values())
+
+    def add_folder(self, path: Path) -> Folder:
+        """Know a folder. Its index is empty until it is built."""
+        if path not in self._folders:
+            self._folders[path] = Folder(path, self._settings)
+            self._stale.update(self._open)
+        return self._folders[path]
+
+    def remove_folder(self, path: Path) -> None:
+        """Forget a folder and stop indexing it."""
+        folder = self._folders.pop(path, None)
+        if folder is not None and folder.building is not None:
+            folder.building.cancel()
+        self._stale.update(self._open)
+
+    def start_indexing(self, path: Path) -> None:
+        """Index a folder in the indexer process, from scratch; the index in use stays until the new one is whole."""
+        folder = self._folders[path]
+        if folder.building is not None:
+            folder.building.cancel()
+        folder.building = asyncio.ensure_future(self._index(folder))
+
+    async def _index(self, folder: Folder) -> None:
+        self._on_state(folder.path, "indexing")
+        folder.scanner.invalidate()
+        try:
+            report, segment = await build_in_process(folder.job)
+        except (RuntimeError, OSError, ValueError) as error:
+            logger.warning("indexing failed: %s", error)
+            self._on_state(folder.path, f"failed: {error}")
+            return
+        changed = folder.take_over(report, segment)
+        self._stale.update(self._open)
+        for relative in changed:
+            self._update_from_disk(folder, relative)
+        folder.building = None
+        self._on_state(folder.path, "ready")
+
+    def index_now(self, path: Path) -> IndexReport:
+        """Index a folder in this process and wait for it; for one-shot commands."""
+        folder = self.add_folder(path)
+        report, segment = build(folder.job)
+        folder.take_over(report, segment)
+        return report
+
+    def opened_or_changed(self, path: Path, text: str, language_id: str) -> None:
+        """An open document's text is now this."""
+        self._open[path] = (text, language_id)
+        self._stale.add(path)
+
+    def closed(self, path: Path) -> None:
+        """The document was closed; what is on disk counts again."""
+        self._open.pop(path, None)
+        self._stale.discard(path)
+        self._elsewhere.remove(path.as_posix())
+        self.paths_changed([path])
+
+    def paths_changed(self, paths: Iterable[Path]) -> None:
+        """Something happened to these paths on disk. Looked at in slices, so that the loop stays free."""
+        self._pending.update(paths)
+        if self._updates is None or self._updates.done():
+            self._updates = asyncio.ensure_future(self._work_off())
+
+    async def _work_off(self) -> None:
+        while self._pending:
+            paths, self._pending = self._pending, set()
+            began = time.monotonic()
+            for folder in self.folders:
+                inside = {relative for path in paths if (relative := folder.relative(path)) is not None}
+                if self._needs_rescan(folder, inside):
+                    self._drop_what_is_gone(folder, inside)
+                    self.start_indexing(folder.path)
+                    continue
+                for relative in inside:
+                    self._path_changed(folder, relative)
+                    if time.monotonic() - began > _SLICE_SECONDS:
+                        await asyncio.sleep(0)
+                        began = time.monotonic()
+
+    def _needs_rescan(self, folder: Folder, inside: set[str]) -> bool:
+        special = {".git/HEAD", ".aixignore", "."}
+        return (
+            len(inside) > RESCAN_PATHS
+            or bool(inside & special)
+            or any(relative.endswith(".gitignore") for relative in inside)
+            or any((folder.path / relative).is_dir() for relative in inside)
+        )
+
+    def _drop_what_is_gone(self, folder: Folder, inside: set[str]) -> None:
+        for relative in inside:
+            if not (folder.path / relative).exists():
+                folder.index.remove(relative)
+
+    def _path_changed(self, folder: Folder, relative: str) -> None:
+        if relative.startswith(".git/") or folder.path / relative in self._open:
+            return
+        if folder.building is not None and not folder.building.done():
+            folder.changed_meanwhile.add(relative)
+        if (folder.path / relative).exists():
+            self._update_from_disk(folder, relative)
+        else:
+            # a deleted or moved folder takes what was in it along
+            for known in [path for path in folder.index.paths() if path.startswith(relative + "/")]:
+                folder.index.remove(known)
+            folder.index.remove(relative)
+
+    def _update_from_disk(self, folder: Folder, relative: str) -> None:
+        text = folder.scanner.read(relative) if folder.scanner.accepts(relative) else None
+        if text is None:
+            folder.index.remove(relative)
+        else:
+            folder.index.update(relative, text)
+
+    def _take_over_open_documents(self, current: Path | None) -> None:
+        for path in [item for item in self._stale if item != current]:
+            self._stale.discard(path)
+            text, language_id = self._open[path]
+            if is_secret_path(path.as_posix()) or contains_secret(text):
+                continue
+            owner = self._owner(path)
+            if owner is None:
+                self._elsewhere.update(path.as_posix(), text, language_id)
+            elif owner.scanner.accepts(relative := owner.relative(path) or "") and is_code(relative):
+                owner.index.update(relative, text, language_id)
+
+    def _owner(self, path: Path) -> Folder | None:
+        """The innermost folder that holds a path."""
+        holding = [folder for folder in self.folders if folder.relative(path) is not None]
+        return max(holding, key=lambda folder: len(folder.path.parts), default=None)
+
+    def name_of(self, path: Path) -> str:
+        """How a file is called in prompts: its path inside its folder, else its own name."""
+        owner = self._owner(path)
+        return (owner.relative(path) if owner is not None else None) or path.name
+
+    def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
+        """The best snippets for a place. The document's own folder comes first: hits of other folders count a
+        little less, since scores of two indexes compare only roughly."""
+        self._take_over_open_documents(document.path)
+        own = self._owner(document.path) if document.path is not None else None
+        found: list[tuple[float, bool, Snippet]] = []
+        for folder in self.folders:
+            relative = folder.relative(document.path) if document.path is not None else None
+            weight = 1.0 if own in (folder, None) else _OTHER_FOLDER_WEIGHT
+            hits = self._query(folder.index, document, offset, settings, relative, self._reader(folder))
+            found.extend((hit.score * weight, folder is own, hit) for hit in hits)
+        outside = document.path.as_posix() if document.path is not None else None
+        weight = _OTHER_FOLDER_WEIGHT if own else 1.0
+        hits = self._query(self._elsewhere, document, offset, settings, outside, self._read_elsewhere)
+        found.extend((hit.score * weight, False, replace(hit, path=Path(hit.path).name)) for hit in hits)
+        found.sort(key=lambda item: (-item[0], not item[1], item[2].path, item[2].start_line))
+        return [snippet for _, _, snippet in found[: settings.retrieval.snippets]]
+
+    def _query(
+        self,
+        index: RetrievalIndex,
+        document: DocumentSnapshot,
+        offset: int,
+        settings: Settings,
+        own_path: str | None,
+        read: Callable[[str], str | None],
+    ) -> list[Snippet]:
+        return index.query(
+            document,
+            offset,
+            limit=settings.retrieval.snippets,
+            query_lines=settings.retrieval.query_lines,
+            exclude={own_path} if own_path else set(),
+            read=read,
+        )
+
+    def _reader(self, folder: Folder) -> Callable[[str], str | None]:
+        def read(relative: str) -> str | None:
+            opened = self._open.get(folder.path / relative)
+            return opened[0] if opened is not None else folder.scanner.read(relative)
+
+        return read
+
+    def _read_elsewhere(self, path: str) -> str | None:
+        opened = self._open.get(Path(path))
+        return opened[0] if opened is not None else None
+
+    async def close(self) -> None:
+        """Stop what runs in the background."""
+        tasks = [folder.building for folder in self.folders if folder.building is not None]
+        if self._updates is not None:
+            tasks.append(self._updates)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,119 @@
+"""Should a request be answered, and with how much: the rest of a line, or a block.
+
+Pure functions of the text around the cursor. Single line or block follows structured fill-in-the-middle
+(aiXcoder-7B, arXiv 2410.13187): what is offered should be whole, so a block is offered where one begins.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aix_lsp.settings import CompletionSettings
+from aix_lsp.types import Amount, CompletionRequest
+
+# What may stand between the cursor and the end of its line for an automatic offer: closing punctuation only.
+CLOSING_ONLY = re.compile(r"^\s*[)\]}>\"'`]*\s*[:;,{]?\s*$")
+_KEYWORD_HEADER = re.compile(
+    r"^\s*(async\s+)?(def|class|if|elif|else|for|while|with|try|except|finally|match|case|default)\b.*:\s*$"
+)
+_BRACKET_OPEN = re.compile(r"(\{|=>|\bthen|\bdo|\bbegin)\s*$")
+_ARGUMENTS_OPEN = re.compile(r"[(\[]\s*$")
+_COMMENT = re.compile(r"^\s*(#|//|/\*|\*|--|;;|%|\"\"\")")
+_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The lines at an offset: text before and after the cursor on its line, the nearest non-blank line above,
+    and the line after the cursor's."""
+
+    before: str
+    after: str
+    above: str
+    below: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do with a request. `reason` says why nothing is offered when `answer` is false."""
+
+    answer: bool
+    amount: Amount = "line"
+    max_new_tokens: int = 0
+    reason: str = ""
+
+
+def surroundings(text: str, offset: int) -> Surroundings:
+    """Look around an offset without splitting the whole document."""
+    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+    match = _LINE_BREAK.search(text, offset)
+    end = match.start() if match else len(text)
+    above = ""
+    position = start
+    while position > 0 and not above.strip():
+        stop = position - 1
+        if text[stop] == "\n" and stop > 0 and text[stop - 1] == "\r":
+            stop -= 1
+        position = max(text.rfind("\n", 0, stop), text.rfind("\r", 0, stop)) + 1
+        above = text[position:stop]
+    below = ""
+    if match:
+        following = _LINE_BREAK.search(text, match.end())
+        below = text[match.end() : following.start() if following else len(text)]
+    return Surroundings(text[start:offset], text[offset:end], above, below)
+
+
+def decide(request: CompletionRequest, settings: CompletionSettings) -> Decision:
+    """Whether and how much to offer for a request. An explicit request is answered anywhere it is allowed."""
+    if not settings.enabled:
+        return Decision(False, reason="completions are switched off (completion.enabled)")
+    language = request.document.language_id
+    if language in settings.disabled_languages:
+        return Decision(False, reason=f"completions are switched off for {language} (completion.disabled_languages)")
+    around = surroundings(request.document.text, request.offset)
+    if request.trigger == "automatic":
+        if not CLOSING_ONLY.match(around.after):
+            return Decision(False, reason="code follows the cursor on its line; ask explicitly to complete here")
+        if not request.document.text.strip():
+            return Decision(False, reason="the document is empty")
+    amount = how_much(around) if settings.amount == "auto" else settings.amount
+    tokens = settings.max_tokens_block if amount == "block" else settings.max_tokens_line
+    return Decision(True, amount, tokens)
+
+
+def how_much(around: Surroundings) -> Amount:
+    """Block where one begins: after a line that opens one, on an empty line below such a line or below a comment.
+    Where the body is there already (the next line is deeper), and everywhere else, the rest of the line."""
+    if around.after.strip():
+        return "line"
+    if around.before.strip():
+        opens, header = opens_block(around.before), around.before
+    else:
+        header = around.above
+        opens = opens_block(header) or bool(_ARGUMENTS_OPEN.search(header)) or bool(_COMMENT.match(header))
+    has_body = bool(around.below.strip()) and indentation(around.below) > indentation(header)
+    return "block" if opens and not has_body else "line"
+
+
+def opens_block(line: str) -> bool:
+    """Whether a line is the header of a block: `if x:`, `class A:`, a trailing `{`. A colon alone is none: it may
+    belong to an annotation or a dictionary."""
+    if _BRACKET_OPEN.search(line):
+        return True
+    return bool(_KEYWORD_HEADER.match(line)) and all(
+        line.count(pair[0]) <= line.count(pair[1]) for pair in ("()", "[]")
+    )
+
+
+def indentation(line: str, tab: int = 4) -> int:
+    """Columns of white space at the start of a line; a tab goes to the next multiple of `tab`."""
+    column = 0
+    for character in line:
+        if character == " ":
+            column += 1
+        elif character == "\t":
+            column += tab - column % tab
+        else:
+            break
+    return column

@@ -1,0 +1,1 @@
+"""A small shop: the workspace of the demo."""

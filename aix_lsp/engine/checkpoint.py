@@ -1,0 +1,86 @@
+"""Looks a model's folder over before anything heavy is imported, so that a broken one is told in one line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from aix_lsp.engine.base import ModelError
+
+_SINGLE = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A folder whose configuration is readable and whose safetensors files are whole."""
+
+    folder: Path
+    config: dict[str, Any]
+    weights: tuple[Path, ...]
+    parameters: int
+    """Numbers in all weight files together."""
+
+
+def inspect(folder: Path) -> Checkpoint:
+    """Read a folder in the Hugging Face layout. Raises ModelError with one line that says what is wrong."""
+    if not folder.exists():
+        raise ModelError(f"the model folder {folder} does not exist")
+    if not folder.is_dir():
+        raise ModelError(f"{folder} is a file; model.name wants the folder that holds the model's files")
+    config = read_json(folder / "config.json")
+    weights = _weight_files(folder)
+    return Checkpoint(folder, config, weights, sum(_count_parameters(path) for path in weights))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a model's folder. Raises ModelError."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent} has no {path.name}, so it is not a model in the Hugging Face layout") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} is no JSON object; download the model again")
+    return content
+
+
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    single = folder / _SINGLE
+    if single.is_file():
+        return (single,)
+    if not (folder / _INDEX).is_file():
+        pickles = sorted(path.name for pattern in _PICKLES for path in folder.glob(pattern))
+        if pickles:
+            raise ModelError(
+                f"{folder} has its weights only as pickle files ({pickles[0]}), which can run any code when they are "
+                "read; use a version of the model with safetensors files"
+            )
+        raise ModelError(f"{folder} has no weights: {_SINGLE} is missing; download the model again")
+    names = read_json(folder / _INDEX).get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise ModelError(f"{folder / _INDEX} names no files; download the model again")
+    # Only the last part of a name: an index must not lead out of the model's folder.
+    files = tuple(folder / Path(str(name)).name for name in sorted(set(names.values())))
+    missing = [path.name for path in files if not path.is_file()]
+    if missing:
+        raise ModelError(
+            f"{folder} lacks {len(missing)} of {len(files)} weight files ({missing[0]}); download it again"
+        )
+    return files
+
+
+def _count_parameters(path: Path) -> int:
+    """Numbers in a safetensors file; its header, and that the file is as long as it says, are checked."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as tensors:
+            return sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is damaged or incomplete ({error}); download the model again") from error

@@ -1,0 +1,119 @@
+"""The engine that runs a model in this process, and falls back on the embedded one when the chosen one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+from aix_lsp.engine.base import LoadEvent, ModelError, OnEvent
+from aix_lsp.engine.catalog import CatalogEntry, cached_folder, choose, described, embedded
+from aix_lsp.engine.generation import LoadedModel
+from aix_lsp.engine.worker import ModelThread
+from aix_lsp.settings import ModelSettings
+from aix_lsp.types import GenerationRequest, ModelInfo, Prompt
+
+if TYPE_CHECKING:
+    from aix_lsp.engine.loading import Loaded
+
+
+class LocalBackend:
+    """Chooses, loads and runs a model of transformers. Lives on the model thread."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        self._settings = settings
+        self._loaded: Loaded | None = None
+
+    @property
+    def reused_tokens(self) -> int:
+        """Prompt tokens that the latest `generate` did not have to run again."""
+        return self._loaded.decoder.reused_tokens if self._loaded else 0
+
+    def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
+        """Load the chosen model, or the embedded one with a warning. Raises ModelError when that fails too."""
+        report(LoadEvent("progress", "choosing a model", 0))
+        try:
+            return self._load(self._choose()[0], self._settings, report)
+        except ModelError as error:
+            reason = str(error)
+        # Only here is the failed attempt's memory free: its traceback held on to it.
+        from aix_lsp.engine.decode import release_memory
+
+        release_memory("cuda")
+        last = embedded()
+        try:
+            loaded = self._load(last, _safe(self._settings), report)
+        except ModelError as error:
+            raise ModelError(reason if str(error) == reason else f"{reason}; {error}") from error
+        report(LoadEvent("warning", f"{reason}. The embedded model {last.name} answers instead."))
+        return loaded
+
+    def generate(
+        self, prompt: Prompt, request: GenerationRequest, cancelled: Callable[[], bool]
+    ) -> Generator[int, None, None]:
+        """Tokens that continue `prompt`; see `Backend.generate`."""
+        if self._loaded is None:
+            raise ModelError("no model is loaded")
+        return self._loaded.decoder.generate(
+            prompt.ids,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+            cancelled=cancelled,
+        )
+
+    def _choose(self) -> list[CatalogEntry]:
+        gpu = None
+        if self._settings.name == "auto" and self._settings.device in ("auto", "cuda"):
+            # Only then is torch needed to choose; a wrong name should be told before its import.
+            from aix_lsp.engine.hardware import find_gpu
+
+            gpu = find_gpu()
+        return choose(self._settings, gpu, lambda name: cached_folder(name) is not None)
+
+    def _load(self, entry: CatalogEntry, settings: ModelSettings, report: Callable[[LoadEvent], None]) -> LoadedModel:
+        from aix_lsp.engine.loading import load_model
+
+        loaded = load_model(
+            entry.source,
+            device=settings.device,
+            dtype=settings.dtype,
+            quantization=settings.quantization,
+            attention=settings.attention,
+            threads=settings.threads,
+            report=report,
+        )
+        entry = described(entry, loaded.folder)
+        self._loaded = loaded
+        return LoadedModel(
+            loaded.tokenizer,
+            ModelInfo(
+                name=entry.name,
+                max_positions=loaded.max_positions,
+                format=entry.format,
+                device=loaded.device,
+                dtype=loaded.dtype,
+                attention=loaded.attention,
+                parameters=loaded.parameters,
+                languages=entry.languages,
+                note=entry.licence,
+            ),
+        )
+
+
+def _safe(settings: ModelSettings) -> ModelSettings:
+    """The settings for the fallback: nothing that depends on a GPU or an optional package."""
+    return ModelSettings(
+        name=embedded().name, device="cpu", dtype="float32", attention="sdpa", threads=settings.threads
+    )
+
+
+class LocalEngine(ModelThread):
+    """An `Engine` with a model in this process.
+
+    Loading begins with `start(loop)`, or with the first request. `on_event` is told how the load goes, on
+    that loop: progress, then `ready`; a `warning` when the chosen model cannot be loaded, with the reason,
+    the way out, and that the embedded model answers instead.
+    """
+
+    def __init__(self, settings: ModelSettings, on_event: OnEvent | None = None) -> None:
+        super().__init__(LocalBackend(settings), on_event)

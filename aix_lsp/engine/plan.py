@@ -1,0 +1,43 @@
+"""Which model the settings lead to, without loading it: for `doctor` and `context`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aix_lsp.engine.catalog import CatalogEntry, cached_folder, choose, described
+from aix_lsp.engine.checkpoint import inspect
+from aix_lsp.engine.hardware import find_gpu
+from aix_lsp.engine.loading import locate
+from aix_lsp.settings import ModelSettings
+from aix_lsp.types import ModelInfo
+
+_DEFAULT_POSITIONS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A model that would be tried first, and its folder. `info` says what is known of it before it is loaded."""
+
+    entry: CatalogEntry
+    folder: Path
+    info: ModelInfo
+
+
+def planned(settings: ModelSettings) -> Plan:
+    """The first choice of these settings. Raises ModelError when its files are not there or not whole."""
+    gpu = find_gpu() if settings.name == "auto" and settings.device in ("auto", "cuda") else None
+    entry = choose(settings, gpu, lambda name: cached_folder(name) is not None)[0]
+    folder = locate(entry.source)
+    checkpoint = inspect(folder)
+    entry = described(entry, folder)
+    positions = int(checkpoint.config.get("max_position_embeddings", _DEFAULT_POSITIONS))
+    info = ModelInfo(
+        entry.name,
+        positions,
+        entry.format,
+        parameters=checkpoint.parameters,
+        languages=entry.languages,
+        note=entry.licence,
+    )
+    return Plan(entry, folder, info)

@@ -1,0 +1,193 @@
+"""Cutting text to a number of tokens at line boundaries, and sharing a budget between prefix and suffix.
+
+Only as much of a text is tokenized as can be kept, so a file of a megabyte costs no more than a long one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from aix_lsp.types import Tokenizer
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is left of a text, its ids, and how much was cut: whole or partial lines, and characters."""
+
+    text: str
+    ids: tuple[int, ...]
+    cut_lines: int = 0
+    cut_characters: int = 0
+    inside_line: bool = False
+
+    @property
+    def lines(self) -> int:
+        """Lines that are left, an unfinished one counted."""
+        return len(split_lines(self.text))
+
+    @property
+    def cut_tokens(self) -> int:
+        """Estimate of the tokens that were cut, from the length of what was kept."""
+        per_character = len(self.ids) / len(self.text) if self.text else 0.3
+        return max(1, round(self.cut_characters * per_character))
+
+
+def keep_tail(tokenizer: Tokenizer, text: str, limit: int, lead: str = "") -> Kept:
+    """The most whole lines from the end of `text` that take at most `limit` tokens.
+
+    When not even the last line fits, its end is kept. `lead` is encoded in front of what is kept and
+    counted, but is no part of `Kept.text`.
+    """
+    limit = max(0, limit)
+    reach = _reach(limit)
+    start, used = len(text), 0
+    for line_start in _starts_backwards(text, max(0, len(text) - reach)):
+        count = _count(tokenizer, text[line_start:start], limit - used)
+        if count is None:
+            break
+        start, used = line_start, used + count
+    while True:
+        ids = tokenizer.encode(lead + text[start:]) if start < len(text) else []
+        if len(ids) <= limit:
+            break
+        # Some tokenizers need more tokens for lines together than apart; a line less is a good next try.
+        line_end = _LINE_END.search(text, start)
+        start = line_end.end() if line_end else len(text)
+    if start < len(text) or not text:
+        return Kept(text[start:], tuple(ids), _count_lines(text[:start]), start)
+    size = _most(min(len(text), reach), lambda size: len(tokenizer.encode(lead + text[-size:])) <= limit, limit)
+    start = len(text) - size
+    ids = tokenizer.encode(lead + text[start:]) if size else []
+    return Kept(text[start:], tuple(ids), _count_lines(text[:start]), start, inside_line=True)
+
+
+def keep_head(tokenizer: Tokenizer, text: str, limit: int) -> Kept:
+    """The most whole lines from the start of `text` that take at most `limit` tokens.
+
+    When not even the first line fits, its start is kept.
+    """
+    limit = max(0, limit)
+    reach = _reach(limit)
+    end, used = 0, 0
+    for line_end in _ends_forwards(text, min(len(text), reach)):
+        count = _count(tokenizer, text[end:line_end], limit - used)
+        if count is None:
+            break
+        end, used = line_end, used + count
+    while True:
+        ids = tokenizer.encode(text[:end])
+        if len(ids) <= limit:
+            break
+        end = next(_starts_backwards(text[:end], 0), 0)
+    if end or not text:
+        return Kept(text[:end], tuple(ids), _count_lines(text[end:]), len(text) - end)
+    size = _most(min(len(text), reach), lambda size: len(tokenizer.encode(text[:size])) <= limit, limit)
+    ids = tokenizer.encode(text[:size])
+    return Kept(text[:size], tuple(ids), _count_lines(text[size:]), len(text) - size, inside_line=True)
+
+
+def share(
+    tokenizer: Tokenizer, prefix: str, suffix: str, room: int, suffix_share: float, *, lead: str = ""
+) -> tuple[Kept, Kept]:
+    """Prefix and suffix cut to `room` tokens together; what one of them leaves over goes to the other.
+
+    The suffix gets at most `suffix_share` of the room unless the prefix leaves more.
+    """
+    after = keep_head(tokenizer, suffix, int(room * suffix_share))
+    before = keep_tail(tokenizer, prefix, room - len(after.ids), lead)
+    unused = room - len(after.ids) - len(before.ids)
+    # The few tokens left by a prefix that was cut change at every key; with them the suffix would change too,
+    # and what the model computed for it could not be used again.
+    if after.cut_characters and (not before.cut_characters or unused > room // 4):
+        after = keep_head(tokenizer, suffix, room - len(before.ids))
+    return before, after
+
+
+def _starts_backwards(text: str, floor: int) -> Iterator[int]:
+    """Offsets from `floor` on at which the lines of `text` start, from the last non-empty one to the first."""
+    if _has_lone_carriage_return(text[floor:]):
+        starts = [match.end() for match in _LINE_END.finditer(text, floor) if match.end() < len(text)]
+        yield from reversed(starts)
+    else:
+        end = len(text)
+        while (newline := text.rfind("\n", floor, max(end - 1, 0))) >= 0:
+            end = newline + 1
+            yield end
+    if floor == 0 and text:
+        yield 0
+
+
+def _ends_forwards(text: str, ceiling: int) -> Iterator[int]:
+    """Offsets up to `ceiling` behind the line ends of `text` from the first to the last, and its own end."""
+    end = 0
+    if _has_lone_carriage_return(text[:ceiling]):
+        for match in _LINE_END.finditer(text, 0, ceiling):
+            end = match.end()
+            yield end
+    else:
+        while (newline := text.find("\n", end, ceiling)) >= 0:
+            end = newline + 1
+            yield end
+    if end < len(text) == ceiling:
+        yield ceiling
+
+
+def _has_lone_carriage_return(text: str) -> bool:
+    count = text.count("\r")
+    return count > 0 and count != text.count("\r\n")
+
+
+def _count(tokenizer: Tokenizer, line: str, limit: int) -> int | None:
+    """Number of tokens of a line; None when there are more than `limit`. Never reads far past the limit."""
+    if limit <= 0:
+        return None
+    size = max(256, 8 * limit)
+    while size < len(line):
+        # The cut may split the last token in a few.
+        if len(tokenizer.encode(line[:size])) > limit + 8:
+            return None
+        size *= 4
+    count = len(tokenizer.encode(line))
+    return count if count <= limit else None
+
+
+def _most(length: int, fits: Callable[[int], bool], guess: int) -> int:
+    """About the largest size up to `length` that fits (within a thirty-second), by doubling and bisection."""
+    low, high = 0, min(length, max(1, guess))
+    while fits(high):
+        low = high
+        if high == length:
+            return length
+        high = min(length, 2 * high)
+    while high - low > 1 + low // 32:
+        middle = (low + high) // 2
+        if fits(middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _count_lines(text: str) -> int:
+    """Lines of a text, an unfinished one counted as one. Exact unless several kinds of line ends are mixed."""
+    return max(text.count("\n"), text.count("\r")) + (text[-1:] not in ("", "\r", "\n"))
+
+
+def _reach(limit: int) -> int:
+    """Characters that more than `limit` tokens stand for, so that none beyond them need be looked at."""
+    return max(4096, 64 * limit)
+
+
+def split_lines(text: str) -> list[str]:
+    """Lines of a text without their ends; nothing behind the last line end."""
+    lines = _LINE_END.split(text)
+    return lines if lines[-1] else lines[:-1]
+
+
+def closed(text: str) -> str:
+    """A text with a line end behind its last line; nothing stays nothing."""
+    return text if not text or text.endswith(("\n", "\r")) else f"{text}\n"

@@ -1,0 +1,223 @@
+"""An incremental BM25 index whose scores are those of rank_bm25's BM25Okapi over the same chunks at every moment.
+
+The index is a row of immutable packed segments with tombstones, and exact statistics over all living chunks. A
+writer makes a new state and swaps one reference; a reader takes the reference once and waits for nobody. A change
+appends a small segment; small ones are merged as they pile up (as in a log-structured merge tree), and `pack`
+merges all, on whatever thread calls it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from aix_lsp.retrieval.scoring import Integers, Matches, average_idf, best_matches, inverse_frequencies
+from aix_lsp.retrieval.segment import ChunkTerms, Hashes, PackedSegment, merge
+from aix_lsp.retrieval.tokens import term_hash
+from aix_lsp.retrieval.view import View
+
+__all__ = ["Bm25Index", "ChunkTerms", "Hit", "PackedSegment"]
+
+_MERGE_RATIO = 4
+_MERGE_LIMIT = 1_024  # chunks; larger merges are left to `pack`
+_DUE_VIEWS = 12
+
+
+class Hit(NamedTuple):
+    """A chunk that matches. `terms` are the query's terms in it with their shares of the score (sum 1), largest
+    first."""
+
+    path: str
+    start_line: int
+    end_line: int
+    score: float
+    terms: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _State:
+    """What a query reads. `histogram[d]` counts the terms that occur in d living chunks."""
+
+    views: tuple[View, ...] = ()
+    histogram: Integers = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    chunks: int = 0
+    tokens: int = 0
+    average_idf: float = 0.0
+
+    def frequencies_of(self, hashes: Hashes) -> Integers:
+        total = np.zeros(len(hashes), dtype=np.int64)
+        for view in self.views:
+            total += view.frequencies_of(hashes)
+        return total
+
+
+class Bm25Index:
+    """Chunks of files by path. Writers take turns; any number of threads may query meanwhile."""
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._writing = threading.Lock()
+        self._clock = 0
+        self._changed: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """Number of living chunks."""
+        return self._state.chunks
+
+    def paths(self) -> set[str]:
+        """The files that have chunks."""
+        return {path for view in self._state.views for path in view.paths()}
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the packed arrays."""
+        return sum(view.segment.nbytes + view.alive.nbytes + view.frequencies.nbytes for view in self._state.views)
+
+    @property
+    def packing_due(self) -> bool:
+        """Whether `pack` would make queries faster or free much memory."""
+        views = self._state.views
+        dead = sum(len(view.segment) - view.chunks for view in views)
+        return len(views) > _DUE_VIEWS or dead > max(self._state.chunks // 4, _MERGE_LIMIT)
+
+    def replace(self, path: str, chunks: Sequence[ChunkTerms]) -> None:
+        """These are the chunks of a file from now on; none at all removes it."""
+        self._apply([path], View.of(PackedSegment.build([(path, chunks)])))
+
+    def remove(self, path: str) -> None:
+        """Forget a file, if it is there."""
+        self._apply([path], None)
+
+    def remove_many(self, paths: Iterable[str]) -> None:
+        """Forget many files at the price of one."""
+        self._apply(list(paths), None)
+
+    def mark(self) -> int:
+        """The present moment, for `load`."""
+        return self._clock
+
+    def load(self, segment: PackedSegment, since: int | None = None) -> None:
+        """Take in a segment that was built elsewhere; its files replace what is known of them.
+
+        With `since`, a `mark` taken before the build began, files that changed here after it stay as they are.
+        """
+        with self._writing:
+            changed = self._changed if since is not None else {}
+            newer = [path for path in segment.paths if changed.get(path, 0) > (since or 0)]
+            view, _ = View.of(segment).without(newer)
+            self._swap(set(segment.paths).difference(newer), view)
+
+    def _apply(self, paths: Collection[str], added: View | None) -> None:
+        with self._writing:
+            self._swap(paths, added)
+
+    def _swap(self, paths: Collection[str], added: View | None) -> None:
+        """The new state without these files and with the chunks of `added`."""
+        self._clock += 1
+        self._changed.update(dict.fromkeys(paths, self._clock))
+        old = self._state
+        views: list[View] = []
+        touched: list[Hashes] = []
+        for view in old.views:
+            rest, taken = view.without(paths)
+            views.append(rest)
+            touched += [view.segment.vocabulary[terms] for terms in taken]
+        if added is not None and added.chunks:
+            views.append(added)
+            touched.append(added.segment.vocabulary)
+        if not touched:
+            return
+        state = _State(
+            views=tuple(view for view in views if view.chunks),
+            chunks=sum(view.chunks for view in views),
+            tokens=sum(view.tokens for view in views),
+        )
+        histogram = _moved(old, state, np.unique(np.concatenate(touched)))
+        state = replace(state, histogram=histogram, average_idf=average_idf(histogram, state.chunks))
+        self._state = replace(state, views=_tidied(state.views))
+
+    def pack(self) -> None:
+        """Merge all segments into one without the dead. Changes and queries go on meanwhile."""
+        with self._writing:
+            before, moment = self._state, self._clock
+        merged = View.of(merge([(view.segment, view.alive) for view in before.views]))
+        known = {id(view.segment) for view in before.views}
+        with self._writing:
+            newer = {path for path, clock in self._changed.items() if clock > moment}
+            views = [merged.without(newer)[0]]
+            # What is older than the merge is in it, also where a small merge has put it beside something newer.
+            since = [view for view in self._state.views if id(view.segment) not in known]
+            views.extend(view.without(set(view.segment.paths) - newer)[0] for view in since)
+            self._state = replace(self._state, views=tuple(view for view in views if view.chunks))
+
+    def query(self, weights: Mapping[str, float], *, limit: int, exclude_paths: Collection[str] = ()) -> list[Hit]:
+        """The best chunks for a weighted sum of terms: score = sum of weight times BM25Okapi's score of the term.
+
+        Only positive weights and scores count. Equal scores (to ten digits) are ordered by path and line.
+        """
+        state = self._state
+        words = {term_hash(term): term for term, weight in weights.items() if weight > 0}
+        if not words or not state.chunks or limit <= 0:
+            return []
+        hashes = np.sort(np.fromiter(words, dtype=np.uint64, count=len(words)))
+        frequencies = state.frequencies_of(hashes)
+        hashes, frequencies = hashes[frequencies > 0], frequencies[frequencies > 0]
+        terms = [words[number] for number in hashes.tolist()]
+        factors = np.array([weights[term] for term in terms], dtype=np.float64)
+        factors *= inverse_frequencies(frequencies, state.chunks, state.average_idf)
+        ranked: list[tuple[float, str, int, int, Matches, list[str]]] = []
+        for view in state.views:
+            places, known = view.positions(hashes)
+            known &= factors > 0
+            matches = best_matches(
+                view,
+                places[known],
+                factors[known],
+                average_length=state.tokens / state.chunks,
+                limit=limit,
+                excluded=view.ranges(exclude_paths),
+            )
+            names = [term for term, here in zip(terms, known.tolist(), strict=True) if here]
+            segment = view.segment
+            files = np.searchsorted(segment.files, matches.chunks, side="right") - 1
+            for number, (chunk, file) in enumerate(zip(matches.chunks.tolist(), files.tolist(), strict=True)):
+                rank = -float(f"{matches.scores[number]:.10g}")
+                start = int(segment.start_lines[chunk])
+                ranked.append((rank, segment.paths[file], start, number, matches, names))
+        ranked.sort(key=lambda entry: entry[:3])
+        return [_hit(*entry[1:]) for entry in ranked[:limit]]
+
+
+def _hit(path: str, start_line: int, number: int, matches: Matches, names: Sequence[str]) -> Hit:
+    """One of the matches as the outside sees it."""
+    score = float(matches.scores[number])
+    mine = matches.owners == number
+    shares = zip(matches.terms[mine].tolist(), matches.shares[mine].tolist(), strict=True)
+    terms = sorted(((names[term], share / score) for term, share in shares), key=lambda part: (-part[1], part[0]))
+    return Hit(path, start_line, int(matches.end_lines[number]), score, tuple(terms))
+
+
+def _moved(old: _State, new: _State, hashes: Hashes) -> Integers:
+    """The histogram after the frequencies of these terms went from the old state's to the new one's."""
+    before, after = old.frequencies_of(hashes), new.frequencies_of(hashes)
+    size = max(len(old.histogram), int(after.max(initial=0)) + 1)
+    histogram = np.zeros(size, dtype=np.int64)
+    histogram[: len(old.histogram)] = old.histogram
+    np.subtract.at(histogram, before, 1)
+    np.add.at(histogram, after, 1)
+    return histogram
+
+
+def _tidied(views: tuple[View, ...]) -> tuple[View, ...]:
+    """Merge small segments at the end until each is several times as large as the next."""
+    listed = list(views)
+    while len(listed) > 1:
+        earlier, last = listed[-2:]
+        if earlier.chunks >= _MERGE_RATIO * last.chunks or earlier.chunks + last.chunks > _MERGE_LIMIT:
+            break
+        listed[-2:] = [View.of(merge([(earlier.segment, earlier.alive), (last.segment, last.alive)]))]
+    return tuple(listed)

@@ -1,0 +1,33 @@
+"""Cutting a file into the pieces that are searched and quoted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive lines of a file, 1-based and inclusive. The first and the last are not blank."""
+
+    start_line: int
+    end_line: int
+
+
+def split_lines(text: str) -> list[str]:
+    r"""Lines without their ends. A line ends at \r\n, \n or \r and nowhere else, as the protocol has it."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.split("\n")
+
+
+def chunk(text: str, non_blank: int = 10) -> list[Chunk]:
+    """Chunks of `non_blank` lines that are not blank, one after the other; the last one may be shorter."""
+    return chunk_lines(split_lines(text), non_blank)
+
+
+def chunk_lines(lines: Sequence[str], non_blank: int = 10) -> list[Chunk]:
+    """The same for a file that is already split."""
+    filled = [number for number, line in enumerate(lines, 1) if line and not line.isspace()]
+    firsts = range(0, len(filled), max(non_blank, 1))
+    return [Chunk(filled[i], filled[min(i + firsts.step, len(filled)) - 1]) for i in firsts]

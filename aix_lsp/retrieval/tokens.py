@@ -1,0 +1,98 @@
+"""Terms of source text: identifiers whole and in parts, in lower case, without the language's keywords.
+
+`parseHTTPHeader2` gives parsehttpheader2, parse, http, header. Single ASCII letters and numbers say too little to be
+terms. In the index a term is a 64-bit hash that is the same in every process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import chain
+
+_WORD = re.compile(r"[^\W\d]\w*")
+_ASCII_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)  # the same for ASCII text, a third faster
+_ASCII_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SEPARATORS = re.compile(r"[_\d]+")
+_EXTENSION = re.compile(r"(?<=[^/\\.])\.\w+$")
+
+
+def _parts(word: str) -> list[str]:
+    if word.isascii():
+        return _ASCII_PARTS.findall(word)
+    parts: list[str] = []
+    for run in _SEPARATORS.split(word):
+        start = 0
+        for i in range(1, len(run)):
+            if run[i].isupper() and not run[i - 1].isupper():
+                parts.append(run[start:i])
+                start = i
+        parts.append(run[start:])
+    return parts
+
+
+def _words(text: str) -> list[str]:
+    return (_ASCII_WORD if text.isascii() else _WORD).findall(text)
+
+
+def expand(word: str, keywords: frozenset[str]) -> tuple[str, ...]:
+    """The terms of one identifier: itself, then its parts where there are several."""
+    if word.isascii() and word.isalpha() and word.islower():  # most words have no parts
+        return () if word in keywords or len(word) == 1 else (word,)
+    whole = word.lower()
+    found = [] if whole in keywords or (len(whole) == 1 and whole.isascii()) else [whole]
+    for part in _parts(word):
+        lower = part.lower()
+        if lower == whole or lower in keywords or len(lower) < 2:
+            continue
+        found.append(lower)
+    return tuple(found)
+
+
+def tokenize(text: str, keywords: frozenset[str]) -> list[str]:
+    """The terms of `text` in order, repeats included. `keywords` (lower case) are left out, also as parts."""
+    terms: list[str] = []
+    for word in _words(text):
+        terms += expand(word, keywords)
+    return terms
+
+
+def path_tokens(path: str) -> list[str]:
+    """The terms of a path without its last extension, folders first."""
+    return tokenize(_EXTENSION.sub("", path), frozenset())
+
+
+@lru_cache(maxsize=1 << 15)
+def term_hash(term: str) -> int:
+    """The 64-bit number of a term, from BLAKE2b: stable over processes, machines and versions."""
+    return int.from_bytes(blake2b(term.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+
+
+def hash_terms(terms: Iterable[str]) -> list[int]:
+    """The numbers of terms, in order."""
+    return [term_hash(term) for term in terms]
+
+
+class TermHasher(dict[str, tuple[int, ...]]):
+    """Identifier -> numbers of its terms, remembered up to `limit` identifiers, for one set of keywords.
+
+    Threads may share one: what is forgotten meanwhile is computed again.
+    """
+
+    def __init__(self, keywords: frozenset[str], limit: int = 1 << 14) -> None:
+        super().__init__()
+        self._keywords = keywords
+        self._limit = limit
+
+    def __missing__(self, word: str) -> tuple[int, ...]:
+        if len(self) >= self._limit:
+            self.clear()
+        numbers = tuple(hash_terms(expand(word, self._keywords)))
+        self[word] = numbers
+        return numbers
+
+    def terms(self, text: str) -> list[int]:
+        """The numbers of the terms of `text`, in order, repeats included."""
+        return list(chain.from_iterable(map(self.__getitem__, _words(text))))

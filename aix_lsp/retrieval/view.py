@@ -1,0 +1,74 @@
+"""A packed segment with what has been deleted from it since."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aix_lsp.retrieval.segment import Bools, Hashes, PackedSegment
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Immutable. `alive` [chunks] and `frequencies` [terms] (in how many living chunks a term occurs) go with the
+    segment; `tokens` is the length of all living chunks together."""
+
+    segment: PackedSegment
+    alive: Bools
+    frequencies: NDArray[np.int32]
+    chunks: int
+    tokens: int
+
+    @classmethod
+    def of(cls, segment: PackedSegment) -> View:
+        """A view with everything alive."""
+        alive = np.ones(len(segment), dtype=np.bool_)
+        tokens = int(segment.lengths.sum(dtype=np.int64))
+        return cls(segment, alive, segment.document_frequencies(), len(segment), tokens)
+
+    def ranges(self, paths: Collection[str]) -> list[tuple[int, int]]:
+        """Where the living chunks of these files lie."""
+        numbers, files = self.segment.file_numbers, self.segment.files
+        known = (numbers.get(path) for path in paths)
+        found = ((int(files[number]), int(files[number + 1])) for number in known if number is not None)
+        return [(first, end) for first, end in found if self.alive[first]]
+
+    def paths(self) -> list[str]:
+        """The files that are alive."""
+        living = self.alive[self.segment.files[:-1]]
+        return [self.segment.paths[number] for number in np.flatnonzero(living).tolist()]
+
+    def without(self, paths: Collection[str]) -> tuple[View, list[NDArray[np.uint32]]]:
+        """The view with these files deleted, and the terms (positions in the vocabulary, with repeats) they took."""
+        ranges = self.ranges(paths)
+        if not ranges:
+            return self, []
+        segment = self.segment
+        alive, frequencies = self.alive.copy(), self.frequencies.copy()
+        taken: list[NDArray[np.uint32]] = []
+        tokens = chunks = 0
+        for first, end in ranges:
+            alive[first:end] = False
+            chunks += end - first
+            tokens += int(segment.lengths[first:end].sum(dtype=np.int64))
+            taken.append(segment.chunk_terms[segment.chunk_starts[first] : segment.chunk_starts[end]])
+        np.subtract.at(frequencies, np.concatenate(taken), 1)
+        return View(segment, alive, frequencies, self.chunks - chunks, self.tokens - tokens), taken
+
+    def positions(self, hashes: Hashes) -> tuple[NDArray[np.int64], Bools]:
+        """Where these hashes stand in the vocabulary, and whether they do."""
+        vocabulary = self.segment.vocabulary
+        if not len(vocabulary):
+            return np.zeros(len(hashes), dtype=np.int64), np.zeros(len(hashes), dtype=np.bool_)
+        places = np.minimum(np.searchsorted(vocabulary, hashes), len(vocabulary) - 1)
+        return places, vocabulary[places] == hashes
+
+    def frequencies_of(self, hashes: Hashes) -> NDArray[np.int64]:
+        """In how many living chunks each of these terms occurs."""
+        places, known = self.positions(hashes)
+        found = np.zeros(len(hashes), dtype=np.int64)
+        found[known] = self.frequencies[places[known]]
+        return found

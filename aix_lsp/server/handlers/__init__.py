@@ -1,0 +1,25 @@
+"""One small file per group of messages; each has `register(server)`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aix_lsp.server.handlers import (
+    commands,
+    completion,
+    configuration,
+    documents,
+    inline_completion,
+    lifecycle,
+    notebooks,
+    workspace,
+)
+
+if TYPE_CHECKING:
+    from aix_lsp.server.app import AixServer
+
+
+def register(server: AixServer) -> None:
+    """Register every handler."""
+    for module in (lifecycle, documents, notebooks, workspace, configuration, inline_completion, completion, commands):
+        module.register(server)

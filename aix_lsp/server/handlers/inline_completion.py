@@ -1,0 +1,133 @@
+"""textDocument/inlineCompletion: the latest request wins, and each is answered once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types as lsp
+
+from aix_lsp.types import CompletionItem, CompletionRequest, CompletionResult
+
+if TYPE_CHECKING:
+    from aix_lsp.server.app import AixServer
+    from aix_lsp.server.session import Session
+    from aix_lsp.text import TextBuffer
+
+logger = logging.getLogger(__name__)
+
+ACCEPTED = "aix.accepted"
+
+
+def register(server: AixServer) -> None:
+    """Register the handler."""
+
+    @server.feature(lsp.TEXT_DOCUMENT_INLINE_COMPLETION, lsp.InlineCompletionOptions())
+    def inline_completion(params: lsp.InlineCompletionParams) -> asyncio.Future[Any] | lsp.InlineCompletionList:
+        nothing = lsp.InlineCompletionList(items=[])
+        session = server.session
+        request = completion_request(session, params.text_document.uri, params.position, params.context)
+        if request is None:
+            return nothing
+        return latest_wins(session, _answer(session, request), nothing)
+
+
+def completion_request(
+    session: Session, uri: str, position: lsp.Position, context: lsp.InlineCompletionContext | None
+) -> CompletionRequest | None:
+    """The request on the document as it is now; None for a document that is not open."""
+    snapshot = session.documents.snapshot(uri)
+    document = session.documents.get(uri)
+    if snapshot is None or document is None:
+        logger.info("a completion was asked for a document that is not open")
+        return None
+    buffer = document.buffer
+    encoding = session.documents.encoding
+    offset = buffer.offset(position.line, position.character, encoding)
+    selected = None
+    info = context.selected_completion_info if context is not None else None
+    if info is not None:
+        start = buffer.offset(info.range.start.line, info.range.start.character, encoding)
+        selected = (min(start, offset), info.text)
+    invoked = context is None or context.trigger_kind == lsp.InlineCompletionTriggerKind.Invoked
+    return CompletionRequest(snapshot, offset, "invoked" if invoked else "automatic", selected)
+
+
+def latest_wins(session: Session, work: Coroutine[Any, Any, Any], nothing: Any) -> asyncio.Future[Any]:
+    """Run `work`, after answering the request before it (with nothing) and stopping its work at once.
+
+    The returned future is the request's one answer; a client that cancels it stops the work too.
+    """
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    task = session.run(work)
+
+    def superseded() -> None:
+        if not answer.done():
+            answer.set_result(nothing)
+
+    def finished(done: asyncio.Task[Any]) -> None:
+        if answer.done():
+            return
+        if done.cancelled():
+            answer.set_result(nothing)
+        elif (error := done.exception()) is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(done.result())
+
+    def answered(_: asyncio.Future[Any]) -> None:
+        task.cancel()
+        if session.in_flight is superseded:
+            session.in_flight = None
+
+    before, session.in_flight = session.in_flight, superseded
+    if before is not None:
+        before()
+    task.add_done_callback(finished)
+    answer.add_done_callback(answered)
+    return answer
+
+
+async def complete(session: Session, request: CompletionRequest) -> CompletionResult:
+    """Ask the service; a request that a newer one overtook has an empty result."""
+    from aix_lsp.engine.base import Superseded
+
+    await session.started.wait()
+    settings = session.settings_for(request.document.path)
+    try:
+        result = await session.service.complete(request, settings)
+    except Superseded:
+        return CompletionResult(reason="a newer request came")
+    session.last = (request, result)
+    if result.reason:
+        logger.debug("no offer: %s", result.reason)
+    return result
+
+
+async def _answer(session: Session, request: CompletionRequest) -> lsp.InlineCompletionList:
+    result = await complete(session, request)
+    document = session.documents.get(request.document.uri)
+    if document is None or document.text is not request.document.text:
+        # typed on meanwhile: what we have belongs to a text that is gone
+        return lsp.InlineCompletionList(items=[])
+    return lsp.InlineCompletionList(items=[_item(session, request, document.buffer, item) for item in result.items])
+
+
+def _item(
+    session: Session, request: CompletionRequest, buffer: TextBuffer, item: CompletionItem
+) -> lsp.InlineCompletionItem:
+    encoding = session.documents.encoding
+    typed = item.end - item.start
+    session.acceptance.offered(
+        item.id, request.document.uri, request.document.language_id, item.end, item.text[typed:] if typed else item.text
+    )
+    return lsp.InlineCompletionItem(
+        insert_text=item.text,
+        range=lsp.Range(
+            start=lsp.Position(*buffer.position(item.start, encoding)),
+            end=lsp.Position(*buffer.position(item.end, encoding)),
+        ),
+        command=lsp.Command(title="Completion accepted", command=ACCEPTED, arguments=[item.id]),
+    )

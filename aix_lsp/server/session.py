@@ -1,0 +1,249 @@
+"""What one client's session knows: documents, settings, the workspace, the engine. Mutable, on the event loop.
+
+Handlers are thin and call this. It starts right after `initialize` is answered, and imports what is slow only
+then and in a thread, so that the answer to `initialize` waits for none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aix_lsp.server.progress import Messages, Progress
+from aix_lsp.uris import uri_to_path
+from aix_lsp.workspace.documents import DocumentStore
+
+if TYPE_CHECKING:
+    from aix_lsp.completion.acceptance import AcceptanceLog
+    from aix_lsp.completion.context import WorkspaceContext
+    from aix_lsp.completion.service import CompletionService
+    from aix_lsp.configuration import Configuration
+    from aix_lsp.engine.base import Engine, LoadEvent
+    from aix_lsp.server.app import AixServer
+    from aix_lsp.settings import Settings
+    from aix_lsp.types import CompletionRequest, CompletionResult
+    from aix_lsp.workspace.watcher import WorkspaceWatcher
+
+logger = logging.getLogger(__name__)
+
+_SAVE_SECONDS = 60.0
+
+
+class Session:
+    """One client. Everything after `started` is set is there to be used."""
+
+    def __init__(self, server: AixServer) -> None:
+        self.server = server
+        self.documents = DocumentStore(name_of=self._name_of)
+        self.messages = Messages(server)
+        self.folders: dict[str, Path] = {}
+        self.initialization_options: Mapping[str, Any] = {}
+        self.started = asyncio.Event()
+        self.in_flight: Callable[[], None] | None = None
+        self.last: tuple[CompletionRequest, CompletionResult] | None = None
+        self._folder_values: dict[Path, Mapping[str, Any]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._progress: dict[str, Progress] = {}
+        self._indexing: set[Path] = set()
+        self.configuration: Configuration
+        self.context: WorkspaceContext
+        self.engine: Engine
+        self.service: CompletionService
+        self.acceptance: AcceptanceLog
+        self._watcher: WorkspaceWatcher
+
+    def _name_of(self, path: Path) -> str:
+        return self.context.name_of(path) if self.started.is_set() else path.name
+
+    def run(self, coroutine: Any) -> asyncio.Task[Any]:
+        """Start a task that is kept until it ends; its failure is logged."""
+        task = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.server.log_failure("a background task", error)
+
+    async def start(self) -> None:
+        """Import, read the settings, load the model, index the folders."""
+        parts = await asyncio.to_thread(_import_parts)
+        self.configuration = parts.Configuration()
+        problems = self.configuration.read_user_file() + self.configuration.read_environment()
+        problems += self.configuration.set_layer("initializationOptions", self.initialization_options)
+        problems += self.configuration.set_layer("command line", self.server.command_line)
+        settings = self.settings
+        self.server.apply_log_settings(settings.log)
+        for problem in problems:
+            self.messages.warn(problem)
+        self.acceptance = parts.AcceptanceLog(parts.statistics_file() if settings.statistics.enabled else None)
+        self.context = parts.WorkspaceContext(settings, self._index_state)
+        self._watcher = parts.WorkspaceWatcher(
+            self._paths_changed, self._message_from_thread, mode=settings.workspace.watch
+        )
+        self.engine = self.server.engine_factory(settings.model, self._load_event)
+        self.service = parts.CompletionService(self.engine, self.context)
+        for path in self.folders.values():
+            self._begin_folder(path)
+        for document in self.documents:
+            if document.path is not None:
+                self.context.opened_or_changed(document.path, document.text, document.language_id)
+        self.started.set()
+        self.run(self._save_now_and_then())
+        self.messages.note(f"aix-lsp {self.server.version} started; model: {settings.model.name}")
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this moment; a request keeps the object it began with."""
+        return self.configuration.settings
+
+    def settings_for(self, path: Path | None) -> Settings:
+        """Settings for a document: its folder's own answers of workspace/configuration count."""
+        if path is not None:
+            for folder, values in self._folder_values.items():
+                if path.is_relative_to(folder):
+                    return self.configuration.for_folder(values)
+        return self.settings
+
+    # folders
+
+    def add_folder(self, uri: str) -> None:
+        """A workspace folder was opened. URIs that are no files are passed over."""
+        path = _local_path(uri)
+        if path is None:
+            self.messages.note("a workspace folder that is not on this machine's disk was passed over")
+            return
+        self.folders[uri] = path
+        if self.started.is_set():
+            self._begin_folder(path)
+
+    def remove_folder(self, uri: str) -> None:
+        """A workspace folder was closed."""
+        path = self.folders.pop(uri, None)
+        if path is not None and self.started.is_set():
+            self.context.remove_folder(path)
+            self.run(asyncio.to_thread(self._watcher.remove, path))
+
+    def _begin_folder(self, path: Path) -> None:
+        if not path.is_dir():
+            self.messages.warn(f"the workspace folder {path} cannot be read; completions work without it")
+            return
+        self.context.add_folder(path)
+        self.context.start_indexing(path)
+        # watching a large tree takes seconds; the loop must not wait for it
+        self.run(asyncio.to_thread(self._watcher.add, path))
+
+    def _paths_changed(self, paths: frozenset[Path]) -> None:
+        self._from_thread(lambda: self.context.paths_changed(paths))
+
+    def _message_from_thread(self, text: str) -> None:
+        self._from_thread(lambda: self.messages.warn(text))
+
+    def _from_thread(self, call: Callable[[], None]) -> None:
+        try:
+            self.server.loop.call_soon_threadsafe(call)
+        except RuntimeError:
+            return  # the loop is closed: the server is going down
+
+    # what the user sees
+
+    def _index_state(self, folder: Path, state: str) -> None:
+        if state == "indexing":
+            self._indexing.add(folder)
+            if "index" not in self._progress:
+                self._progress["index"] = Progress(self.server, "aix: indexing")
+            self._progress["index"].report(folder.name)
+            return
+        self._indexing.discard(folder)
+        if state != "ready":
+            self.messages.warn(f"the folder {folder.name} could not be indexed ({state}); no snippets come from it")
+        else:
+            self._report_index(folder)
+        if not self._indexing and "index" in self._progress:
+            self._progress.pop("index").end()
+
+    def _report_index(self, folder: Path) -> None:
+        report = next((item.report for item in self.context.folders if item.path == folder), None)
+        if report is None:
+            return
+        self.messages.note(f"indexed {report.files} files of {folder.name}")
+        if report.truncated:
+            self.messages.warn(
+                f"{folder.name} has more files than workspace.max_files; "
+                f"the {report.files} most recently changed are indexed"
+            )
+
+    def _load_event(self, event: LoadEvent) -> None:
+        if event.kind == "warning":
+            self.messages.warn(event.message)
+            return
+        if "model" not in self._progress:
+            self._progress["model"] = Progress(self.server, "aix: loading the model")
+        if event.kind == "ready":
+            self._progress.pop("model").end(event.message)
+            self.messages.note(event.message)
+        else:
+            self._progress["model"].report(event.message, event.percent)
+
+    # settings
+
+    def configure(
+        self, values: Mapping[str, Any], folder_values: Mapping[Path, Mapping[str, Any]] | None = None
+    ) -> None:
+        """Take over what the client answered to workspace/configuration, or pushed."""
+        before = self.settings
+        for problem in self.configuration.set_layer("workspace/configuration", values):
+            self.messages.warn(problem)
+        if folder_values is not None:
+            self._folder_values = dict(folder_values)
+        self.server.apply_log_settings(self.settings.log)
+        changed = self.configuration.restart_needed(before)
+        if changed:
+            self.messages.warn(f"restart the server for the change of {', '.join(changed)} to take effect")
+
+    async def _save_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_SAVE_SECONDS)
+            await asyncio.to_thread(self.acceptance.save)
+
+    async def close(self) -> None:
+        """Stop everything; what was counted is saved."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self.started.is_set():
+            self.engine.close()
+            self._watcher.close()
+            await self.context.close()
+            self.acceptance.save()
+
+
+class _Parts:
+    """The slow imports, made once in a thread."""
+
+    def __init__(self) -> None:
+        from aix_lsp.completion.acceptance import AcceptanceLog, statistics_file
+        from aix_lsp.completion.context import WorkspaceContext
+        from aix_lsp.completion.service import CompletionService
+        from aix_lsp.configuration import Configuration
+        from aix_lsp.workspace.watcher import WorkspaceWatcher
+
+        self.AcceptanceLog = AcceptanceLog
+        self.statistics_file = statistics_file
+        self.WorkspaceContext = WorkspaceContext
+        self.CompletionService = CompletionService
+        self.Configuration = Configuration
+        self.WorkspaceWatcher = WorkspaceWatcher
+
+
+def _import_parts() -> _Parts:
+    return _Parts()
+
+
+def _local_path(uri: str) -> Path | None:
+    pure = uri_to_path(uri)
+    return Path(pure) if pure is not None else None

@@ -1,0 +1,135 @@
+"""Framing of LSP messages on a byte stream, and the streams themselves (stdio or one TCP client).
+
+LSP 3.18, "Base Protocol": header lines end in CRLF, names are compared without case, an empty line ends the
+header. A thread reads, because a blocked read must not hold the event loop; at most `IN_FLIGHT` messages
+wait for the loop, so that a client that floods is slowed down and does not fill the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+logger = logging.getLogger(__name__)
+
+IN_FLIGHT = 1024
+MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+
+
+def read_messages(stream: BinaryIO) -> Iterator[bytes]:
+    """Bodies of the messages on a stream, until its end. A header without a usable Content-Length is passed
+    over with a line in the log; what follows it is read as the next header."""
+    length: int | None = None
+    while line := stream.readline(64 * 1024):
+        header = line.strip()
+        if header:
+            name, _, value = header.partition(b":")
+            if name.strip().lower() == b"content-length":
+                length = _content_length(value.strip())
+        elif length is not None:
+            body = stream.read(length)
+            if len(body) < length:
+                return
+            length = None
+            yield body
+
+
+def _content_length(value: bytes) -> int | None:
+    if not value.isdigit() or int(value) > MAX_MESSAGE_BYTES:
+        logger.error("a message header with a Content-Length that cannot be used was passed over")
+        return None
+    return int(value)
+
+
+class StreamWriter:
+    """Writes whole messages; after the first failure it is closed and calls `on_broken` once."""
+
+    def __init__(self, stream: BinaryIO, on_broken: Callable[[], None]) -> None:
+        self._stream = stream
+        self._on_broken = on_broken
+        self._broken = False
+
+    def write(self, data: bytes) -> None:
+        """Send one framed message. A client that is gone is no error of ours."""
+        if self._broken:
+            return
+        try:
+            self._stream.write(data)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._broken = True
+            self._on_broken()
+
+    def close(self) -> None:
+        """Nothing more is written. The stream's owner closes it."""
+        self._broken = True
+
+
+def pump(
+    stream: BinaryIO, loop: asyncio.AbstractEventLoop, handle: Callable[[bytes], None], on_end: Callable[[], None]
+) -> None:
+    """Start the thread that reads `stream` and has `handle` called on the loop for every message, in order."""
+    slots = threading.BoundedSemaphore(IN_FLIGHT)
+
+    def handle_one(body: bytes) -> None:
+        slots.release()
+        handle(body)
+
+    def run() -> None:
+        try:
+            for body in read_messages(stream):
+                slots.acquire()
+                loop.call_soon_threadsafe(handle_one, body)
+        except (OSError, ValueError):
+            logger.info("the client's stream broke")
+        except RuntimeError:  # the loop is closed: the server is going down
+            return
+        try:
+            loop.call_soon_threadsafe(on_end)
+        except RuntimeError:
+            return
+
+    threading.Thread(target=run, name="aix-reader", daemon=True).start()
+
+
+def claim_stdio() -> tuple[BinaryIO, BinaryIO]:
+    """The process's stdin and stdout for the protocol alone. What anything else prints goes to stderr from
+    here on: one stray line from a library on stdout would break the stream for good."""
+    stdin = os.fdopen(os.dup(0), "rb")
+    stdout = os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return stdin, stdout
+
+
+def accept_one(host: str, port: int, *, force: bool, announce: Callable[[str], None]) -> tuple[BinaryIO, BinaryIO]:
+    """Wait for one TCP client. An address other machines can reach is refused unless forced, because whoever
+    connects reads the workspace through the server. Raises ValueError (refused), OSError (cannot listen)."""
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    if not all(ipaddress.ip_address(str(item[4][0]).partition("%")[0]).is_loopback for item in addresses):
+        if not force:
+            raise ValueError(
+                f"{host} can be reached from other machines, and the connection is neither encrypted nor asks for a "
+                "password; use 127.0.0.1 (with an SSH tunnel from elsewhere), or --force"
+            )
+        announce(f"warning: whoever reaches {host}:{port} can read the files that this server sees")
+    family, kind, protocol, _, address = addresses[0]
+    with socket.socket(family, kind, protocol) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1)
+        shown = listener.getsockname()
+        announce(f"listening on {shown[0]}:{shown[1]}")
+        client, _ = listener.accept()
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client.makefile("rb"), client.makefile("wb")

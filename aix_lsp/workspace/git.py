@@ -1,0 +1,107 @@
+"""Git's view of a folder: which files it tracks or could track. Runs git, and nothing that a repository configures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_TIMEOUT_S: Final = 20.0
+
+_REDIRECTIONS: Final = frozenset(
+    {
+        *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"),
+        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"),
+        *("GIT_NAMESPACE", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE"),
+    }
+)
+"""Variables that point git at another repository, as in a server started from a git hook."""
+
+_SAFE_OPTIONS: Final = (
+    # A repository's own configuration can name programs to run and servers to ask. A folder is opened to be read.
+    *("-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),
+    *("-c", "protocol.allow=never"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GitView:
+    """A folder inside a work tree.
+
+    `top` is the work tree's root and `prefix` the way from there to the folder (empty, or ending in a slash).
+    `exclude_files` are the ignore files outside the tree: `.git/info/exclude`, then the user's own.
+    `tracked_although_ignored` are paths that the index holds in spite of ignore rules, relative to the folder.
+    """
+
+    root: Path
+    top: Path
+    prefix: str
+    exclude_files: tuple[Path, ...]
+    tracked_although_ignored: frozenset[str]
+
+    def files(self) -> list[str] | None:
+        """Tracked files, and untracked ones that are not ignored, relative to the folder; None when git fails.
+
+        Submodules and other repositories inside are left out, deleted files are not.
+        """
+        listing = _git(self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        if listing is None:
+            return None
+        # Other repositories are listed as folders, a path in a merge conflict once for each side.
+        return [path for path in dict.fromkeys(_paths(listing)) if not path.endswith("/")]
+
+
+def find_git_view(root: Path) -> GitView | None:
+    """Git's view of `root`, or None: no git, no work tree, somebody else's repository, or a folder that the
+    repository around it ignores (a project inside a home folder that is itself under version control)."""
+    answer = _git(
+        root, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-path", "info/exclude", "--show-prefix"
+    )
+    if answer is None:
+        return None
+    inside, way_up, exclude, prefix = os.fsdecode(answer).removesuffix("\n").split("\n", 3)
+    if inside != "true" or _git(root, "check-ignore", "--quiet", ".") is not None:
+        return None
+    tracked = _git(root, "ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
+    return GitView(
+        root=root,
+        top=root / way_up,
+        prefix=prefix,
+        exclude_files=(root / exclude, _users_exclude_file(root)),
+        tracked_although_ignored=frozenset(_paths(tracked or b"")),
+    )
+
+
+def _users_exclude_file(root: Path) -> Path:
+    named = _git(root, "config", "--type=path", "--get", "core.excludesFile")
+    if named and named.strip():
+        return Path(os.fsdecode(named).removesuffix("\n"))
+    configuration = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(configuration).expanduser() / "git" / "ignore"
+
+
+def _paths(listing: bytes) -> list[str]:
+    return [os.fsdecode(path) for path in listing.split(b"\0") if path]
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    """Standard output of one git command in `root`, or None when it fails or takes too long."""
+    environment = {name: value for name, value in os.environ.items() if name not in _REDIRECTIONS}
+    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", *_SAFE_OPTIONS, *arguments],
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,103 @@
+"""The import rules of CONTRIBUTING.md, held over every module of the package."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import aix_lsp
+
+PACKAGE = Path(aix_lsp.__file__).parent
+LAYERS = {
+    "server": 1,
+    "cli": 0,  # starts the others
+    "evaluation": 1,
+    "training": 1,
+    "completion": 2,
+    "engine": 3,
+    "retrieval": 3,
+    "prompt": 3,
+    "workspace": 3,
+}
+BOTTOM = 4
+MAY_KNOW_TORCH = {"engine", "training"}
+NO_TORCH = {"engine.base", "engine.remote", "engine.scripted"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(dotted: str) -> str:
+    return dotted.split(".", 1)[0]
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_rooms_import_downward_only(path: Path) -> None:
+    own = room(name_of(path))
+    if own in ("", "__main__"):
+        return
+    level = LAYERS.get(own, BOTTOM)
+    for dotted in imports(path):
+        if not dotted.startswith("aix_lsp."):
+            continue
+        other = room(dotted.removeprefix("aix_lsp."))
+        if other == own or other.startswith("__"):
+            continue
+        assert LAYERS.get(other, BOTTOM) > level or (own not in LAYERS and other not in LAYERS), (
+            f"{own} imports {dotted}"
+        )
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_only_the_server_knows_pygls(path: Path) -> None:
+    if room(name_of(path)) != "server":
+        assert not any(room(dotted) in ("pygls", "lsprotocol") for dotted in imports(path))
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_only_engine_and_training_know_torch(path: Path) -> None:
+    name = name_of(path)
+    if room(name) not in MAY_KNOW_TORCH or name in NO_TORCH:
+        used = {room(dotted) for dotted in imports(path)} & {"torch", "transformers"}
+        # doctor reports which PyTorch there is
+        assert not used or name == "cli.doctor"
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    return set(output.split())
+
+
+def test_importing_the_server_imports_nothing_slow() -> None:
+    slow = {"torch", "transformers", "numpy", "httpx", "tree_sitter", "rich", "sentencepiece", "pydantic", "watchdog"}
+    assert loaded_after("import aix_lsp.server.app") & slow == set()
+
+
+def test_importing_the_package_imports_no_library() -> None:
+    assert loaded_after("import aix_lsp") & {"torch", "pydantic", "pygls", "numpy"} == set()
+
+
+def test_the_engines_modules_import_without_torch() -> None:
+    statement = "import aix_lsp.engine.local, aix_lsp.engine.scripted, aix_lsp.engine.catalog, aix_lsp.prompt.build"
+    assert loaded_after(statement) & {"torch", "transformers"} == set()

@@ -1,0 +1,141 @@
+"""Settings from every source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from aix_lsp.configuration import Configuration
+from aix_lsp.settings import Settings, options
+from aix_lsp.settings_documents import json_schema, markdown_table
+
+
+@pytest.fixture
+def configuration() -> Configuration:
+    return Configuration()
+
+
+def test_later_sources_win_and_are_named(
+    configuration: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[completion]\ndebounce_ms = 1\nmax_lines = 7\n[model]\nname = 'aix-mini'\n")
+    monkeypatch.setenv("AIX_LSP_COMPLETION__DEBOUNCE_MS", "2")
+    assert configuration.read_user_file(file) == []
+    assert configuration.read_environment() == []
+    assert configuration.settings.completion.debounce_ms == 2
+    configuration.set_layer("initializationOptions", {"completion": {"debounce_ms": 3}})
+    assert configuration.settings.completion.debounce_ms == 3
+    configuration.set_layer("workspace/configuration", {"completion": {"debounce_ms": 4}})
+    assert configuration.settings.completion.debounce_ms == 4
+    configuration.set_layer("command line", {"completion.debounce_ms": 5})
+    assert configuration.settings.completion.debounce_ms == 5
+    assert configuration.origin("completion.debounce_ms") == "command line"
+    assert configuration.origin("completion.max_lines") == "user file"
+    assert configuration.origin("completion.enabled") == "default"
+
+
+def test_a_source_that_says_nothing_any_more_gives_way(configuration: Configuration) -> None:
+    configuration.set_layer("workspace/configuration", {"completion": {"debounce_ms": 4}})
+    configuration.set_layer("workspace/configuration", {"completion": {"debounce_ms": None}})
+    assert configuration.settings == Settings()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"completion": {"debounce_ms": 7}},
+        {"completion.debounce_ms": 7},
+        {"aix": {"completion": {"debounceMs": 7}}},
+        {"aix.completion.debounceMs": 7},
+    ],
+)
+def test_names_may_be_nested_dotted_prefixed_or_camel_case(
+    configuration: Configuration, values: dict[str, object]
+) -> None:
+    assert configuration.set_layer("initializationOptions", values) == []
+    assert configuration.settings.completion.debounce_ms == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"completion": {"debounce_ms": "soon"}}, "completion.debounce_ms"),
+        ({"completion": {"debounce_ms": -1}}, "completion.debounce_ms"),
+        ({"prompt": {"format": "msp"}}, "prompt.format"),
+        ({"completion": {"debounce": 1}}, "completion.debounce is no option"),
+        ({"nothing": 1}, "nothing is no option"),
+    ],
+)
+def test_a_bad_value_is_reported_and_the_rest_counts(
+    configuration: Configuration, values: dict[str, object], told: str
+) -> None:
+    problems = configuration.set_layer("initializationOptions", {**values, "retrieval": {"snippets": 2}})
+    assert len(problems) == 1
+    assert told in problems[0]
+    assert "\n" not in problems[0]
+    assert configuration.settings.retrieval.snippets == 2
+    assert configuration.settings.completion == Settings().completion
+
+
+@pytest.mark.parametrize("name", [item.name for item in options() if item.scope == "machine"])
+def test_a_workspace_cannot_set_what_belongs_to_the_machine(configuration: Configuration, name: str) -> None:
+    value = {"model.name": "./evil", "log.file": "/tmp/x"}.get(name, "cpu")
+    problems = configuration.set_layer("workspace/configuration", {name: value})
+    assert len(problems) == 1
+    assert configuration.settings == Settings()
+
+
+def test_a_client_that_repeats_the_defaults_is_not_scolded(configuration: Configuration) -> None:
+    assert configuration.set_layer("workspace/configuration", Settings().model_dump()) == []
+
+
+def test_a_broken_file_is_one_line_and_costs_nothing_else(configuration: Configuration, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[completion\n")
+    (problem,) = configuration.read_user_file(file)
+    assert str(file) in problem
+    assert configuration.settings == Settings()
+
+
+def test_a_missing_file_is_no_problem_unless_it_was_named(
+    configuration: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert configuration.read_user_file(tmp_path / "none.toml") == []
+    monkeypatch.setenv("AIX_LSP_CONFIG", str(tmp_path / "none.toml"))
+    (problem,) = configuration.read_user_file()
+    assert "AIX_LSP_CONFIG" in problem
+
+
+def test_environment_variables_may_hold_json_and_wrong_names_are_told(
+    configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIX_LSP_COMPLETION__DISABLED_LANGUAGES", '["markdown"]')
+    monkeypatch.setenv("AIX_LSP_MODEL__NAM", "x")
+    (problem,) = configuration.read_environment()
+    assert "AIX_LSP_MODEL__NAM" in problem
+    assert configuration.settings.completion.disabled_languages == ("markdown",)
+
+
+def test_a_folder_may_differ_in_resource_options_only(configuration: Configuration) -> None:
+    settings = configuration.for_folder(
+        {"completion": {"max_lines": 3}, "model": {"name": "x"}, "log": {"level": "debug"}}
+    )
+    assert settings.completion.max_lines == 3
+    assert settings.model.name == "auto"
+    assert settings.log.level == "warning"
+
+
+def test_what_needs_a_restart_is_known(configuration: Configuration) -> None:
+    before = configuration.settings
+    configuration.set_layer("initializationOptions", {"model": {"name": "aix-mini"}, "retrieval": {"snippets": 1}})
+    assert configuration.restart_needed(before) == ["model.name"]
+
+
+def test_every_option_is_documented() -> None:
+    schema = json_schema()["properties"]
+    for item in options():
+        assert len(item.doc) > 20
+        assert schema[f"aix.{item.name}"]["description"] == item.doc
+        assert f"`{item.name}`" in markdown_table()

@@ -1,0 +1,87 @@
+"""Framing of messages on a byte stream."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import threading
+
+import pytest
+
+from aix_lsp.server.transport import IN_FLIGHT, StreamWriter, accept_one, pump, read_messages
+
+
+def framed(body: bytes, header: bytes = b"Content-Length: %d\r\n\r\n") -> bytes:
+    return header % len(body) + body
+
+
+@pytest.mark.parametrize(
+    ("stream", "bodies"),
+    [
+        (framed(b"{}") + framed(b"[1]"), [b"{}", b"[1]"]),
+        (framed(b"{}", b"content-length:%d\r\nContent-Type: application/x; charset=utf-8\r\n\r\n"), [b"{}"]),
+        (b"Content-Type: x\r\nContent-Length: 2\r\n\r\n{}", [b"{}"]),
+        (b"", []),
+        # what cannot be used is passed over
+        (b"Content-Length: -1\r\n\r\n" + framed(b"{}"), [b"{}"]),
+        (b"Content-Length: many\r\n\r\n" + framed(b"{}"), [b"{}"]),
+        (b"Content-Length: 999999999999\r\n\r\n" + framed(b"{}"), [b"{}"]),
+        (b"rubbish\r\n\r\n" + framed(b"{}"), [b"{}"]),
+        # a stream that ends inside a body
+        (b"Content-Length: 10\r\n\r\n{}", []),
+    ],
+)
+def test_messages_are_read_whatever_stands_between_them(stream: bytes, bodies: list[bytes]) -> None:
+    assert list(read_messages(io.BytesIO(stream))) == bodies
+
+
+def test_a_client_that_is_gone_is_told_once_and_nothing_raises() -> None:
+    class Broken(io.BytesIO):
+        def write(self, data: object) -> int:
+            raise BrokenPipeError
+
+    told: list[int] = []
+    writer = StreamWriter(Broken(), lambda: told.append(1))
+    writer.write(b"x")
+    writer.write(b"x")
+    assert told == [1]
+
+
+async def test_messages_arrive_in_order_and_the_end_is_told() -> None:
+    seen: list[bytes] = []
+    ended = asyncio.Event()
+    bodies = [b"%d" % number for number in range(3 * IN_FLIGHT)]
+    pump(io.BytesIO(b"".join(map(framed, bodies))), asyncio.get_running_loop(), seen.append, ended.set)
+    await asyncio.wait_for(ended.wait(), 10)
+    assert seen == bodies
+
+
+async def test_a_flood_waits_instead_of_filling_the_memory() -> None:
+    source, sink = os.pipe()
+    loop = asyncio.get_running_loop()
+    waiting = 0
+
+    class Loop:
+        def call_soon_threadsafe(self, call: object, *arguments: object) -> None:
+            nonlocal waiting
+            waiting += 1
+
+    with os.fdopen(source, "rb") as reader, os.fdopen(sink, "wb", buffering=0) as writer:
+        pump(reader, Loop(), lambda body: None, lambda: None)  # type: ignore[arg-type]
+        flood = threading.Thread(target=lambda: [writer.write(framed(b"{}")) for _ in range(IN_FLIGHT + 50)])
+        flood.start()
+        await loop.run_in_executor(None, flood.join)
+        for _ in range(100):
+            if waiting == IN_FLIGHT:
+                break
+            await asyncio.sleep(0.01)
+        assert waiting == IN_FLIGHT
+        # let the thread end before its stream is closed
+        for name in threading.enumerate():
+            assert name.daemon or name is threading.main_thread() or name is not flood
+
+
+def test_an_address_that_others_reach_is_refused_unless_forced() -> None:
+    with pytest.raises(ValueError, match="can be reached from other machines"):
+        accept_one("0.0.0.0", 0, force=False, announce=lambda line: None)

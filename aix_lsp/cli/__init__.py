@@ -15,9 +15,10 @@ def main() -> None:
     from aix_lsp.cli.app import app
 
     try:
-        app(prog_name="aix-lsp")
-    except (SystemExit, KeyboardInterrupt):
-        raise
+        # not in click's standalone mode, whose errors take four lines
+        sys.exit(app(prog_name="aix-lsp", standalone_mode=False) or 0)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except Exception as error:
         if debug:
             raise

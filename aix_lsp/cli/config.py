@@ -30,7 +30,7 @@ def run(*, as_json: bool, schema: bool, markdown: bool, model: str | None, assig
     _show(rows)
 
 
-def _show(rows: list[tuple[str, object, str]]) -> None:
+def _show(rows: Sequence[tuple[str, object, str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 

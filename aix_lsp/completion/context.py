@@ -114,6 +114,7 @@ class WorkspaceContext:
         for relative in changed:
             self._update_from_disk(folder, relative)
         folder.building = None
+        await self._pack(folder)
         self._on_state(folder.path, "ready")
 
     def index_now(self, path: Path) -> IndexReport:
@@ -157,6 +158,12 @@ class WorkspaceContext:
                         await asyncio.sleep(0)
                         began = time.monotonic()
 
+                await self._pack(folder)
+
+    async def _pack(self, folder: Folder) -> None:
+        if folder.index.packing_due:
+            await asyncio.to_thread(folder.index.pack)
+
     def _needs_rescan(self, folder: Folder, inside: set[str]) -> bool:
         special = {".git/HEAD", ".aixignore", "."}
         return (
@@ -167,9 +174,7 @@ class WorkspaceContext:
         )
 
     def _drop_what_is_gone(self, folder: Folder, inside: set[str]) -> None:
-        for relative in inside:
-            if not (folder.path / relative).exists():
-                folder.index.remove(relative)
+        folder.index.remove_many(relative for relative in inside if not (folder.path / relative).exists())
 
     def _path_changed(self, folder: Folder, relative: str) -> None:
         if relative.startswith(".git/") or folder.path / relative in self._open:
@@ -180,9 +185,8 @@ class WorkspaceContext:
             self._update_from_disk(folder, relative)
         else:
             # a deleted or moved folder takes what was in it along
-            for known in [path for path in folder.index.paths() if path.startswith(relative + "/")]:
-                folder.index.remove(known)
-            folder.index.remove(relative)
+            inside = [path for path in folder.index.paths() if path.startswith(relative + "/")]
+            folder.index.remove_many([relative, *inside])
 
     def _update_from_disk(self, folder: Folder, relative: str) -> None:
         text = folder.scanner.read(relative) if folder.scanner.accepts(relative) else None

@@ -73,12 +73,12 @@ def drop_what_follows_already(text: str, place: Place) -> str:
     rest = place.around.after.strip()
     lines = _LINE_BREAK.split(text)
     if rest and lines[-1].rstrip().endswith(rest):
-        cut = text.rstrip()[: len(text.rstrip()) - len(rest)]
+        shorter = text.rstrip()[: len(text.rstrip()) - len(rest)]
         line = place.around.before if len(lines) == 1 else ""
-        kept, shorter = line + lines[-1] + rest, line + _LINE_BREAK.split(cut)[-1] + rest
+        with_it, without_it = line + lines[-1] + rest, line + _LINE_BREAK.split(shorter)[-1] + rest
         # `f(|)` and `g(a)`: that bracket is the offer's own
-        if not _UNEVEN.search(rest) or _unevenness(shorter) < _unevenness(kept):
-            return cut
+        if not _UNEVEN.search(rest) or _unevenness(without_it) < _unevenness(with_it):
+            return shorter
     following = [line.strip() for line in _LINE_BREAK.split(place.suffix[:4000])[1:] if line.strip()]
     stripped = [line.strip() for line in lines]
     for count in range(min(len(lines), len(following)), 0, -1):
@@ -87,7 +87,7 @@ def drop_what_follows_already(text: str, place: Place) -> str:
             cut = len(lines) - count
             if cut == 0 and place.around.before.strip():
                 continue
-            return text[: sum(len(part) for part in _LINE_BREAK.split(text)[:cut]) + _breaks(text, cut)].rstrip()
+            return text[: sum(map(len, lines[:cut])) + _breaks(text, cut)].rstrip()
     return text
 
 

@@ -26,7 +26,10 @@ class Backend(Protocol):
     """A model as the model thread drives it. Called on that thread only."""
 
     def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
-        """Load the model, telling `report` how far it is. Raises ModelError."""
+        """Load the model, telling `report` how far it is. Raises ModelError.
+
+        `report` raises EngineClosed when the load is to be given up; let it through.
+        """
         ...
 
     def generate(

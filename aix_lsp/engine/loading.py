@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aix_lsp.engine.base import EngineError, LoadEvent, ModelError
+from aix_lsp.engine.base import EngineClosed, EngineError, LoadEvent, ModelError
 from aix_lsp.engine.catalog import cached_folder
 from aix_lsp.engine.checkpoint import Checkpoint, inspect
 from aix_lsp.engine.decode import Decoder
@@ -93,6 +93,8 @@ def load_model(
         report(LoadEvent("progress", "running the first token", 90))
         decoder = Decoder(model, stop_ids(tokenizer) | _end_ids(model))
         _try_out(decoder)
+    except EngineClosed:
+        raise
     except EngineError as error:
         raise ModelError(str(error)) from error
     except Exception as error:

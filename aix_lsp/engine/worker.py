@@ -6,6 +6,7 @@ answers through `call_soon_threadsafe`. There is no queue to fill up: one job ru
 
 from __future__ import annotations
 
+import _imp
 import asyncio
 import atexit
 import contextlib
@@ -135,10 +136,16 @@ class ModelThread:
             post(loop, settle, future, type(reason)(str(reason)))
 
     def _leave(self) -> None:
-        """At interpreter exit: stop, and wait a moment for the token that is being computed."""
+        """At interpreter exit: stop, and wait a moment for the token that is being computed.
+
+        A thread in the middle of an import is left behind after that. It must not take the import lock with
+        it (seen: the exit then hangs for ever in an import of its own), so this thread keeps the lock.
+        """
         self.close()
         if self._thread is not None:
             self._thread.join(_EXIT_WAIT_S)
+            if self._thread.is_alive():
+                _imp.acquire_lock()
 
     # On the model thread from here on.
 
@@ -156,15 +163,12 @@ class ModelThread:
     def _load(self) -> LoadedModel | None:
         try:
             loaded = self._backend.load(self._report)
+        except EngineClosed:
+            return None
         except ModelError as error:
-            self._report(LoadEvent("warning", str(error)))
-            self._end(error)
-            return None
+            return self._load_failed(error)
         except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
-            failure = ModelError(f"the model could not be loaded: {describe(error)}")
-            self._report(LoadEvent("warning", str(failure)))
-            self._end(failure)
-            return None
+            return self._load_failed(ModelError(f"the model could not be loaded: {describe(error)}"))
         with self._changed:
             if self._failure is not None:
                 return None
@@ -174,15 +178,22 @@ class ModelThread:
             watchers, self._watchers = self._watchers, []
         for loop, future in watchers:
             post(loop, settle, future, loaded.info)
-        self._report(LoadEvent("ready", message, 100))
+        self._tell(LoadEvent("ready", message, 100))
         return loaded
 
+    def _load_failed(self, error: ModelError) -> None:
+        self._tell(LoadEvent("warning", str(error)))
+        self._end(error)
+
     def _report(self, event: LoadEvent) -> None:
+        """Tell how the load goes. Raises EngineClosed when nobody wants the model any more."""
         with self._changed:
-            if self._failure is not None:
-                return
+            self._refuse_if_failed()
             if event.kind == "progress":
                 self._state = EngineState("loading", event.message)
+        self._tell(event)
+
+    def _tell(self, event: LoadEvent) -> None:
         if self._on_event is not None and self._loop is not None:
             post(self._loop, self._on_event, event)
 

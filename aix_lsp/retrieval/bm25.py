@@ -173,6 +173,8 @@ class Bm25Index:
         for view in state.views:
             places, known = view.positions(hashes)
             known &= factors > 0
+            if not known.any():
+                continue
             matches = best_matches(
                 view,
                 places[known],

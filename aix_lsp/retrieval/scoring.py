@@ -29,7 +29,8 @@ def average_idf(histogram: Integers, chunks: int) -> float:
 
 
 def _plain_idf(frequencies: Integers, chunks: int) -> Floats:
-    return np.log(chunks - frequencies + 0.5) - np.log(frequencies + 0.5)
+    idf: Floats = np.log(chunks - frequencies + 0.5) - np.log(frequencies + 0.5)
+    return idf
 
 
 def inverse_frequencies(frequencies: Integers, chunks: int, average: float) -> Floats:
@@ -39,7 +40,8 @@ def inverse_frequencies(frequencies: Integers, chunks: int, average: float) -> F
     log(1 + (N - n + 0.5) / (n + 0.5)) serves for all terms.
     """
     if average <= _ZERO:
-        return np.log1p((chunks - frequencies + 0.5) / (frequencies + 0.5))
+        idf: Floats = np.log1p((chunks - frequencies + 0.5) / (frequencies + 0.5))
+        return idf
     plain = _plain_idf(frequencies, chunks)
     return np.where(plain < 0, EPSILON * average, plain)
 
@@ -62,7 +64,8 @@ def best_matches(
 ) -> Matches:
     """The best `limit` living chunks with a positive score, more where the last ones tie.
 
-    `places` are positions in the vocabulary, ascending; `weights` are query weight times IDF, positive.
+    `places` are positions in the vocabulary, ascending, at least one; `weights` are query weight times IDF,
+    positive.
     `excluded` are ranges of chunks that do not count.
     """
     segment = view.segment
@@ -95,15 +98,13 @@ def _highest(scores: Floats, limit: int) -> Integers:
 def _all_scores(segment: PackedSegment, places: Integers, weights: Floats, norms: Floats) -> Floats:
     starts, ends = segment.term_starts[places], segment.term_starts[places + 1]
     slices = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    if not slices:
-        return np.zeros(len(segment))
     chunks = np.concatenate([segment.term_chunks[part] for part in slices])
     counts = np.concatenate([segment.term_counts[part] for part in slices]).astype(np.float64)
     values = norms[chunks]
     values += counts
     np.divide(counts, values, out=values)
     values *= np.repeat(weights * (K1 + 1), ends - starts)
-    return np.bincount(chunks, values, minlength=len(segment))
+    return _sums(chunks, values, len(segment))
 
 
 def _exact(segment: PackedSegment, chunks: Integers, places: Integers, weights: Floats, norms: Floats) -> Matches:
@@ -112,13 +113,15 @@ def _exact(segment: PackedSegment, chunks: Integers, places: Integers, weights: 
     sizes = segment.chunk_starts[chunks + 1] - starts
     ends = np.cumsum(sizes)
     postings = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)
-    found = np.minimum(np.searchsorted(places, segment.chunk_terms[postings]), max(len(places) - 1, 0))
-    known: Bools = (
-        places[found] == segment.chunk_terms[postings] if len(places) else np.zeros(len(postings), dtype=np.bool_)
-    )
+    found = np.minimum(np.searchsorted(places, segment.chunk_terms[postings]), len(places) - 1)
+    known: Bools = places[found] == segment.chunk_terms[postings]
     owners = np.repeat(np.arange(len(chunks)), sizes)[known]
     terms = found[known]
     counts = segment.chunk_counts[postings[known]].astype(np.float64)
     shares = weights[terms] * counts * (K1 + 1) / (counts + norms[chunks[owners]])
-    scores = np.bincount(owners, shares, minlength=len(chunks))
+    scores = _sums(owners, shares, len(chunks))
     return Matches(chunks, segment.end_lines[chunks], scores, owners, terms, shares)
+
+
+def _sums(places: NDArray[np.integer], values: Floats, size: int) -> Floats:
+    return np.bincount(places, values, minlength=size).astype(np.float64, copy=False)

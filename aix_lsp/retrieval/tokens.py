@@ -12,8 +12,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
 
-_WORD = re.compile(r"[^\W\d]\w*")
-_ASCII_WORD = re.compile(r"[A-Za-z_]\w*", re.ASCII)  # the same for ASCII text, a third faster
+_WORD = re.compile(r"\w+")
+_ASCII_WORD = re.compile(r"\w+", re.ASCII)  # the same for ASCII text, and faster
 _ASCII_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SEPARATORS = re.compile(r"[_\d]+")
 _EXTENSION = re.compile(r"(?<=[^/\\.])\.\w+$")
@@ -38,9 +38,11 @@ def _words(text: str) -> list[str]:
 
 
 def expand(word: str, keywords: frozenset[str]) -> tuple[str, ...]:
-    """The terms of one identifier: itself, then its parts where there are several."""
+    """The terms of one identifier: itself, then its parts where there are several. A number has none."""
     if word.isascii() and word.isalpha() and word.islower():  # most words have no parts
         return () if word in keywords or len(word) == 1 else (word,)
+    if not (word[0].isalpha() or word[0] == "_"):
+        return ()
     whole = word.lower()
     found = [] if whole in keywords or (len(whole) == 1 and whole.isascii()) else [whole]
     for part in _parts(word):

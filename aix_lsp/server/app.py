@@ -18,7 +18,7 @@ from pygls.protocol import default_converter
 
 import aix_lsp
 from aix_lsp.server import handlers
-from aix_lsp.server.parent import until_gone
+from aix_lsp.server.parent import is_alive, until_gone
 from aix_lsp.server.protocol import AixProtocol
 from aix_lsp.server.session import Session
 from aix_lsp.server.transport import StreamWriter, accept_one, claim_stdio, pump
@@ -115,7 +115,8 @@ class AixServer(LanguageServer):
 
     def watch_parent(self, process_id: int | None) -> None:
         """End when the editor's process ends, whatever becomes of the pipe."""
-        if process_id is not None:
+        # an id that is not seen from here (the server runs in a container, say) says nothing about the editor
+        if process_id is not None and is_alive(process_id):
             self.session.run(self._stop_when_gone(process_id))
 
     async def _stop_when_gone(self, process_id: int) -> None:
@@ -134,8 +135,13 @@ def serve_stdio(command_line: Mapping[str, Any]) -> None:
 def serve_tcp(host: str, port: int, command_line: Mapping[str, Any], *, force: bool) -> None:
     """Serve the first client that connects; ends the process. Raises ValueError or OSError before that."""
     _log_to_stderr()
-    reader, writer = accept_one(host, port, force=force, announce=lambda line: sys.stderr.write(f"aix-lsp: {line}\n"))
+    reader, writer = accept_one(host, port, force=force, announce=_announce)
     _run(AixServer(command_line), reader, writer)
+
+
+def _announce(line: str) -> None:
+    sys.stderr.write(f"aix-lsp: {line}\n")
+    sys.stderr.flush()
 
 
 def _run(server: AixServer, reader: BinaryIO, writer: BinaryIO) -> None:

@@ -60,7 +60,7 @@ class Session:
 
     def run(self, coroutine: Any) -> asyncio.Task[Any]:
         """Start a task that is kept until it ends; its failure is logged."""
-        task = asyncio.ensure_future(coroutine)
+        task: asyncio.Task[Any] = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lsprotocol import types as lsp
@@ -31,7 +32,7 @@ def register(server: AixServer) -> None:
         for folder in params.workspace_folders or ():
             session.add_folder(folder.uri)
         if not params.workspace_folders:
-            root = params.root_uri or (path_to_uri(params.root_path) if params.root_path else None)
+            root = params.root_uri or (path_to_uri(Path(params.root_path)) if params.root_path else None)
             if root:
                 session.add_folder(root)
         completion.register_if_wanted(server)

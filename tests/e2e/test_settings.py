@@ -1,0 +1,102 @@
+"""Settings while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from aix_lsp.cli.lsp_client import LspClient
+from aix_lsp.uris import path_to_uri
+from tests.e2e.conftest import INVOICE, StartServer, snippets_of
+
+PLACE = (INVOICE.count("\n"), len(INVOICE) - INVOICE.rfind("\n") - 1)
+PULLS = {"workspace": {"configuration": True, "didChangeConfiguration": {"dynamicRegistration": True}}}
+
+
+async def opened(start: StartServer, workspace: Path, **more: Any) -> tuple[LspClient, str]:
+    client = await start([workspace], **more)
+    uri = path_to_uri(workspace / "shop" / "invoice.py")
+    client.open(uri, INVOICE)
+    return client, uri
+
+
+async def until_items(client: LspClient, uri: str, wanted: bool) -> None:
+    async with asyncio.timeout(10):
+        while bool(await client.inline_completion(uri, *PLACE)) != wanted:
+            await asyncio.sleep(0.05)
+
+
+async def test_settings_are_pulled_and_pulled_again_when_they_change(start: StartServer, workspace: Path) -> None:
+    off = {"completion": {"enabled": False}}
+    client, uri = await opened(start, workspace, capabilities=PULLS, configuration=off)
+    await until_items(client, uri, wanted=False)
+    client.configuration = None
+    client.notify("workspace/didChangeConfiguration", {"settings": None})
+    await until_items(client, uri, wanted=True)
+
+
+async def test_settings_that_a_client_pushes_are_taken(start: StartServer, workspace: Path) -> None:
+    client, uri = await opened(start, workspace)
+    await until_items(client, uri, wanted=True)
+    client.notify("workspace/didChangeConfiguration", {"settings": {"aix": {"completion": {"enabled": False}}}})
+    await until_items(client, uri, wanted=False)
+
+
+async def test_a_folder_has_its_own_settings(start: StartServer, workspace: Path, tmp_path: Path) -> None:
+    other = tmp_path.resolve() / "other"
+    other.mkdir()
+    client = await start([], initialize=False)
+    client.configuration_by_uri = {path_to_uri(other): {"completion": {"enabled": False}}}
+    await client.initialize([workspace, other], capabilities=PULLS)
+    for folder, wanted in ((workspace, True), (other, False)):
+        uri = path_to_uri(folder / "a.py")
+        client.open(uri, INVOICE)
+        await until_items(client, uri, wanted)
+
+
+async def test_initialization_options_count_and_bad_ones_are_told_once(start: StartServer, workspace: Path) -> None:
+    options = {"completion": {"debounceMs": "soon"}, "retrieval": {"snippets": 1}}
+    client, uri = await opened(start, workspace, options=options)
+    message = await client.wait_for_notification("window/showMessage", "completion.debounce_ms")
+    assert message["params"]["type"] == 2
+    assert len(await snippets_of(client, uri, *PLACE)) <= 1
+
+
+async def test_a_workspace_cannot_choose_the_model(start: StartServer, workspace: Path) -> None:
+    evil = {"model": {"name": str(workspace / "evil")}}
+    client, uri = await opened(start, workspace, capabilities=PULLS, configuration=evil)
+    await client.wait_for_notification("window/showMessage", "model.name cannot be set by a workspace")
+    await until_items(client, uri, wanted=True)
+
+
+async def test_what_needs_a_restart_says_so(start: StartServer, workspace: Path) -> None:
+    client, _ = await opened(start, workspace)
+    client.notify("workspace/didChangeConfiguration", {"settings": {"aix": {"workspace": {"max_files": 5}}}})
+    await client.wait_for_notification("window/showMessage", "restart the server")
+
+
+async def test_a_model_that_is_not_there_is_told_once_and_the_embedded_one_answers(
+    start: StartServer, workspace: Path, tmp_path: Path
+) -> None:
+    client, uri = await opened(start, workspace, arguments=["--model", str(tmp_path / "no-model")])
+    message = await client.wait_for_notification("window/showMessage", "no-model")
+    assert "embedded model" in message["params"]["message"]
+    await until_items(client, uri, wanted=True)
+    shown = [item for item in client.notifications if item["method"] == "window/showMessage"]
+    assert len(shown) == 1
+
+
+async def test_completion_is_a_fallback_for_those_who_ask(start: StartServer, workspace: Path) -> None:
+    plain = await start([], initialize=False)
+    answer = await plain.initialize([workspace])
+    assert "completionProvider" not in answer["capabilities"]
+    client = await start([], initialize=False)
+    answer = await client.initialize([workspace], options={"completion": {"fallback_completion": True}})
+    assert "completionProvider" in answer["capabilities"]
+    uri = path_to_uri(workspace / "shop" / "invoice.py")
+    client.open(uri, INVOICE)
+    params = {"textDocument": {"uri": uri}, "position": {"line": PLACE[0], "character": PLACE[1]}}
+    (item,) = (await client.request("textDocument/completion", params))["items"]
+    assert item["textEdit"]["newText"].startswith("total")
+    assert item["filterText"].startswith("compute_grand_total")

@@ -1,0 +1,171 @@
+"""The flow of one completion, with an engine that says what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from aix_lsp.completion.service import CompletionService, NoRetrieval
+from aix_lsp.engine.base import EngineError, Superseded
+from aix_lsp.engine.scripted import ScriptedEngine
+from aix_lsp.settings import CompletionSettings, ModelSettings, Settings
+from aix_lsp.types import CompletionRequest, CompletionResult, DocumentSnapshot, ModelInfo, Snippet, TriggerKind
+
+SETTINGS = Settings(completion=CompletionSettings(debounce_ms=0))
+MARKED = "def f(a, b):\n    return a +|\n"
+
+
+class Quotes:
+    """Always the same snippet; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
+        self.asked += 1
+        return [Snippet("other.py", 1, 2, 3.0, "similar", "def g(x):\n    return x")]
+
+
+@asynccontextmanager
+async def running(script: Any, **more: Any) -> AsyncIterator[ScriptedEngine]:
+    engine = ScriptedEngine(script, **more)
+    engine.start(asyncio.get_running_loop())
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def request(marked: str = MARKED, trigger: TriggerKind = "invoked", **more: Any) -> CompletionRequest:
+    offset = marked.index("|")
+    document = DocumentSnapshot("file:///a.py", marked.replace("|", "", 1), more.pop("language", "python"), 1, "a.py")
+    return CompletionRequest(document, offset, trigger, **more)
+
+
+async def ask(script: Any, asked: CompletionRequest | None = None, settings: Settings = SETTINGS) -> CompletionResult:
+    async with running(script) as engine:
+        return await CompletionService(engine, NoRetrieval()).complete(asked or request(), settings)
+
+
+async def test_an_offer_replaces_nothing_and_stands_at_the_cursor() -> None:
+    result = await ask(" b\n\ndef h():")
+    (item,) = result.items
+    assert (item.text, item.start, item.end) == (" b", 27, 27)
+    assert result.model == "scripted"
+    assert result.reason == ""
+
+
+async def test_nothing_to_add_is_said() -> None:
+    result = await ask("\n")
+    assert result.items == ()
+    assert "nothing to add" in result.reason
+
+
+async def test_snippets_are_quoted_in_the_prompt_and_reported() -> None:
+    async with running(" b") as engine:
+        result = await CompletionService(engine, Quotes()).complete(request(), SETTINGS)
+    assert result.prompt is not None
+    assert "def g(x):" in result.prompt.text
+    assert [snippet.path for snippet in result.snippets] == ["other.py"]
+
+
+async def test_a_refused_request_costs_no_retrieval_and_no_model() -> None:
+    quotes = Quotes()
+    async with running(" b") as engine:
+        result = await CompletionService(engine, quotes).complete(request("x = | + 1", "automatic"), SETTINGS)
+        assert engine.requests == []
+    assert result.items == ()
+    assert "follows the cursor" in result.reason
+    assert quotes.asked == 0
+
+
+async def test_a_model_of_few_languages_is_silent_in_others_unless_asked() -> None:
+    info = ModelInfo("small", 1024, languages=("python",))
+    async with running("x;", info=info) as engine:
+        service = CompletionService(engine, NoRetrieval())
+        silent = await service.complete(request("let a = |", "automatic", language="javascript"), SETTINGS)
+        spoken = await service.complete(request("let a = |", "invoked", language="javascript"), SETTINGS)
+    assert "python only" in silent.reason
+    assert spoken.items[0].text == "x;"
+
+
+async def test_the_selected_entry_counts_as_typed() -> None:
+    seen: list[str] = []
+
+    def script(prompt: Any) -> str:
+        seen.append(prompt.text)
+        return "(a)"
+
+    result = await ask(script, request("x = so|\n", selected=(4, "sorted")))
+    assert "x = sorted" in seen[0]
+    (item,) = result.items
+    assert (item.text, item.start, item.end) == ("sorted(a)", 4, 6)
+
+
+async def test_a_loading_model_is_waited_for_up_to_the_limit() -> None:
+    impatient = SETTINGS.model_copy(update={"model": ModelSettings(load_wait_s=0.02)})
+    async with running(" b", load_delay=0.3) as engine:
+        service = CompletionService(engine, NoRetrieval())
+        assert "still loading" in (await service.complete(request(), impatient)).reason
+        assert (await service.complete(request(), SETTINGS)).items
+
+
+async def test_an_engines_error_is_the_reason_for_an_empty_answer() -> None:
+    result = await ask([EngineError("the GPU is out of memory")])
+    assert result.items == ()
+    assert "out of memory" in result.reason
+
+
+async def test_the_latest_request_wins() -> None:
+    async with running(" b" * 200, delay=0.01) as engine:
+        service = CompletionService(engine, NoRetrieval())
+        first = asyncio.ensure_future(service.complete(request(), SETTINGS))
+        await asyncio.sleep(0.05)
+        second = asyncio.ensure_future(service.complete(request("x = |\n"), SETTINGS))
+        with pytest.raises(Superseded):
+            await first
+        second.cancel()
+
+
+async def test_debounce_holds_automatic_requests_only() -> None:
+    slow = Settings(completion=CompletionSettings(debounce_ms=150))
+    loop = asyncio.get_running_loop()
+    async with running(" b") as engine:
+        service = CompletionService(engine, NoRetrieval())
+        began = loop.time()
+        await service.complete(request(trigger="invoked"), slow)
+        explicit = loop.time() - began
+        began = loop.time()
+        await service.complete(request(trigger="automatic"), slow)
+        assert explicit < 0.15 <= loop.time() - began
+
+
+@pytest.mark.parametrize(
+    ("marked", "generated", "offered"),
+    [
+        ("def f(a):|\n", "\n    b = a\n    return b\n\n\ndef g():\n    pass\n", "\n    b = a\n    return b"),
+        ("x = f(|)\n", "a)", "a"),
+        ("def f():\n    |\r\n", "a = 1", "a = 1"),
+    ],
+)
+async def test_generation_stops_and_text_is_fitted(marked: str, generated: str, offered: str) -> None:
+    assert (await ask(generated, request(marked))).items[0].text == offered
+
+
+async def test_text_can_be_followed_while_it_grows() -> None:
+    seen: list[str] = []
+    follow: Callable[[str], None] = seen.append
+    async with running(" b and c", delay=0.005) as engine:
+        await CompletionService(engine, NoRetrieval()).complete(request(), SETTINGS, follow)
+    assert seen
+    assert all(later.startswith(earlier) for earlier, later in pairwise(seen))
+
+
+async def test_timings_add_up() -> None:
+    timings = (await ask(" b")).timings
+    assert 0 <= timings.prompt <= timings.first_token <= timings.total

@@ -12,9 +12,14 @@ def main() -> None:
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
-    from aix_lsp.cli.app import app
-
     try:
+        if sys.argv[1:2] == ["serve"]:
+            from aix_lsp.cli.serve import main as serve
+
+            serve(sys.argv[2:])
+            return
+        from aix_lsp.cli.app import app
+
         # not in click's standalone mode, whose errors take four lines
         sys.exit(app(prog_name="aix-lsp", standalone_mode=False) or 0)
     except KeyboardInterrupt:

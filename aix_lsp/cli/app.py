@@ -44,18 +44,12 @@ def root(
         typer.echo(context.get_help())
 
 
-@app.command()
-def serve(
-    stdio: Annotated[bool, typer.Option("--stdio", help="Speak over stdin and stdout (the default).")] = False,
-    tcp: Annotated[str, typer.Option("--tcp", metavar="HOST:PORT", help="Listen for one client instead.")] = "",
-    force: Annotated[bool, typer.Option("--force", help="With --tcp: listen beyond this machine.")] = False,
-    model: Model = None,
-    set_: Set = None,
-) -> None:
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def serve(context: typer.Context) -> None:
     """Run the language server."""
-    from aix_lsp.cli.serve import run
+    from aix_lsp.cli.serve import main
 
-    run(stdio=stdio, tcp=tcp, force=force, model=model, assignments=set_ or [])
+    main(context.args)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from aix_lsp.cli.lsp_client import LspClient, ServerError
 from aix_lsp.uris import path_to_uri
 
 FILE = "shop/invoice.py"
-CURSOR = "\N{BLACK RIGHT-POINTING POINTER}"
+CURSOR = "\N{BLACK RIGHT-POINTING TRIANGLE}"
 """Where the demo's script asks for a completion; not typed."""
 
 _READY_SECONDS = 120.0

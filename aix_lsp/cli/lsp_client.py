@@ -13,6 +13,9 @@ from typing import Any
 from aix_lsp.uris import path_to_uri
 
 
+CAPABILITIES = {"window": {"workDoneProgress": True}, "notebookDocument": {"synchronization": {}}}
+
+
 class ServerError(Exception):
     """The server answered a request with an error, or ended. `code` is the JSON-RPC code, 0 if it ended."""
 
@@ -158,7 +161,7 @@ class LspClient:
             {
                 "processId": process_id,
                 "rootUri": path_to_uri(folders[0]) if folders else None,
-                "capabilities": dict(capabilities or {"window": {"workDoneProgress": True}}),
+                "capabilities": dict(CAPABILITIES if capabilities is None else capabilities),
                 "workspaceFolders": [{"uri": path_to_uri(folder), "name": folder.name} for folder in folders],
                 "initializationOptions": dict(options or {}),
             },

@@ -5,6 +5,8 @@ The choices are pure functions of what was found; only the functions that look i
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,17 @@ from typing import Any
 from aix_lsp.engine.base import ModelError
 
 GIB = 2**30
+
+
+def share_processors() -> None:
+    """Let PyTorch's threads sleep while they wait for one another, instead of spinning. Before torch's import.
+
+    Spinning threads and an editor's other work starve each other: on two busy cores a token of the embedded
+    model took 93 ms so, and 6.5 ms with sleeping threads; on idle cores the two are alike. A choice in the
+    environment is respected.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ def _read_weights(checkpoint: Checkpoint, config: Any, plan: _Plan) -> Any:
         options["quantization_config"] = plan.quantization_config
     if plan.device != "cpu" and is_accelerate_available():
         # Straight to the GPU, without a copy of all weights in main memory.
-        options["device_map"] = {"": plan.device}
+        options["device_map"] = {"": 0 if plan.device == "cuda" else plan.device}
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
             checkpoint.folder,

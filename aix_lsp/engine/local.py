@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aix_lsp.engine.base import LoadEvent, ModelError, OnEvent
 from aix_lsp.engine.catalog import CatalogEntry, cached_folder, choose, described, embedded
 from aix_lsp.engine.generation import LoadedModel
+from aix_lsp.engine.hardware import share_processors
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt
@@ -31,6 +32,7 @@ class LocalBackend:
     def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
         """Load the chosen model, or the embedded one with a warning. Raises ModelError when that fails too."""
         report(LoadEvent("progress", "choosing a model", 0))
+        share_processors()
         try:
             return self._load(self._choose()[0], self._settings, report)
         except ModelError as error:

@@ -138,12 +138,12 @@ class ModelThread:
     def _leave(self) -> None:
         """At interpreter exit: stop, and wait a moment for the token that is being computed.
 
-        A thread in the middle of an import is left behind after that. It must not take the import lock with
-        it (seen: the exit then hangs for ever in an import of its own), so this thread keeps the lock.
+        A load is not waited for. The thread may be in the middle of an import then, and must not take the
+        import lock with it (seen: the exit hangs for ever in an import of its own): this thread keeps it.
         """
         self.close()
         if self._thread is not None:
-            self._thread.join(_EXIT_WAIT_S)
+            self._thread.join(_EXIT_WAIT_S if self._loaded else 0)
             if self._thread.is_alive():
                 _imp.acquire_lock()
 
@@ -166,9 +166,11 @@ class ModelThread:
         except EngineClosed:
             return None
         except ModelError as error:
-            return self._load_failed(error)
+            self._load_failed(error)
+            return None
         except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
-            return self._load_failed(ModelError(f"the model could not be loaded: {describe(error)}"))
+            self._load_failed(ModelError(f"the model could not be loaded: {describe(error)}"))
+            return None
         with self._changed:
             if self._failure is not None:
                 return None

@@ -121,24 +121,25 @@ class Bm25Index:
         self._changed.update(dict.fromkeys(paths, self._clock))
         old = self._state
         views: list[View] = []
-        touched: list[Hashes] = []
+        gone: list[Hashes] = []
         for view in old.views:
             rest, taken = view.without(paths)
             views.append(rest)
-            touched += [view.segment.vocabulary[terms] for terms in taken]
+            gone += [view.segment.vocabulary[terms] for terms in taken]
         if added is not None and added.chunks:
             views.append(added)
-            touched.append(added.segment.vocabulary)
-        if not touched:
+        elif not gone:
             return
-        state = _State(
-            views=tuple(view for view in views if view.chunks),
-            chunks=sum(view.chunks for view in views),
+        views = [view for view in views if view.chunks]
+        chunks = sum(view.chunks for view in views)
+        histogram = _moved(old, gone, added)
+        self._state = _State(
+            views=_tidied(views),
+            histogram=histogram,
+            chunks=chunks,
             tokens=sum(view.tokens for view in views),
+            average_idf=average_idf(histogram, chunks),
         )
-        histogram = _moved(old, state, np.unique(np.concatenate(touched)))
-        state = replace(state, histogram=histogram, average_idf=average_idf(histogram, state.chunks))
-        self._state = replace(state, views=_tidied(state.views))
 
     def pack(self) -> None:
         """Merge all segments into one without the dead. Changes and queries go on meanwhile."""
@@ -203,9 +204,16 @@ def _hit(path: str, start_line: int, number: int, matches: Matches, names: Seque
     return Hit(path, start_line, int(matches.end_lines[number]), score, tuple(terms))
 
 
-def _moved(old: _State, new: _State, hashes: Hashes) -> Integers:
-    """The histogram after the frequencies of these terms went from the old state's to the new one's."""
-    before, after = old.frequencies_of(hashes), new.frequencies_of(hashes)
+def _moved(old: _State, gone: Sequence[Hashes], added: View | None) -> Integers:
+    """The histogram after the chunks with the terms `gone` (once per chunk) went, and those of `added` came."""
+    vocabulary = added.segment.vocabulary if added is not None else np.zeros(0, dtype=np.uint64)
+    gone_terms, gone_counts = np.unique(np.concatenate([*gone, vocabulary[:0]]), return_counts=True)
+    terms = np.unique(np.concatenate([gone_terms, vocabulary]))
+    before = old.frequencies_of(terms)
+    after = before.copy()
+    after[np.searchsorted(terms, gone_terms)] -= gone_counts
+    if added is not None:
+        after[np.searchsorted(terms, vocabulary)] += added.frequencies
     size = max(len(old.histogram), int(after.max(initial=0)) + 1)
     histogram = np.zeros(size, dtype=np.int64)
     histogram[: len(old.histogram)] = old.histogram
@@ -214,7 +222,7 @@ def _moved(old: _State, new: _State, hashes: Hashes) -> Integers:
     return histogram
 
 
-def _tidied(views: tuple[View, ...]) -> tuple[View, ...]:
+def _tidied(views: Sequence[View]) -> tuple[View, ...]:
     """Merge small segments at the end until each is several times as large as the next."""
     listed = list(views)
     while len(listed) > 1:

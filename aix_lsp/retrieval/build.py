@@ -22,7 +22,7 @@ class ChunkBuilder:
     a file that is being edited, most chunks come again.
     """
 
-    def __init__(self, non_blank: int = 10, *, words: int = 1 << 14, files: int = 0) -> None:
+    def __init__(self, non_blank: int = 10, *, words: int = 1 << 15, files: int = 0) -> None:
         self._non_blank = non_blank
         self._words = words
         self._files = files

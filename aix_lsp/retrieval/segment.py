@@ -7,7 +7,7 @@ chunk, to take a file's terms away again and to look at few chunks exactly. 12 b
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -84,12 +84,14 @@ class PackedSegment:
 
     @classmethod
     def build(cls, files: Iterable[tuple[str, Sequence[ChunkTerms]]]) -> PackedSegment:
-        """Pack files. Those without chunks are left out. Raises ValueError when a path comes twice."""
+        """Pack files, also those without chunks. Raises ValueError when a path comes twice."""
         parts: list[PackedSegment] = []
         batch: list[tuple[str, Sequence[ChunkTerms]]] = []
+        empty: list[str] = []
         tokens = 0
         for path, chunks in files:
             if not chunks:
+                empty.append(path)
                 continue
             batch.append((path, chunks))
             tokens += sum(len(chunk.terms) for chunk in chunks)
@@ -99,6 +101,8 @@ class PackedSegment:
         if batch or not parts:
             parts.append(_pack(batch))
         packed = parts[0] if len(parts) == 1 else merge([(part, np.ones(len(part), dtype=np.bool_)) for part in parts])
+        ends = np.full(len(empty), len(packed), dtype=np.int64)
+        packed = replace(packed, paths=(*packed.paths, *empty), files=np.append(packed.files, ends))
         if len(packed.file_numbers) != len(packed.paths):
             raise ValueError("a path comes twice among the files to pack")
         return packed
@@ -204,7 +208,7 @@ def merge(parts: Sequence[tuple[PackedSegment, Bools]]) -> PackedSegment:
     counts: list[Counts] = []
     for (segment, alive), (postings, _, _) in zip(parts, kept, strict=True):
         for number, (first, end) in enumerate(pairwise(segment.files.tolist())):
-            if alive[first]:
+            if first < end and alive[first]:
                 paths.append(segment.paths[number])
                 sizes.append(end - first)
         position = np.searchsorted(vocabulary, segment.vocabulary).astype(np.uint32)

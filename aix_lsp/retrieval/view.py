@@ -32,14 +32,15 @@ class View:
     def ranges(self, paths: Collection[str]) -> list[tuple[int, int]]:
         """Where the living chunks of these files lie."""
         numbers, files = self.segment.file_numbers, self.segment.files
-        known = (numbers.get(path) for path in paths)
+        known = (numbers.get(path) for path in set(paths))
         found = ((int(files[number]), int(files[number + 1])) for number in known if number is not None)
-        return [(first, end) for first, end in found if self.alive[first]]
+        return [(first, end) for first, end in found if first < end and self.alive[first]]
 
     def paths(self) -> list[str]:
-        """The files that are alive."""
-        living = self.alive[self.segment.files[:-1]]
-        return [self.segment.paths[number] for number in np.flatnonzero(living).tolist()]
+        """The files that have living chunks."""
+        segment = self.segment
+        filled = np.flatnonzero(np.diff(segment.files))
+        return [segment.paths[number] for number in filled[self.alive[segment.files[filled]]].tolist()]
 
     def without(self, paths: Collection[str]) -> tuple[View, list[NDArray[np.uint32]]]:
         """The view with these files deleted, and the terms (positions in the vocabulary, with repeats) they took."""

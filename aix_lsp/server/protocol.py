@@ -53,6 +53,7 @@ _CAPABILITIES_READ: Mapping[str, Any] = {
         "didChangeWatchedFiles": {"dynamicRegistration": bool},
     },
     "textDocument": {"inlineCompletion": {"dynamicRegistration": bool}},
+    "notebookDocument": {"synchronization": {"dynamicRegistration": bool}},
 }
 
 

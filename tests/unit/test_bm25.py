@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from unittest import mock
 
 import numpy as np
@@ -54,7 +55,7 @@ def check(index: Bm25Index, corpus: Corpus, weights: Mapping[str, float]) -> Non
     hits = index.query(weights, limit=ALL)
     assert {(hit.path, hit.start_line): hit.score for hit in hits} == pytest.approx(expected, rel=1e-6)
     assert len(hits) == len(expected)
-    for hit, following in zip(hits, hits[1:], strict=False):
+    for hit, following in pairwise(hits):
         if math.isclose(hit.score, following.score, rel_tol=1e-12):
             assert (hit.path, hit.start_line) < (following.path, following.start_line)
         else:
@@ -92,8 +93,7 @@ def change(index: Bm25Index, corpus: Corpus, step: tuple) -> None:
                 corpus.pop(path, None)
         case ("load", files):
             index.load(segment_of(files))
-            # A file without chunks is not in a segment, so it stays as it was.
-            corpus.update({path: listed for path, listed in files.items() if listed})
+            corpus.update(files)
 
 
 def pack_while(index: Bm25Index, act: Callable[[], None]) -> None:

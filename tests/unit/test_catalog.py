@@ -45,7 +45,7 @@ def test_a_hub_name_is_psm_and_never_a_folder_of_the_current_directory(
     assert resolve("~/models/m").source == Path("~/models/m").expanduser()
 
 
-@pytest.mark.parametrize("name", ["aixcoder", "a/b/c", "owner/", "a b/c", "http://host/model", "/"[:0] or "?"])
+@pytest.mark.parametrize("name", ["aixcoder", "a/b/c", "owner/", "a b/c", "http://host/model", "?"])
 def test_a_name_that_means_nothing_is_told_with_what_would(name: str) -> None:
     with pytest.raises(ModelError, match=r"there is no model .*aix-mini, aixcoder-7b"):
         resolve(name)

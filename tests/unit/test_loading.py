@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from aix_lsp.engine.hardware import (
     pick_device,
     pick_dtype,
     quantization_config,
+    share_processors,
 )
 from aix_lsp.engine.loading import load_model
 from tests.unit.tiny_models import embedded_folder, save_model, tiny_model
@@ -150,7 +152,7 @@ def test_what_cannot_be_loaded_is_told_in_one_line(
 
 
 def test_a_file_is_not_taken_for_a_folder(folder: Path) -> None:
-    with pytest.raises(ModelError, match="is a file; model.name wants the folder"):
+    with pytest.raises(ModelError, match=r"is a file; model\.name wants the folder"):
         load(folder / "config.json")
 
 
@@ -197,6 +199,18 @@ def test_bfloat16_runs_on_a_processor_when_it_is_asked_for(tiny_folder: Path) ->
     loaded = load(tiny_folder, dtype="bfloat16", attention="eager")
     assert (loaded.dtype, loaded.attention) == ("bfloat16", "eager")
     assert len(list(islice(loaded.decoder.generate([300, 301]), 3))) == 3
+
+
+def test_waiting_threads_sleep_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    share_processors()
+    assert "OMP_WAIT_POLICY" not in os.environ  # torch is imported here already: too late to matter
+    monkeypatch.delitem(sys.modules, "torch")
+    share_processors()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    share_processors()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 @pytest.mark.parametrize(

@@ -385,6 +385,25 @@ async def test_requests_wait_for_the_load_and_the_latest_wins() -> None:
     engine.close()
 
 
+async def test_a_closed_engine_gives_up_its_load_at_the_next_step() -> None:
+    steps: list[int] = []
+
+    class Long(SteppedBackend):
+        def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
+            for step in range(10_000):
+                report(LoadEvent("progress", "still loading", step // 100))
+                steps.append(step)
+                time.sleep(0.001)
+            return super().load(report)
+
+    engine = ModelThread(Long())
+    engine.start()
+    await until(lambda: len(steps) > 2)
+    engine.close()
+    await until(lambda: not any(thread.name == "aix-model" for thread in threading.enumerate()))
+    assert len(steps) < 5_000
+
+
 @pytest.mark.parametrize(
     ("failure", "message"),
     [

@@ -1,0 +1,72 @@
+"""What the watcher needs of watchdog: observers, the events it asks for, and the handler of one root's events.
+
+watchdog is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aix_lsp.workspace.watch_plan import is_reported, list_watched
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEvent
+    from watchdog.observers.api import BaseObserver, ObservedWatch
+
+
+class WatchedRoot:
+    """A watched root, and the handler of its events (watchdog calls `dispatch`).
+
+    `real` is what is watched: the system's events do not look behind a link. Paths are posted below `name`.
+    """
+
+    def __init__(self, name: str, post: Callable[[str, bool], None]) -> None:
+        self.name = name
+        self.real = os.path.realpath(name)
+        self.watches: dict[str, ObservedWatch] = {}
+        self.shallow: set[str] = set()
+        self._post = post
+
+    def contains(self, path: str) -> bool:
+        """True for the root and what is below it, as they are posted."""
+        return path == self.name or path.startswith(os.path.join(self.name, ""))  # noqa: PTH118
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Post the paths of one event. Called on the observer's thread with the observer's lock held."""
+        prefix = os.path.join(self.real, "")  # noqa: PTH118
+        for raw in (event.src_path, event.dest_path):
+            path = os.fsdecode(raw)
+            if path == self.real:
+                self._post(self.name, event.is_directory)
+            elif path.startswith(prefix) and is_reported(path[len(prefix) :], event.is_directory):
+                self._post(os.path.join(self.name, path[len(prefix) :]), event.is_directory)  # noqa: PTH118
+
+
+def event_types() -> list[type[FileSystemEvent]]:
+    """All but openings, accesses and changes of attributes, which our own reading causes, and the changes of folders
+    that go with every change of a file."""
+    from watchdog import events
+
+    return [
+        *(events.FileCreatedEvent, events.FileModifiedEvent, events.FileClosedEvent),
+        *(events.FileDeletedEvent, events.FileMovedEvent),
+        *(events.DirCreatedEvent, events.DirDeletedEvent, events.DirMovedEvent),
+    ]
+
+
+def system_observer() -> BaseObserver:
+    """An observer of the system's own events. Raises OSError when the system gives out no more."""
+    from watchdog.observers import Observer
+
+    return Observer()
+
+
+def polling_observer(interval: float) -> BaseObserver:
+    """An observer that looks at everything below its roots every `interval` seconds."""
+    from watchdog.observers.polling import PollingObserverVFS
+
+    # lstat, because a poll that followed links could go round in circles.
+    listdir: Any = list_watched
+    return PollingObserverVFS(stat=os.lstat, listdir=listdir, polling_interval=interval)

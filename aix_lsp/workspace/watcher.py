@@ -1,0 +1,269 @@
+"""Notices changes on disk and posts the paths, in batches. What has changed is for the receiver to look at.
+
+A posted path that exists is to be read again, one that is gone is to be forgotten; a folder stands for everything
+below it, and so does a root after a storm of changes. `.git/HEAD` among the paths tells of a switched branch.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from aix_lsp.workspace.observers import WatchedRoot, event_types, polling_observer, system_observer
+from aix_lsp.workspace.watch_plan import plan
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEventHandler
+    from watchdog.observers.api import BaseObserver
+
+WatchMode = Literal["auto", "poll", "off"]
+
+_LIMIT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_STORM_PATHS: Final = 2000
+_STORM_GAP_S: Final = 1.0
+_QUIET_S: Final = 0.3
+_MAX_STORM_S: Final = 5.0
+_JOIN_S: Final = 2.0
+
+
+class WorkspaceWatcher:
+    """Watches workspace folders until it is closed.
+
+    `on_paths` and `on_message` are called on threads of the watcher's own (`on_message` also on the thread that calls
+    `add`), never at the same time as themselves; they must be quick and must not raise. `on_message` gets a sentence
+    for the user when watching falls back to polling, at most once, and when a folder cannot be watched at all.
+
+    Mode "auto" takes the system's events and falls back to polling when its limit is reached, "poll" looks at all
+    files every `poll_interval` seconds, "off" does nothing. A batch is posted `batch_delay` seconds after its first
+    change. `observer_factory` makes the observer of the system's events, for tests.
+    """
+
+    def __init__(
+        self,
+        on_paths: Callable[[frozenset[Path]], None],
+        on_message: Callable[[str], None],
+        *,
+        mode: WatchMode = "auto",
+        poll_interval: float = 5.0,
+        batch_delay: float = 0.05,
+        observer_factory: Callable[[], BaseObserver] | None = None,
+    ) -> None:
+        self._on_paths = on_paths
+        self._on_message = on_message
+        self._mode = mode
+        self._poll_interval = poll_interval
+        self._batch_delay = batch_delay
+        self._observer_factory = observer_factory or system_observer
+        # Held while watches are changed. An observer calls `_post` with its own lock held, so `_post` never takes it.
+        self._lock = threading.RLock()
+        self._roots: dict[str, WatchedRoot] = {}
+        self._observer: BaseObserver | None = None
+        self._polling = mode == "poll"
+        self._changed = threading.Condition()
+        self._pending: dict[str, bool] = {}
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_polling(self) -> bool:
+        """True while changes are found by looking, because it was asked for or because of the system's limit."""
+        return self._polling
+
+    def add(self, root: Path) -> None:
+        """Watch `root` and everything below. A large tree takes a second or more: call this off the event loop.
+
+        Paths are posted below `root` as it is spelled here. A folder that cannot be watched is told of by
+        `on_message`. Adding one twice, or after `close`, does nothing.
+        """
+        name = os.path.abspath(root)  # noqa: PTH100 (Path.absolute keeps `..`)
+        with self._lock:
+            if self._closed or self._mode == "off" or name in self._roots:
+                return
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="workspace-watcher", daemon=True)
+                self._thread.start()
+            self._roots[name] = WatchedRoot(name, self._post)
+            self._watch(self._roots[name])
+
+    def remove(self, root: Path) -> None:
+        """Watch `root` no longer."""
+        with self._lock:
+            name = os.path.abspath(root)  # noqa: PTH100
+            if name in self._roots:
+                self._unwatch(self._roots[name], self._roots[name].real)
+                del self._roots[name]
+
+    def close(self) -> None:
+        """Stop watching; no callback begins after this returns. Quick, and harmless when repeated."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        with self._lock:
+            self._stop_observer()
+            self._roots.clear()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(_JOIN_S)
+
+    # Watches, under self._lock
+
+    def _watch(self, root: WatchedRoot) -> None:
+        try:
+            if self._polling or not sys.platform.startswith("linux"):
+                # Elsewhere the system watches a whole tree at no cost per folder.
+                self._schedule(root, [(root.real, True)])
+            else:
+                self._schedule(root, plan(root.real))
+                self._check_limit()
+        except OSError as error:
+            if not self._polling and error.errno in _LIMIT_ERRORS:
+                self._fall_back()
+            else:
+                self._roots.pop(root.name, None)
+                self._on_message(f"Changes in {root.name} are not noticed: {error.strerror or error}.")
+
+    def _schedule(self, root: WatchedRoot, watches: Iterable[tuple[str, bool]]) -> None:
+        if self._observer is None:
+            self._observer = polling_observer(self._poll_interval) if self._polling else self._observer_factory()
+            self._observer.start()
+        for folder, recursive in watches:
+            try:
+                handler = cast("FileSystemEventHandler", root)
+                watch = self._observer.schedule(handler, folder, recursive=recursive, event_filter=event_types())
+            except OSError as error:
+                if error.errno in _LIMIT_ERRORS or folder == root.real:
+                    raise
+                # A folder that went away, or that this user may not read.
+                continue
+            root.watches[folder] = watch
+            if not recursive:
+                root.shallow.add(folder)
+
+    def _unwatch(self, root: WatchedRoot, folder: str) -> None:
+        for each in [each for each in root.watches if each == folder or each.startswith(folder + os.sep)]:
+            watch = root.watches.pop(each)
+            root.shallow.discard(each)
+            if self._observer is None:
+                continue
+            # Roots within one another may share a watch.
+            if any(watch in other.watches.values() for other in self._roots.values()):
+                self._observer.remove_handler_for_watch(cast("FileSystemEventHandler", root), watch)
+            else:
+                self._observer.unschedule(watch)
+
+    def _check_limit(self) -> None:
+        """Raise OSError if the system gives out no more watches.
+
+        watchdog stays silent when folders below a watched one get none, and their changes would be missed without a
+        word; one more watch on a new folder tells.
+        """
+        if self._observer is None:
+            return
+        try:
+            new_folder = tempfile.TemporaryDirectory(prefix="aix-lsp-")
+        except OSError:
+            # No room for a folder says nothing of watches.
+            return
+        with new_folder as folder:
+            handler = cast("FileSystemEventHandler", WatchedRoot(folder, lambda path, is_folder: None))
+            self._observer.unschedule(self._observer.schedule(handler, folder))
+
+    def _fall_back(self) -> None:
+        self._stop_observer()
+        self._polling = True
+        self._on_message(
+            "The system's limit of watched folders is reached, so changes on disk are looked for every "
+            f"{self._poll_interval:g} seconds instead. On Linux, raising fs.inotify.max_user_watches helps."
+        )
+        for root in list(self._roots.values()):
+            root.watches.clear()
+            root.shallow.clear()
+            self._watch(root)
+
+    def _stop_observer(self) -> None:
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer.stop()
+            observer.join(_JOIN_S)
+
+    def _follow(self, folders: Iterable[str]) -> None:
+        """Watch folders that are new, and forget those that are gone or have been replaced."""
+        with self._lock:
+            if self._polling or self._closed:
+                return
+            found = [
+                (root, real)
+                for root in self._roots.values()
+                for folder in folders
+                if root.contains(folder) and (real := root.real + folder[len(root.name) :]) != root.real
+            ]
+            for root, folder in found:
+                self._unwatch(root, folder)
+            new = [(root, folder) for root, folder in found if os.path.isdir(folder)]  # noqa: PTH112
+            try:
+                for root, folder in new:
+                    if os.path.dirname(folder) in root.shallow:  # noqa: PTH120
+                        self._schedule(root, plan(folder))
+                if new:
+                    self._check_limit()
+            except OSError as error:
+                if error.errno in _LIMIT_ERRORS:
+                    self._fall_back()
+
+    # Batches
+
+    def _post(self, path: str, is_folder: bool) -> None:
+        with self._changed:
+            self._pending[path] = self._pending.get(path, False) or is_folder
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        storm = 0
+        last = 0.0
+        while self._wait_for_changes():
+            time.sleep(self._batch_delay)
+            pending = self._take()
+            now = time.monotonic()
+            storm = len(pending) + (storm if now - last < _STORM_GAP_S else 0)
+            last = now
+            if storm > _STORM_PATHS:
+                # As after a branch switch: one look at everything is cheaper than thousands at single files, and the
+                # system drops events when too many wait.
+                pending |= self._take_until_quiet()
+            if folders := [path for path, is_folder in pending.items() if is_folder]:
+                self._follow(folders)
+            paths = self._roots_of(pending) if storm > _STORM_PATHS else pending
+            if paths and not self._closed:
+                self._on_paths(frozenset(map(Path, paths)))
+
+    def _wait_for_changes(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._closed)
+            return not self._closed
+
+    def _take(self) -> dict[str, bool]:
+        with self._changed:
+            taken, self._pending = self._pending, {}
+            return taken
+
+    def _take_until_quiet(self) -> dict[str, bool]:
+        taken: dict[str, bool] = {}
+        end = time.monotonic() + _MAX_STORM_S
+        while time.monotonic() < end:
+            time.sleep(_QUIET_S)
+            more = self._take()
+            if not more or self._closed:
+                break
+            taken |= more
+        return taken
+
+    def _roots_of(self, paths: Iterable[str]) -> set[str]:
+        with self._lock:
+            roots = list(self._roots.values())
+        return {root.name for root in roots if any(root.contains(path) for path in paths)}

@@ -146,6 +146,12 @@ class PromptSettings(Section):
         le=65_536,
     )
     snippet_share: float = option(0.35, "Largest share of the prompt for snippets.", scope="resource", ge=0, le=0.8)
+    token_healing: bool = option(
+        True,
+        "Let the model choose the tokens of an unfinished word anew, instead of forcing it to go on from where the "
+        "cursor cuts the word in two.",
+        scope="resource",
+    )
     suffix_share: float = option(
         0.25,
         "Share of what snippets leave over that the text after the cursor may take; more when the text before the "

@@ -67,6 +67,8 @@ class Prompt:
     """Token ids for the model, the same as text with the markers spelled out, and what did not fit.
 
     `cut` has one sentence per thing that was left out, for the trace; empty when everything fitted.
+    `required` stood at the end of the prefix and was taken back: the generation must begin with it, and it is no part
+    of the completion (token healing, `prompt/healing.py`).
     """
 
     ids: tuple[int, ...]
@@ -75,6 +77,7 @@ class Prompt:
     parts: tuple[PromptPart, ...] = ()
     cut: tuple[str, ...] = ()
     snippets: tuple[Snippet, ...] = ()
+    required: str = ""
 
 
 class Tokenizer(Protocol):

@@ -12,7 +12,6 @@ from typing import Any
 
 from aix_lsp.uris import path_to_uri
 
-
 CAPABILITIES = {"window": {"workDoneProgress": True}, "notebookDocument": {"synchronization": {}}}
 
 

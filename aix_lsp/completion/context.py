@@ -42,6 +42,7 @@ class Folder:
         self.report: IndexReport | None = None
         self.building: asyncio.Task[None] | None = None
         self.changed_meanwhile: set[str] = set()
+        self.scanner_busy = True
 
     def relative(self, path: Path) -> str | None:
         """The path inside this folder with forward slashes, or None."""
@@ -111,9 +112,9 @@ class WorkspaceContext:
             return
         changed = folder.take_over(report, segment)
         self._stale.update(self._open)
-        for relative in changed:
-            self._update_from_disk(folder, relative)
         folder.building = None
+        await self._warm_up(folder)
+        self.paths_changed(folder.path / relative for relative in changed)
         await self._pack(folder)
         self._on_state(folder.path, "ready")
 
@@ -122,6 +123,7 @@ class WorkspaceContext:
         folder = self.add_folder(path)
         report, segment = build(folder.job)
         folder.take_over(report, segment)
+        folder.scanner_busy = False
         return report
 
     def opened_or_changed(self, path: Path, text: str, language_id: str) -> None:
@@ -160,17 +162,23 @@ class WorkspaceContext:
 
                 await self._pack(folder)
 
+    async def _warm_up(self, folder: Folder) -> None:
+        """The first question after the rules were read anew starts git; not on the loop, and nobody else asks
+        meanwhile, since a scanner is not for two threads at once."""
+        folder.scanner_busy = True
+        try:
+            await asyncio.to_thread(folder.scanner.accepts, "any.py")
+        finally:
+            folder.scanner_busy = False
+
     async def _pack(self, folder: Folder) -> None:
         if folder.index.packing_due:
             await asyncio.to_thread(folder.index.pack)
 
     def _needs_rescan(self, folder: Folder, inside: set[str]) -> bool:
-        special = {".git/HEAD", ".aixignore", "."}
-        return (
-            len(inside) > RESCAN_PATHS
-            or bool(inside & special)
-            or any(relative.endswith(".gitignore") for relative in inside)
-            or any((folder.path / relative).is_dir() for relative in inside)
+        return len(inside) > RESCAN_PATHS or any(
+            relative in (".", ".git/HEAD") or folder.scanner.holds_rules(relative) or (folder.path / relative).is_dir()
+            for relative in inside
         )
 
     def _drop_what_is_gone(self, folder: Folder, inside: set[str]) -> None:
@@ -181,6 +189,8 @@ class WorkspaceContext:
             return
         if folder.building is not None and not folder.building.done():
             folder.changed_meanwhile.add(relative)
+        if folder.scanner_busy:
+            return
         if (folder.path / relative).exists():
             self._update_from_disk(folder, relative)
         else:
@@ -197,11 +207,13 @@ class WorkspaceContext:
 
     def _take_over_open_documents(self, current: Path | None) -> None:
         for path in [item for item in self._stale if item != current]:
-            self._stale.discard(path)
             text, language_id = self._open[path]
+            owner = self._owner(path)
+            if owner is not None and owner.scanner_busy:
+                continue
+            self._stale.discard(path)
             if is_secret_path(path.as_posix()) or contains_secret(text):
                 continue
-            owner = self._owner(path)
             if owner is None:
                 self._elsewhere.update(path.as_posix(), text, language_id)
             elif owner.scanner.accepts(relative := owner.relative(path) or "") and is_code(relative):

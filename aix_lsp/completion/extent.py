@@ -12,7 +12,7 @@ from aix_lsp.completion.policy import Surroundings, indentation, opens_block
 from aix_lsp.types import Amount
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
-_UNIT_LOOP = re.compile(r"(\S{1,12}?)\1{4,}$")
+_LONGEST_UNIT = 24
 _LOOP_CHARACTERS = 16
 _CLOSER = re.compile(r"^\s*[)\]}]+[;,)]*\s*$")
 
@@ -84,16 +84,22 @@ def _block(text: str, around: Surroundings, max_lines: int) -> str:
 
 def _circles_from(text: str) -> int:
     """Where a text begins to repeat itself; its length where it does not. A line that comes a third time running,
-    or a unit of up to a dozen characters that fills the end of a line five times over."""
-    unit = _UNIT_LOOP.search(text)
-    if unit is not None and len(unit.group()) >= _LOOP_CHARACTERS and any(map(str.isalnum, unit.group(1))):
-        return max(text.rfind("\n", 0, unit.start()), 0)
+    or a unit of a few characters that the last line ends in four times over."""
+    line_start = max(text.rfind("\n"), text.rfind("\r")) + 1
+    line = text[line_start:]
+    for period in range(1, min(_LONGEST_UNIT, len(line) // 4) + 1):
+        repeated = max(3 * period, _LOOP_CHARACTERS - period)
+        if line[-repeated:] == line[-repeated - period : -period] and any(map(str.isalnum, line[-period:])):
+            start = len(line) - repeated - period
+            while start > 0 and line[start - 1] == line[start - 1 + period]:
+                start -= 1
+            return line_start + len(line[:start].rstrip(" ,"))
     before: list[str] = []
     for start, end, whole in _lines(text):
-        line = text[start:end].strip()
-        if whole and line and before[-2:] == [line, line]:
+        stripped = text[start:end].strip()
+        if whole and stripped and before[-2:] == [stripped, stripped]:
             return start - 1
-        before.append(line)
+        before.append(stripped)
     return len(text)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from aix_lsp.settings import CompletionSettings
 from aix_lsp.types import Amount, CompletionRequest
+from aix_lsp.workspace.secrets import is_secret_path
 
 # What may stand between the cursor and the end of its line for an automatic offer: closing punctuation only.
 CLOSING_ONLY = re.compile(r"^\s*[)\]}>\"'`]*\s*[:;,{]?\s*$")
@@ -72,6 +73,8 @@ def decide(request: CompletionRequest, settings: CompletionSettings) -> Decision
     if language in settings.disabled_languages:
         return Decision(False, reason=f"completions are switched off for {language} (completion.disabled_languages)")
     around = surroundings(request.document.text, request.offset)
+    if is_secret_path(request.document.name):
+        return Decision(False, reason="this file is of a kind that holds secrets")
     if request.trigger == "automatic":
         if not CLOSING_ONLY.match(around.after):
             return Decision(False, reason="code follows the cursor on its line; ask explicitly to complete here")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.engine.base import EngineError
+from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.prefix_cache import PrefixCache
 from aix_lsp.engine.sampling import Sampler
 
@@ -33,12 +34,20 @@ class Decoder:
     Not thread-safe: it belongs to the model thread.
     """
 
-    def __init__(self, model: Any, stop_ids: frozenset[int] = frozenset(), *, chunk: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        stop_ids: frozenset[int] = frozenset(),
+        *,
+        chunk: int | None = None,
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
         self._model = model
         self._stop_ids = stop_ids
         self._device = model.device
         self._chunk = chunk or (CPU_CHUNK if self._device.type == "cpu" else GPU_CHUNK)
         self._vocabulary: int = model.get_input_embeddings().num_embeddings
+        self._words = vocabulary
         # Without this a prefill computes logits for the whole prompt. Models that do not know it just do that.
         known = inspect.signature(model.forward).parameters
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
@@ -63,9 +72,13 @@ class Decoder:
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int | None = None,
+        required: str = "",
         cancelled: Callable[[], bool] = _never,
     ) -> Generator[int]:
         """Tokens that continue `ids`, one at a time, until a stop token (not yielded) or until `cancelled`.
+
+        Their text begins with `required` (token healing): until it is spelled out only tokens that go on spelling it
+        may come, as long as the vocabulary has any; a character that it does not have ends the requirement.
 
         There is no other limit: the caller stops asking. `cancelled` is looked at before every forward pass.
         Raises EngineError when the GPU's memory does not suffice; the cache is dropped then and the next
@@ -85,7 +98,9 @@ class Decoder:
             logits = self._forward(ids[position : position + self._chunk])
             position = len(self._prefix)
         while logits is not None and not cancelled():
-            token = sampler.pick(logits)
+            allowed = self._words.beginnings(required) if self._words is not None and required else ()
+            token = sampler.pick(logits, allowed)
+            required = self._words.rest(token, required) if self._words is not None and allowed else ""
             if token in self._stop_ids:
                 return
             yield token

@@ -82,8 +82,10 @@ def run(
     with _explained("the prompt could not be built"):
         prompt = request.build_prompt(model.tokenizer, model.info)
     built = time.perf_counter()
-    limit = _token_limit(request, prompt, model.info)
+    room = _room(prompt, model.info)
     stream = TextStream(model.tokenizer)
+    # what was taken back from the prompt is spelled out again first, and is no part of the answer
+    healed = len(prompt.required)
     finish: FinishReason = "end"
     tokens = 0
     first_token_ms = 0.0
@@ -91,27 +93,27 @@ def run(
         _explained("the model failed"),
         contextlib.closing(backend.generate(prompt, request, halt)) as produced,
     ):
-        for token in produced:
-            tokens += 1
-            if tokens == 1:
-                first_token_ms = _ms_since(built)
-            before = stream.text
-            text = stream.push(token)
+        for number, token in enumerate(produced, 1):
+            before = stream.text[healed:]
+            text = stream.push(token)[healed:]
             if cancelled():
                 break
+            if text or not healed:
+                tokens += 1
+                first_token_ms = first_token_ms or _ms_since(built)
             if text != before:
                 show(text)
             if _wants_stop(request, text):
                 finish = "stop"
                 break
-            if tokens >= limit:
+            if tokens >= request.max_new_tokens or number >= room:
                 finish = "length"
                 break
         else:
             finish = "timeout" if halt.fired else "end"
         reused = backend.reused_tokens
     return Generation(
-        text=stream.text,
+        text=stream.text[healed:],
         tokens=tokens,
         finish=finish,
         prompt=prompt,
@@ -124,7 +126,8 @@ def run(
     )
 
 
-def _token_limit(request: GenerationRequest, prompt: Prompt, info: ModelInfo) -> int:
+def _room(prompt: Prompt, info: ModelInfo) -> int:
+    """Tokens that can be generated before the model's positions end."""
     if not prompt.ids:
         raise EngineError("the prompt is empty")
     room = info.max_positions - len(prompt.ids)
@@ -133,7 +136,7 @@ def _token_limit(request: GenerationRequest, prompt: Prompt, info: ModelInfo) ->
             f"the prompt has {len(prompt.ids)} tokens, and {info.name} takes at most {info.max_positions} together "
             "with the completion"
         )
-    return min(request.max_new_tokens, room)
+    return room
 
 
 def _wants_stop(request: GenerationRequest, text: str) -> bool:

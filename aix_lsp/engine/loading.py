@@ -25,6 +25,7 @@ from aix_lsp.engine.hardware import (
     pick_dtype,
     quantization_config,
 )
+from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.job import describe
 from aix_lsp.engine.tokenizer import TokenizerError, load_tokenizer, stop_ids
 from aix_lsp.types import Tokenizer
@@ -91,7 +92,7 @@ def load_model(
         report(LoadEvent("progress", f"reading the weights of {folder.name}", 40))
         model = _read_weights(checkpoint, config, plan)
         report(LoadEvent("progress", "running the first token", 90))
-        decoder = Decoder(model, stop_ids(tokenizer) | _end_ids(model))
+        decoder = Decoder(model, stop_ids(tokenizer) | _end_ids(model), vocabulary=Vocabulary(tokenizer))
         _try_out(decoder)
     except EngineClosed:
         raise

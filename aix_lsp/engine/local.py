@@ -60,6 +60,7 @@ class LocalBackend:
             temperature=request.temperature,
             top_p=request.top_p,
             seed=request.seed,
+            required=prompt.required,
             cancelled=cancelled,
         )
 

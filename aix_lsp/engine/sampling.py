@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,10 +32,13 @@ class Sampler:
         else:
             self._generator.manual_seed(seed)
 
-    def pick(self, logits: torch.Tensor) -> int:
-        """The next token. `logits` has the shape (vocabulary,)."""
+    def pick(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> int:
+        """The next token; one of `allowed` where that is not empty. `logits` has the shape (vocabulary,)."""
         import torch
 
+        if allowed:
+            indices = torch.tensor(allowed, device=logits.device)
+            return int(indices[self.pick(logits[indices])])
         if self._temperature == 0:
             return int(logits.argmax())
         probabilities = torch.softmax(logits.float().cpu() / self._temperature, dim=-1)

@@ -88,7 +88,7 @@ class ScriptedBackend:
         """The tokens of the next answer, each after `delay` seconds."""
         self.prompts.append(prompt)
         self.requests.append(request)
-        for token in self._model.tokenizer.encode(self._answer(prompt)):
+        for token in self._model.tokenizer.encode(prompt.required + self._answer(prompt)):
             time.sleep(self._delay)
             if cancelled():
                 return

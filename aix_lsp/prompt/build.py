@@ -12,6 +12,7 @@ from typing import Literal
 from aix_lsp.prompt.block import EMPTY, Block, encoded, joined, marked
 from aix_lsp.prompt.budget import Kept, closed, share
 from aix_lsp.prompt.fim import FimFamily, Marker, Role, family_of, plain_family
+from aix_lsp.prompt.healing import take_back
 from aix_lsp.prompt.layout import Quotes, file_header, quote, quote_style
 from aix_lsp.settings import PromptSettings
 from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo, Prompt, PromptPart, Snippet, Tokenizer
@@ -114,12 +115,17 @@ class _Task:
             self.settings.suffix_share,
             lead=lead,
         )
-        return _Draft(family, order, document.name, quotes, header, header_dropped, prefix, lead, suffix)
+        ids, required = prefix.ids, ""
+        if self.settings.token_healing:
+            ids, required = take_back(tokenizer, ids, prefix.text)
+        block = Block(ids, (lead + prefix.text).removesuffix(required))
+        return _Draft(family, order, document.name, quotes, header, header_dropped, prefix, block, required, suffix)
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """The segments of a prompt, each cut to its room. `lead` stands before the prefix when that comes first."""
+    """The segments of a prompt, each cut to its room. `block` is the prefix as the model sees it: with what some
+    family wants before it, and without its unfinished last word `required`."""
 
     family: FimFamily
     order: FimFormat
@@ -128,13 +134,14 @@ class _Draft:
     header: Block
     header_dropped: bool
     prefix: Kept
-    lead: str
+    block: Block
+    required: str
     suffix: Kept
 
     def prompt(self, suffix_left_out: str = "") -> Prompt:
         """The finished prompt; `suffix_left_out` says why there is no suffix although the document has one."""
         quoted = self.quotes.block
-        prefix = Block(self.prefix.ids, self.lead + self.prefix.text)
+        prefix = self.block
         segments: dict[Role, Block] = {
             "context": quoted,
             "header": self.header,
@@ -158,6 +165,7 @@ class _Draft:
             parts=tuple(part for item in items if not isinstance(item, Marker) for part in self._trace(item)),
             cut=(*filter(None, cut), *self.quotes.cut),
             snippets=tuple(quote.snippet for quote in self.quotes.quotes),
+            required=self.required,
         )
 
     def _trace(self, role: Role) -> Iterator[PromptPart]:
@@ -168,7 +176,7 @@ class _Draft:
         elif role == "prefix":
             if inside:
                 yield from (*snippets, *header) if self.quotes.style == "inline" else (*header, *snippets)
-            yield PromptPart("prefix", len(self.prefix.ids))
+            yield PromptPart("prefix", len(self.block.ids))
         elif not inside:
             yield from snippets if role == "context" else header
 

@@ -6,6 +6,7 @@ watchdog is imported when it is first used.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,9 @@ def system_observer() -> BaseObserver:
     """An observer of the system's own events. Raises OSError when the system gives out no more."""
     from watchdog.observers import Observer
 
+    # watchdog's inotify thread says this when folders are made faster than it looks, to no harm. Printed it would show
+    # paths; where warnings are errors it would end that thread.
+    warnings.filterwarnings("ignore", "Callback with id .* already exists", RuntimeWarning, r"watchdog\.observers\.")
     return Observer()
 
 

@@ -87,7 +87,9 @@ async def test_secrets_and_ignored_files_are_never_quoted(start: StartServer, wo
     client.open(path_to_uri(workspace / ".env"), secret, "dotenv")
     client.open(path_to_uri(workspace / "private.py"), HERON)
     assert await quoted(client, uri) == []
-    assert (await trace(client))["snippets"] == []
+    assert all(snippet["path"].startswith("shop/") for snippet in (await trace(client))["snippets"])
+    # nothing is offered inside a file of secrets either
+    assert await client.inline_completion(path_to_uri(workspace / ".env"), 1, 0) == []
 
 
 async def test_cells_of_a_notebook_are_context_for_one_another(start: StartServer, workspace: Path) -> None:
@@ -110,24 +112,29 @@ async def test_cells_of_a_notebook_are_context_for_one_another(start: StartServe
             ],
         },
     )
-    (item,) = await client.inline_completion(cells[2], 0, len(texts[2]))
-    assert item["insertText"].startswith("heron_counts")
+
+    async def prompt() -> str:
+        await client.inline_completion(cells[2], 0, len(texts[2]))
+        text: str = (await trace(client))["prompt"]["text"]
+        return text
+
+    shown = await prompt()
+    assert "analysis.ipynb" in shown
+    assert "quarterly_heron_counts" in shown
+    assert "# Herons" not in shown
     # a cell that is edited, and one that is deleted
     change = {"document": {"uri": cells[0], "version": 2}, "changes": [{"text": "quarterly_stork_counts = [2]\n"}]}
     client.notify(
         "notebookDocument/didChange",
         {"notebookDocument": {"uri": notebook, "version": 2}, "change": {"cells": {"textContent": [change]}}},
     )
-    (item,) = await client.inline_completion(cells[2], 0, len(texts[2]))
-    assert item["insertText"].startswith("stork_counts")
-    array = {"start": 0, "deleteCount": 1}
-    structure = {"array": array, "didClose": [{"uri": cells[0]}]}
+    assert "quarterly_stork_counts" in await prompt()
+    structure = {"array": {"start": 0, "deleteCount": 1}, "didClose": [{"uri": cells[0]}]}
     client.notify(
         "notebookDocument/didChange",
         {"notebookDocument": {"uri": notebook, "version": 3}, "change": {"cells": {"structure": structure}}},
     )
-    items = await client.inline_completion(cells[2], 0, len(texts[2]))
-    assert not any("stork" in item["insertText"] for item in items)
+    assert "stork" not in await prompt()
 
 
 async def test_a_folder_that_is_not_there_is_told_and_completions_go_on(start: StartServer, tmp_path: Path) -> None:

@@ -69,7 +69,9 @@ def build(
 ) -> Prompt:
     document = DocumentSnapshot("file:///a.py", text, "python", 1, "pkg/a.py", before=before, after=after)
     model = ModelInfo("mini", positions, form)
-    return build_prompt(tokenizer, model, document, offset, snippets or [], options or PromptSettings(), new)
+    return build_prompt(
+        tokenizer, model, document, offset, snippets or [], options or PromptSettings(token_healing=False), new
+    )
 
 
 def segment(prompt: Prompt, role: str) -> int:
@@ -96,6 +98,7 @@ def part_text(tokenizer: ModelTokenizer, prompt: Prompt, role: str) -> str:
     layout=st.sampled_from(["documents", "comments"]),
     limit=st.integers(64, 800),
     shares=st.tuples(st.floats(0, 0.8), st.floats(0, 0.8)),
+    healing=st.booleans(),
     around=st.tuples(
         st.sampled_from(["", "import os", "".join(LINES[:9])]), st.sampled_from(["", "print(1)\n", FILE[:500]])
     ),
@@ -111,11 +114,18 @@ def test_a_prompt_never_exceeds_its_budget_and_holds_the_text_at_the_cursor(
     layout: str,
     limit: int,
     shares: tuple[float, float],
+    healing: bool,
     around: tuple[str, str],
 ) -> None:
     offset = round(cursor * len(text))
     options = PromptSettings.model_validate(
-        {"snippet_layout": layout, "max_tokens": limit, "snippet_share": shares[0], "suffix_share": shares[1]}
+        {
+            "snippet_layout": layout,
+            "max_tokens": limit,
+            "snippet_share": shares[0],
+            "suffix_share": shares[1],
+            "token_healing": healing,
+        }
     )
     before, after = around
     prompt = build(
@@ -134,7 +144,8 @@ def test_a_prompt_never_exceeds_its_budget_and_holds_the_text_at_the_cursor(
     assert len(prompt.ids) <= limit
     assert len(prompt.ids) == sum(part.tokens for part in prompt.parts) + {"l2r": 1, "psm": 4, "spm": 4}[prompt.format]
     prefix = before + ("\n" if before == "import os" else "") + text[:offset]
-    kept = part_text(mini, prompt, "prefix")
+    kept = part_text(mini, prompt, "prefix") + prompt.required
+    assert healing or not prompt.required
     assert prefix.endswith(kept)
     assert bool(kept) == bool(prefix)
     inside_line = any("prefix" in sentence and "inside a line" in sentence for sentence in prompt.cut)
@@ -206,7 +217,7 @@ def test_room_that_a_short_suffix_leaves_goes_to_the_prefix(mini: ModelTokenizer
 
 def test_a_long_file_is_shared_as_set(mini: ModelTokenizer) -> None:
     snippet = Snippet("lib/b.py", 1, 100, 1.0, "similar", "".join(LINES[:100]))
-    options = PromptSettings(snippet_share=0.35, suffix_share=0.25)
+    options = PromptSettings(token_healing=False, snippet_share=0.35, suffix_share=0.25)
     prompt = build(mini, FILE, len(FILE) // 2, [snippet], options=options)
     assert 0.3 * 960 < segment(prompt, "snippet") <= 0.35 * 960
     left = 960 - segment(prompt, "snippet")
@@ -250,7 +261,7 @@ def test_the_other_cells_of_a_notebook_stand_around_the_cell(mini: ModelTokenize
 
 def test_with_a_tiny_budget_the_end_of_the_line_remains(mini: ModelTokenizer) -> None:
     for room in range(2, 40):
-        prompt = build(mini, FILE, 5000, positions=64 + room, options=PromptSettings())
+        prompt = build(mini, FILE, 5000, positions=64 + room, options=PromptSettings(token_healing=False))
         assert len(prompt.ids) <= room
         kept = part_text(mini, prompt, "prefix")
         assert kept

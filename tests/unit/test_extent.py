@@ -48,7 +48,10 @@ def test_a_block_has_at_most_so_many_lines() -> None:
     ("text", "kept"),
     [
         ("\n    x = 1\n    x = 1\n    x = 1\n    x = 1\n", "\n    x = 1\n    x = 1"),
-        ("\n    x = 1\n    y = 100000000000000000000", "\n    x = 1"),
+        ("\n    x = 1\n    y = 100000000000000000000", "\n    x = 1\n    y = 1"),
+        ("\n    f(order, mode, mode, mode, mode, mode", "\n    f(order"),
+        ("compute_compute_compute_compute_", ""),
+        ("\n    x = [0, 0, 0, 0, 0]", "\n    x = [0, 0, 0, 0, 0]"),
         ("\n    # " + "-" * 40 + "\n    x = 1\n", "\n    # " + "-" * 40 + "\n    x = 1\n"),
     ],
 )

@@ -85,7 +85,7 @@ def build(
 ) -> Prompt:
     path = Path("/home/me/project/pkg/main.py")
     document = DocumentSnapshot(path.as_uri(), "    x = " + suffix, "python", 1, "pkg/main.py", path)
-    chosen = PromptSettings.model_validate({"format": form, **options})
+    chosen = PromptSettings.model_validate({"token_healing": False, "format": form, **options})
     return build_prompt(tokenizer, ModelInfo("made", 4096), document, 8, snippets, chosen, 64)
 
 
@@ -237,7 +237,7 @@ def test_the_space_in_front_counts_in_the_budget(made: Callable[[str], ModelToke
     document = DocumentSnapshot("untitled:1", text, "", 1, "x")
     for room in range(3, 90):
         model = ModelInfo("made", 64 + room)
-        prompt = build_prompt(tokenizer, model, document, 1500, [A, B], PromptSettings(), 64)
+        prompt = build_prompt(tokenizer, model, document, 1500, [A, B], PromptSettings(token_healing=False), 64)
         assert len(prompt.ids) <= room
 
 
@@ -248,7 +248,9 @@ def test_lines_that_join_into_other_tokens_stay_within_the_budget(
     text = "def f(x):\n\n    return x + 1\r\n\n\n" * 100
     document = DocumentSnapshot("untitled:1", text, "python", 1, "x.py")
     for offset in range(1000, 1060):
-        prompt = build_prompt(made(name), ModelInfo("made", 300), document, offset, [A, B], PromptSettings(), 64)
+        prompt = build_prompt(
+            made(name), ModelInfo("made", 300), document, offset, [A, B], PromptSettings(token_healing=False), 64
+        )
         assert len(prompt.ids) <= 236
 
 
@@ -260,9 +262,17 @@ def test_markers_written_out_in_code_stay_text(made: Callable[[str], ModelTokeni
     path = Path("/home/me/project/main.py")
     document = DocumentSnapshot(path.as_uri(), written + "\n" + written, "python", 1, "main.py", path)
     model = ModelInfo("made", 4096)
-    prompt = build_prompt(tokenizer, model, document, len(written), [], PromptSettings(format="psm"), 64)
+    prompt = build_prompt(
+        tokenizer, model, document, len(written), [], PromptSettings(token_healing=False, format="psm"), 64
+    )
     plain = build_prompt(
-        tokenizer, model, DocumentSnapshot("", "x\nx", "python", 1, "main.py"), 1, [], PromptSettings(), 64
+        tokenizer,
+        model,
+        DocumentSnapshot("", "x\nx", "python", 1, "main.py"),
+        1,
+        [],
+        PromptSettings(token_healing=False),
+        64,
     )
     assert [token for token in prompt.ids if token in special] == [token for token in plain.ids if token in special]
 

@@ -27,7 +27,7 @@ def snippet(path: str, lines: int = 10, *, start: int = 1, end: str = "") -> Sni
 
 def build(tokenizer: ModelTokenizer, *snippets: Snippet, name: str = "main.py", **options: object) -> Prompt:
     document = DocumentSnapshot(f"file:///{name}", "x = \ny = 2\n", "", 1, name)
-    chosen = PromptSettings.model_validate({"format": "psm", **options})
+    chosen = PromptSettings.model_validate({"token_healing": False, "format": "psm", **options})
     return build_prompt(tokenizer, ModelInfo("mini", 1024), document, 4, snippets, chosen, 64)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,18 +16,7 @@ import torch
 
 from aix_lsp.engine import loading
 from aix_lsp.engine.base import LoadEvent, ModelError
-from aix_lsp.engine.hardware import (
-    GIB,
-    GpuInfo,
-    find_gpu,
-    free_memory,
-    memory_needed,
-    pick_attention,
-    pick_device,
-    pick_dtype,
-    quantization_config,
-    share_processors,
-)
+from aix_lsp.engine.hardware import GIB, GpuInfo, find_gpu
 from aix_lsp.engine.loading import load_model
 from tests.unit.tiny_models import embedded_folder, save_model, tiny_model
 
@@ -55,7 +43,8 @@ def folder(tiny_folder: Path, tmp_path: Path) -> Path:
 
 
 def load(folder: Path, **options: Any) -> loading.Loaded:
-    return load_model(folder, **({"device": "cpu", "threads": 1} | options))
+    settings: dict[str, Any] = {"device": "cpu", "threads": 1} | options
+    return load_model(folder, **settings)
 
 
 def edit_config(folder: Path, **changes: Any) -> None:
@@ -199,112 +188,6 @@ def test_bfloat16_runs_on_a_processor_when_it_is_asked_for(tiny_folder: Path) ->
     loaded = load(tiny_folder, dtype="bfloat16", attention="eager")
     assert (loaded.dtype, loaded.attention) == ("bfloat16", "eager")
     assert len(list(islice(loaded.decoder.generate([300, 301]), 3))) == 3
-
-
-def test_waiting_threads_sleep_unless_the_environment_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    share_processors()
-    assert "OMP_WAIT_POLICY" not in os.environ  # torch is imported here already: too late to matter
-    monkeypatch.delitem(sys.modules, "torch")
-    share_processors()
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    share_processors()
-    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
-
-
-@pytest.mark.parametrize(
-    ("wanted", "gpu", "mps", "device"),
-    [
-        ("auto", GPU, False, "cuda"),
-        ("auto", None, True, "mps"),
-        ("auto", None, False, "cpu"),
-        ("cpu", GPU, True, "cpu"),
-        ("cuda", GPU, False, "cuda"),
-        ("mps", None, True, "mps"),
-    ],
-)
-def test_the_device_is_what_there_is(wanted: str, gpu: GpuInfo | None, mps: bool, device: str) -> None:
-    assert pick_device(wanted, gpu=gpu, mps=mps) == device
-
-
-@pytest.mark.parametrize(
-    ("wanted", "device", "gpu", "dtype"),
-    [
-        ("auto", "cuda", GPU, "bfloat16"),
-        ("auto", "cuda", OLD_GPU, "float16"),
-        ("auto", "mps", None, "float16"),
-        ("auto", "cpu", None, "float32"),
-        ("bfloat16", "cpu", None, "bfloat16"),
-    ],
-)
-def test_the_number_format_follows_the_device(wanted: str, device: str, gpu: GpuInfo | None, dtype: str) -> None:
-    assert pick_dtype(wanted, device, gpu=gpu) == dtype
-
-
-@pytest.mark.parametrize(
-    ("wanted", "device", "dtype", "flash", "attention"),
-    [
-        ("auto", "cuda", "bfloat16", True, "flash_attention_2"),
-        ("auto", "cuda", "bfloat16", False, "sdpa"),
-        ("auto", "cuda", "float32", True, "sdpa"),
-        ("auto", "cpu", "bfloat16", True, "sdpa"),
-        ("eager", "cuda", "bfloat16", True, "eager"),
-        ("flash_attention_2", "cuda", "float16", True, "flash_attention_2"),
-    ],
-)
-def test_flash_attention_is_used_where_it_works(
-    wanted: str, device: str, dtype: str, flash: bool, attention: str
-) -> None:
-    assert pick_attention(wanted, device, dtype, flash=flash) == attention
-
-
-@pytest.mark.parametrize(
-    ("attempt", "message"),
-    [
-        (lambda: pick_device("cuda", gpu=None, mps=False), "model.device is cuda, .* set model.device to auto"),
-        (lambda: pick_device("mps", gpu=None, mps=False), "model.device is mps, .* set model.device to auto"),
-        (lambda: pick_attention("flash_attention_2", "cpu", "float32", flash=False), "set model.attention to auto"),
-        (lambda: quantization_config("int8", "cpu", "float32"), "needs an NVIDIA GPU"),
-    ],
-)
-def test_what_the_machine_cannot_do_is_refused_with_the_way_out(attempt: Callable[[], Any], message: str) -> None:
-    with pytest.raises(ModelError, match=message):
-        attempt()
-
-
-def test_quantization_without_its_packages_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModelError, match=r"bitsandbytes and accelerate cannot be imported; pip install 'aix-lsp\[quan"):
-        quantization_config("int4", "cuda", "bfloat16")
-
-
-def test_quantization_is_configured_as_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.util
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    assert quantization_config("none", "cpu", "float32") is None
-    assert quantization_config("int8", "cuda", "bfloat16").load_in_8bit
-    int4 = quantization_config("int4", "cuda", "bfloat16")
-    assert (int4.load_in_4bit, int4.bnb_4bit_compute_dtype) == (True, torch.bfloat16)
-
-
-def test_needed_memory_agrees_with_the_published_sizes_of_the_7b_model() -> None:
-    parameters = 7_300_000_000
-    for quantization, published in (("none", 14.6e9), ("int8", 9.0e9), ("int4", 5.7e9)):
-        weights = memory_needed(parameters, "bfloat16", quantization, "cuda") - GIB
-        assert weights == pytest.approx(published, rel=0.03)
-    assert memory_needed(parameters, "float32", "none", "cpu") > 29e9
-
-
-def test_free_memory_is_that_of_the_device() -> None:
-    assert free_memory(GPU, "cuda") == 20 * GIB
-    assert free_memory(None, "cuda") is None
-    assert free_memory(None, "mps") is None
-    if Path("/proc/meminfo").exists():
-        assert (free_memory(None, "cpu") or 0) > 1_000_000
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -52,7 +52,9 @@ def prompt_of(
 ) -> Prompt:
     document = DocumentSnapshot("file:///test.py", before + after, "python", 1, "test.py")
     model = ModelInfo("mini", 1024, form)
-    return build_prompt(tokenizer, model, document, len(before), snippets, PromptSettings(), max_new_tokens=64)
+    return build_prompt(
+        tokenizer, model, document, len(before), snippets, PromptSettings(token_healing=False), max_new_tokens=64
+    )
 
 
 def test_the_readmes_psm_example(mini: ModelTokenizer) -> None:

@@ -98,11 +98,12 @@ async def test_the_selected_entry_counts_as_typed() -> None:
     seen: list[str] = []
 
     def script(prompt: Any) -> str:
-        seen.append(prompt.text)
+        seen.append(prompt.text + prompt.required)
         return "(a)"
 
     result = await ask(script, request("x = so|\n", selected=(4, "sorted")))
-    assert "x = sorted" in seen[0]
+    assert "x = " in seen[0]
+    assert seen[0].endswith("sorted")
     (item,) = result.items
     assert (item.text, item.start, item.end) == ("sorted(a)", 4, 6)
 

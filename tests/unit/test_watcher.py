@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from aix_lsp.workspace import watch_plan
 from aix_lsp.workspace import watcher as module
+from aix_lsp.workspace.observers import system_observer
 from aix_lsp.workspace.watch_plan import is_reported, list_watched, plan
 from aix_lsp.workspace.watcher import WorkspaceWatcher
 
@@ -149,6 +149,17 @@ def test_a_switched_branch_is_posted_and_the_rest_of_git_and_heavy_folders_are_n
     assert recorder.paths == {tmp_path / ".git" / "HEAD"}
 
 
+def test_folders_made_faster_than_the_system_is_read_do_not_end_the_watch(
+    tmp_path: Path, recorder: Recorder, start: Start
+) -> None:
+    start(tmp_path)
+    for number in range(40):
+        (tmp_path / str(number) / "a" / "b" / "c").mkdir(parents=True)
+    recorder.forget()
+    (tmp_path / "last.py").write_text("1")
+    recorder.wait_for(tmp_path / "last.py")
+
+
 def test_reading_files_posts_nothing(tmp_path: Path, recorder: Recorder, start: Start) -> None:
     (tmp_path / "a.py").write_text("1")
     start(tmp_path)
@@ -270,7 +281,7 @@ def limited(allowed: int, error: int) -> Callable[[], BaseObserver]:
     left = allowed
 
     def make() -> BaseObserver:
-        observer = Observer()
+        observer = system_observer()
         schedule = observer.schedule
 
         def limited_schedule(*arguments: Any, **options: Any) -> Any:

@@ -60,6 +60,7 @@ def register(server: AixServer) -> None:
         data["changes"] = list(result.changes)
         if result.prompt is not None:
             data["prompt"] = {
+                "text": result.prompt.text,
                 "format": result.prompt.format,
                 "tokens": len(result.prompt.ids),
                 "cut": list(result.prompt.cut),

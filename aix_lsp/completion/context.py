@@ -8,6 +8,7 @@ another document comes, so typing costs nothing.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -44,6 +45,11 @@ class Folder:
         self.changed_meanwhile: set[str] = set()
         self.scanner_busy = True
 
+    @property
+    def is_building(self) -> bool:
+        """Whether the indexer is at work on this folder."""
+        return self.building is not None and not self.building.done()
+
     def relative(self, path: Path) -> str | None:
         """The path inside this folder with forward slashes, or None."""
         try:
@@ -51,14 +57,38 @@ class Folder:
         except ValueError:
             return None
 
-    def take_over(self, report: IndexReport, segment: PackedSegment) -> set[str]:
-        """Swap in a freshly built index; returns the files that changed while it was built."""
+    def take_over(self, report: IndexReport, segment: PackedSegment) -> None:
+        """Swap in a freshly built index."""
         fresh = RetrievalIndex(chunk_lines=self.job.chunk_lines)
         fresh.load(segment)
         self.index = fresh
         self.report = report
-        changed, self.changed_meanwhile = self.changed_meanwhile, set()
-        return changed
+
+
+def _expanded(folder: Folder, inside: set[str]) -> set[str]:
+    """Changed paths with folders replaced by the files in them, and by those that were in them. Stops once there are
+    enough for a rescan."""
+    files: set[str] = set()
+    gone: list[str] = []
+    for relative in inside:
+        path = folder.path / relative
+        if relative not in (".", "") and path.is_dir() and not path.is_symlink():
+            below = (item.relative_to(folder.path).as_posix() for item in path.rglob("*") if item.is_file())
+            files.update(itertools.islice(below, RESCAN_PATHS + 1))
+            gone.append(relative + "/")
+        else:
+            files.add(relative)
+            if not path.exists():
+                gone.append(relative + "/")
+    if gone:
+        files.update(item for item in folder.index.paths() if item.startswith(tuple(gone)))
+    return files
+
+
+def _needs_rescan(folder: Folder, inside: set[str]) -> bool:
+    return len(inside) > RESCAN_PATHS or any(
+        relative in (".", ".git/HEAD") or folder.scanner.holds_rules(relative) for relative in inside
+    )
 
 
 class WorkspaceContext:
@@ -104,19 +134,18 @@ class WorkspaceContext:
     async def _index(self, folder: Folder) -> None:
         self._on_state(folder.path, "indexing")
         folder.scanner.invalidate()
+        state = "ready"
         try:
-            report, segment = await build_in_process(folder.job)
+            folder.take_over(*await build_in_process(folder.job))
         except (RuntimeError, OSError, ValueError) as error:
             logger.warning("indexing failed: %s", error)
-            self._on_state(folder.path, f"failed: {error}")
-            return
-        changed = folder.take_over(report, segment)
-        self._stale.update(self._open)
-        folder.building = None
+            state = f"failed: {error}"
         await self._warm_up(folder)
-        self.paths_changed(folder.path / relative for relative in changed)
+        self._stale.update(self._open)
+        self.paths_changed(folder.path / relative for relative in folder.changed_meanwhile)
+        folder.changed_meanwhile.clear()
         await self._pack(folder)
-        self._on_state(folder.path, "ready")
+        self._on_state(folder.path, state)
 
     def index_now(self, path: Path) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""
@@ -149,9 +178,9 @@ class WorkspaceContext:
             paths, self._pending = self._pending, set()
             began = time.monotonic()
             for folder in self.folders:
-                inside = {relative for path in paths if (relative := folder.relative(path)) is not None}
-                if self._needs_rescan(folder, inside):
-                    self._drop_what_is_gone(folder, inside)
+                inside = _expanded(folder, {item for path in paths if (item := folder.relative(path)) is not None})
+                if _needs_rescan(folder, inside):
+                    folder.index.remove_many(item for item in inside if not (folder.path / item).exists())
                     self.start_indexing(folder.path)
                     continue
                 for relative in inside:
@@ -159,7 +188,6 @@ class WorkspaceContext:
                     if time.monotonic() - began > _SLICE_SECONDS:
                         await asyncio.sleep(0)
                         began = time.monotonic()
-
                 await self._pack(folder)
 
     async def _warm_up(self, folder: Folder) -> None:
@@ -175,28 +203,14 @@ class WorkspaceContext:
         if folder.index.packing_due:
             await asyncio.to_thread(folder.index.pack)
 
-    def _needs_rescan(self, folder: Folder, inside: set[str]) -> bool:
-        return len(inside) > RESCAN_PATHS or any(
-            relative in (".", ".git/HEAD") or folder.scanner.holds_rules(relative) or (folder.path / relative).is_dir()
-            for relative in inside
-        )
-
-    def _drop_what_is_gone(self, folder: Folder, inside: set[str]) -> None:
-        folder.index.remove_many(relative for relative in inside if not (folder.path / relative).exists())
-
     def _path_changed(self, folder: Folder, relative: str) -> None:
         if relative.startswith(".git/") or folder.path / relative in self._open:
             return
-        if folder.building is not None and not folder.building.done():
+        if folder.is_building:
             folder.changed_meanwhile.add(relative)
         if folder.scanner_busy:
             return
-        if (folder.path / relative).exists():
-            self._update_from_disk(folder, relative)
-        else:
-            # a deleted or moved folder takes what was in it along
-            inside = [path for path in folder.index.paths() if path.startswith(relative + "/")]
-            folder.index.remove_many([relative, *inside])
+        self._update_from_disk(folder, relative)
 
     def _update_from_disk(self, folder: Folder, relative: str) -> None:
         text = folder.scanner.read(relative) if folder.scanner.accepts(relative) else None

@@ -38,7 +38,7 @@ def register(server: AixServer) -> None:
                 {
                     "path": str(folder.path),
                     "files": folder.report.files if folder.report is not None else 0,
-                    "indexing": folder.building is not None and not folder.building.done(),
+                    "indexing": folder.is_building,
                 }
                 for folder in session.context.folders
             ],

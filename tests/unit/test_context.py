@@ -1,0 +1,201 @@
+"""The workspace as retrieval sees it: disk, open documents, several folders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from aix_lsp.completion.context import RESCAN_PATHS, WorkspaceContext
+from aix_lsp.settings import Settings, WorkspaceSettings
+from aix_lsp.types import DocumentSnapshot, Snippet
+
+HERON = "def heron_migration(start, end):\n    return start + end\n"
+SETTINGS = Settings()
+
+
+def asking(path: Path) -> DocumentSnapshot:
+    return DocumentSnapshot(path.as_uri(), "x = heron_migration(", "python", 1, path.name, path)
+
+
+class Asker:
+    """A context on one folder, and a document in it that asks for herons."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.states = ["new"]
+        self.context = WorkspaceContext(SETTINGS, lambda folder, state: self.states.append(state))
+        self.context.add_folder(root)
+
+    def snippets(self, settings: Settings = SETTINGS) -> list[Snippet]:
+        return self.context.snippets(asking(self.root / "asking.py"), 20, settings)
+
+    def paths(self) -> list[str]:
+        return [snippet.path for snippet in self.snippets() if "heron_migration" in snippet.text]
+
+    async def ready(self) -> None:
+        self.context.start_indexing(self.root)
+        await self.until(lambda: self.states[-1] not in ("new", "indexing"))
+        assert self.states[-1] == "ready"
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not true():
+                await asyncio.sleep(0.01)
+
+
+@pytest_asyncio.fixture
+async def asker(tmp_path: Path) -> AsyncIterator[Asker]:
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / "heron.py").write_text(HERON)
+    (tmp_path / "other.py").write_text("def unrelated(): pass\n")
+    asker = Asker(tmp_path)
+    yield asker
+    await asker.context.close()
+
+
+async def test_a_folder_is_indexed_in_a_process_of_its_own(asker: Asker) -> None:
+    assert asker.paths() == []
+    await asker.ready()
+    (snippet,) = asker.snippets()
+    assert (snippet.path, snippet.start_line, snippet.end_line) == ("birds/heron.py", 1, 2)
+    assert "heron_migration" in snippet.text
+    report = asker.context.folders[0].report
+    assert report is not None
+    assert report.files == 2
+
+
+async def test_changes_on_disk_are_taken_over(asker: Asker) -> None:
+    await asker.ready()
+    heron = asker.root / "birds" / "heron.py"
+    moved = asker.root / "moved.py"
+    heron.rename(moved)
+    asker.context.paths_changed([heron, moved])
+    await asker.until(lambda: asker.paths() == ["moved.py"])
+    moved.unlink()
+    asker.context.paths_changed([moved])
+    await asker.until(lambda: asker.paths() == [])
+
+
+async def test_a_folder_that_comes_or_goes_is_taken_over_without_a_rescan(asker: Asker) -> None:
+    await asker.ready()
+    (asker.root / "birds").rename(asker.root / "animals")
+    asker.context.paths_changed([asker.root / "birds", asker.root / "animals"])
+    await asker.until(lambda: asker.paths() == ["animals/heron.py"])
+    assert asker.states == ["new", "indexing", "ready"]
+
+
+async def test_many_changes_at_once_are_left_to_the_indexer_and_what_is_gone_is_gone_at_once(asker: Asker) -> None:
+    await asker.ready()
+    (asker.root / "birds" / "heron.py").unlink()
+    names = [asker.root / f"f{number}.py" for number in range(RESCAN_PATHS + 1)]
+    for name in names:
+        name.write_text("y = 1\n")
+    asker.context.paths_changed([*names, asker.root / "birds" / "heron.py"])
+    await asker.until(lambda: asker.states[-1] == "indexing")
+    assert asker.paths() == []
+    await asker.until(lambda: asker.states[-1] == "ready")
+    assert asker.states == ["new", *["indexing", "ready"] * 2]
+    assert len(asker.context.folders[0].index.paths()) == RESCAN_PATHS + 2
+
+
+async def test_a_change_while_indexing_is_not_lost(asker: Asker) -> None:
+    asker.context.start_indexing(asker.root)
+    await asyncio.sleep(0)
+    (asker.root / "new.py").write_text(HERON.replace("start", "begin"))
+    asker.context.paths_changed([asker.root / "new.py"])
+    await asker.until(lambda: "new.py" in asker.paths())
+
+
+async def test_changed_ignore_rules_lead_to_a_rescan(asker: Asker) -> None:
+    await asker.ready()
+    rules = asker.root / ".aixignore"
+    rules.write_text("birds/\n")
+    asker.context.paths_changed([rules])
+    await asker.until(lambda: asker.paths() == [])
+
+
+async def test_the_text_of_an_open_document_counts(asker: Asker) -> None:
+    await asker.ready()
+    heron = asker.root / "birds" / "heron.py"
+    asker.context.opened_or_changed(heron, "def stork(): pass\n", "python")
+    assert asker.paths() == []
+    # not even a change on disk wins over it
+    asker.context.paths_changed([heron])
+    await asyncio.sleep(0.05)
+    assert asker.paths() == []
+    asker.context.closed(heron)
+    await asker.until(lambda: asker.paths() == ["birds/heron.py"])
+
+
+async def test_open_documents_outside_all_folders_are_quoted_by_name(asker: Asker, tmp_path: Path) -> None:
+    await asker.ready()
+    (asker.root / "birds" / "heron.py").unlink()
+    asker.context.paths_changed([asker.root / "birds" / "heron.py"])
+    await asker.until(lambda: asker.paths() == [])
+    elsewhere = tmp_path.parent / "elsewhere.py"
+    asker.context.opened_or_changed(elsewhere, HERON, "python")
+    assert asker.paths() == ["elsewhere.py"]
+    asker.context.closed(elsewhere)
+    assert asker.paths() == []
+
+
+async def test_open_secrets_are_not_quoted(asker: Asker) -> None:
+    await asker.ready()
+    (asker.root / "birds" / "heron.py").unlink()
+    asker.context.paths_changed([asker.root / "birds" / "heron.py"])
+    await asker.until(lambda: asker.paths() == [])
+    for name in (".env", "id_rsa"):
+        asker.context.opened_or_changed(asker.root / name, HERON, "plaintext")
+    key = "-----BEGIN " + "PRIVATE KEY-----\n"
+    asker.context.opened_or_changed(asker.root / "a.py", key + HERON, "python")
+    assert asker.paths() == []
+
+
+async def test_the_documents_own_folder_comes_first(tmp_path: Path) -> None:
+    context = WorkspaceContext(SETTINGS)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "heron.py").write_text(HERON + f"# {name}\n")
+        context.index_now(tmp_path / name)
+    for name, other in (("one", "two"), ("two", "one")):
+        found = context.snippets(asking(tmp_path / name / "asking.py"), 20, SETTINGS)
+        assert [snippet.text.splitlines()[-1] for snippet in found] == [f"# {name}", f"# {other}"]
+
+
+async def test_files_are_called_by_their_path_in_the_innermost_folder(tmp_path: Path) -> None:
+    context = WorkspaceContext(SETTINGS)
+    (tmp_path / "inner").mkdir()
+    context.add_folder(tmp_path)
+    context.add_folder(tmp_path / "inner")
+    assert context.name_of(tmp_path / "inner" / "a" / "b.py") == "a/b.py"
+    assert context.name_of(tmp_path / "c.py") == "c.py"
+    assert context.name_of(tmp_path.parent / "d.py") == "d.py"
+
+
+async def test_the_number_of_snippets_is_a_setting(asker: Asker) -> None:
+    for number in range(5):
+        (asker.root / f"h{number}.py").write_text(HERON.replace("return", f"value{number} = other{number}\n    return"))
+    await asker.ready()
+    few = Settings.model_validate({"retrieval": {"snippets": 2}})
+    assert len(asker.snippets()) == 3
+    assert len(asker.snippets(few)) == 2
+
+
+async def test_an_indexer_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asker = Asker(tmp_path)
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    asker.context.start_indexing(tmp_path)
+    await asker.until(lambda: asker.states[-1].startswith("failed"))
+    await asker.context.close()
+
+
+async def test_too_many_files_are_said(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"a{number}.py").write_text("x = 1\n")
+    context = WorkspaceContext(Settings(workspace=WorkspaceSettings(max_files=3)))
+    report = context.index_now(tmp_path)
+    assert (report.files, report.truncated) == (3, True)

@@ -72,11 +72,12 @@ def find_place(location: str, root: Path | None) -> tuple[Place, Path]:
 
 
 def project_of(path: Path) -> Path:
-    """The folder of the project that a file belongs to: the nearest above it with a project's mark, else its own."""
+    """The folder of the project that a file belongs to: the nearest above it with a project's mark, else the current
+    folder if the file is inside it, else the file's own."""
     for folder in path.parents:
         if any((folder / mark).exists() for mark in _PROJECT_MARKS):
             return folder
-    return path.parent
+    return Path.cwd() if path.is_relative_to(Path.cwd()) else path.parent
 
 
 def open_workspace(folder: Path, settings: Settings) -> WorkspaceContext:

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import threading
 import time
+import weakref
 
 from aix_lsp.engine.base import (
     EngineClosed,
@@ -70,7 +71,9 @@ class ModelThread:
             self._loop = loop or asyncio.get_running_loop()
             self._state = EngineState("loading", "starting")
             self._thread = threading.Thread(target=self._main, name="aix-model", daemon=True)
-            atexit.register(self._leave)
+            # With a weak reference, so that an engine that is no longer used can go; the thread's end, in which the
+            # model's memory is freed, is waited for all the same.
+            atexit.register(_leave, weakref.ref(self), self._thread)
             self._thread.start()
 
     async def ready(self) -> ModelInfo:
@@ -135,17 +138,10 @@ class ModelThread:
         for loop, future in watchers:
             post(loop, settle, future, type(reason)(str(reason)))
 
-    def _leave(self) -> None:
-        """At interpreter exit: stop, and wait a moment for the token that is being computed.
-
-        A load is not waited for. The thread may be in the middle of an import then, and must not take the
-        import lock with it (seen: the exit hangs for ever in an import of its own): this thread keeps it.
-        """
-        self.close()
-        if self._thread is not None:
-            self._thread.join(_EXIT_WAIT_S if self._loaded else 0)
-            if self._thread.is_alive():
-                _imp.acquire_lock()
+    @property
+    def is_loading(self) -> bool:
+        """Whether the thread may be in the middle of an import."""
+        return self._loaded is None and self._failure is None
 
     # On the model thread from here on.
 
@@ -158,7 +154,6 @@ class ModelThread:
                     self._serve(job, loaded)
         finally:
             self._end(EngineClosed("the model's thread has ended"))
-            atexit.unregister(self._leave)
 
     def _load(self) -> LoadedModel | None:
         try:
@@ -225,3 +220,19 @@ class ModelThread:
         # Not for what ends the thread: `_end` still has to answer this job then.
         with self._changed:
             self._running = None
+
+
+def _leave(engine: weakref.ref[ModelThread], thread: threading.Thread) -> None:
+    """At interpreter exit: stop, and wait a moment for the token that is being computed and the memory that is freed.
+
+    A load is not waited for. The thread may be in the middle of an import then, and must not take the
+    import lock with it (seen: the exit hangs for ever in an import of its own): this thread keeps it.
+    """
+    left = engine()
+    loading = left is not None and left.is_loading
+    if left is not None:
+        left.close()
+    del left
+    thread.join(0 if loading else _EXIT_WAIT_S)
+    if thread.is_alive():
+        _imp.acquire_lock()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,18 +19,29 @@ if TYPE_CHECKING:
     from aix_lsp.cli.demo import Shot
 
 _LINES_ABOVE = 7
-_WIDTH = 110
+_PICTURE_WIDTH = 104
+_PICTURE_SHOTS = 4
+_GHOST = "italic grey50"
+_FETCHED_FONT = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
-EDITORS = f"""\
-Start it from your editor (aix-lsp {aix_lsp.__version__} must be on the PATH, or give the full path):
+EDITORS = f"""
+That was aix-lsp {aix_lsp.__version__}, over LSP. In your editor (`aix-lsp` must be on its PATH; README has more):
 
-Neovim 0.12+   vim.lsp.config('aix', {{ cmd = {{ 'aix-lsp', 'serve', '--stdio' }}, root_markers = {{ '.git' }} }})
-               vim.lsp.enable('aix'); vim.lsp.inline_completion.enable()
-               vim.keymap.set('i', '<M-l>', vim.lsp.inline_completion.get)
-Emacs 30+      (lsp-register-client (make-lsp-client :server-id 'aix :add-on? t :activation-fn (lambda (&rest _) t)
-lsp-mode         :new-connection (lsp-stdio-connection '("aix-lsp" "serve" "--stdio"))))
-VS Code        any generic LSP client extension with inline completion: command `aix-lsp serve --stdio`
-JetBrains      LSP4IJ 0.20+: Settings, Languages & Frameworks, Language Servers, +, command `aix-lsp serve --stdio`
+Neovim 0.12+
+  vim.lsp.config('aix', {{ cmd = {{ 'aix-lsp', 'serve', '--stdio' }}, root_markers = {{ '.git' }} }})
+  vim.lsp.enable('aix')
+  vim.lsp.inline_completion.enable()
+  vim.keymap.set('i', '<M-l>', function() vim.lsp.inline_completion.get() end)
+
+Emacs 30+ with lsp-mode 10
+  (lsp-register-client
+   (make-lsp-client :server-id 'aix :add-on? t
+                    :new-connection (lsp-stdio-connection '("aix-lsp" "serve" "--stdio"))
+                    :activation-fn (lambda (&rest _) t)))
+  (add-hook 'lsp-mode-hook #'lsp-inline-completion-mode)
+
+JetBrains with LSP4IJ 0.20+, VS Code with any client for language servers
+  command: aix-lsp serve --stdio
 """
 
 
@@ -36,30 +49,37 @@ class View:
     """Prints shots as they come."""
 
     def __init__(self, svg: Path | None) -> None:
-        """`svg`: also save what was shown there."""
+        """`svg`: also save the first shots there, as a picture of a terminal."""
         self._svg = svg
-        self._console = Console(record=svg is not None, width=_WIDTH if svg is not None else None)
+        self._console = Console(highlight=False)
+        self._picture = Console(record=True, width=_PICTURE_WIDTH, file=io.StringIO(), highlight=False)
+        self._shots = 0
 
     def begin(self, file: str) -> None:
         """Say what will be seen."""
-        self._console.print(Text(f"aix-lsp {aix_lsp.__version__}: typing {file}; ghost text is ", style="bold"), end="")
-        self._console.print(Text("grey", style="italic grey50"))
+        title = Text(f"aix-lsp {aix_lsp.__version__}: typing {file}; ghost text is ", style="bold")
+        for console in (self._console, self._picture):
+            console.print(title + Text("grey", style=_GHOST))
 
     def show(self, shot: Shot) -> None:
         """One completion."""
-        self._console.print(
-            Panel(
-                Group(_code(shot), Text(), _snippets(shot)),
-                title=_times(shot),
-                title_align="left",
-                border_style="blue" if shot.ghost else "grey50",
-            )
+        self._shots += 1
+        panel = Panel(
+            Group(_code(shot), Text(), _snippets(shot)),
+            title=_times(shot),
+            title_align="left",
+            border_style="blue" if shot.ghost else "grey50",
         )
+        self._console.print(panel)
+        if self._shots <= _PICTURE_SHOTS:
+            self._picture.print(panel)
 
     def end(self) -> None:
         """Save the picture; say how to go on."""
         if self._svg is not None:
-            self._console.save_svg(str(self._svg), title="aix-lsp demo")
+            picture = self._picture.export_svg(title="aix-lsp demo")
+            # the fonts would be fetched from somebody's server whenever the picture is looked at
+            self._svg.write_text(_FETCHED_FONT.sub("", picture), encoding="utf-8")
         self._console.print(Text(EDITORS))
 
 
@@ -78,10 +98,10 @@ def _code(shot: Shot) -> Table:
         if number == len(lines) - 1:
             text = Text(lines[number][: len(lines[number]) - len(lines[number].lstrip())]) if not text.plain else text
             text.append(lines[number][len(text.plain) :])
-            text.append(ghost[0], style="italic grey50")
+            text.append(ghost[0], style=_GHOST)
         table.add_row(str(number + 1), text)
     for number, line in enumerate(ghost[1:], len(lines) + 1):
-        table.add_row(str(number), Text(line, style="italic grey50"))
+        table.add_row(str(number), Text(line, style=_GHOST))
     return table
 
 

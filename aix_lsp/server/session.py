@@ -33,7 +33,8 @@ _SAVE_SECONDS = 60.0
 
 
 class Session:
-    """One client. Everything after `started` is set is there to be used."""
+    """One client. Once `started` is set everything is there to be used; `settled` is set when starting has failed
+    too."""
 
     def __init__(self, server: AixServer) -> None:
         self.server = server
@@ -42,6 +43,7 @@ class Session:
         self.folders: dict[str, Path] = {}
         self.initialization_options: Mapping[str, Any] = {}
         self.started = asyncio.Event()
+        self.settled = asyncio.Event()
         self.in_flight: Callable[[], None] | None = None
         self.last: tuple[CompletionRequest, CompletionResult] | None = None
         self._folder_values: dict[Path, Mapping[str, Any]] = {}
@@ -71,6 +73,16 @@ class Session:
             self.server.log_failure("a background task", error)
 
     async def start(self) -> None:
+        """Start, or say why not; either way requests that wait are answered."""
+        try:
+            await self._start()
+        except Exception as error:
+            self.messages.warn(f"the server could not start ({type(error).__name__}); run `aix-lsp doctor`")
+            raise
+        finally:
+            self.settled.set()
+
+    async def _start(self) -> None:
         """Import, read the settings, load the model, index the folders."""
         parts = await asyncio.to_thread(_import_parts)
         self.configuration = parts.Configuration()

@@ -1,4 +1,5 @@
-"""One small file per group of messages; each has `register(server)`."""
+"""One small file per group of messages; each has `register(server)`. `completion.py` is registered by `initialize`, for
+clients that ask for it."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from aix_lsp.server.handlers import (
     commands,
-    completion,
     configuration,
     documents,
     inline_completion,
@@ -21,5 +21,5 @@ if TYPE_CHECKING:
 
 def register(server: AixServer) -> None:
     """Register every handler."""
-    for module in (lifecycle, documents, notebooks, workspace, configuration, inline_completion, completion, commands):
+    for module in (lifecycle, documents, notebooks, workspace, configuration, inline_completion, commands):
         module.register(server)

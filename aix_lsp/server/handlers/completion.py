@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 _OPTION = "completion.fallback_completion"
 
 
-def register(server: AixServer) -> None:
-    """Nothing by default: see `register_if_wanted`."""
-
-
 def register_if_wanted(server: AixServer) -> None:
     """Advertise completion if a source of settings asks for it. The settings proper are read after `initialize`
     is answered, so they are read here first only when some source mentions the option at all."""

@@ -31,7 +31,9 @@ def register(server: AixServer) -> None:
 
 async def register_and_pull(server: AixServer) -> None:
     """After `initialized`: ask to be told of changes, then ask for the settings."""
-    await server.session.started.wait()
+    await server.session.settled.wait()
+    if not server.session.started.is_set():
+        return
     registrations = []
     if _can(server, "workspace.did_change_configuration.dynamic_registration"):
         registrations.append(
@@ -62,8 +64,8 @@ async def register_and_pull(server: AixServer) -> None:
 
 
 async def _changed(server: AixServer, pushed: Any) -> None:
-    await server.session.started.wait()
-    if await _pull(server):
+    await server.session.settled.wait()
+    if not server.session.started.is_set() or await _pull(server):
         return
     # a client without workspace/configuration (older Neovim set-ups, eglot) pushes its settings
     if isinstance(pushed, Mapping) and isinstance(values := pushed.get(SECTION, pushed), Mapping):

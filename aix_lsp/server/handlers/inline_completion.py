@@ -94,7 +94,9 @@ async def complete(session: Session, request: CompletionRequest) -> CompletionRe
     """Ask the service; a request that a newer one overtook has an empty result."""
     from aix_lsp.engine.base import Superseded
 
-    await session.started.wait()
+    await session.settled.wait()
+    if not session.started.is_set():
+        return CompletionResult(reason="the server could not start")
     settings = session.settings_for(request.document.path)
     try:
         result = await session.service.complete(request, settings)
@@ -109,7 +111,7 @@ async def complete(session: Session, request: CompletionRequest) -> CompletionRe
 async def _answer(session: Session, request: CompletionRequest) -> lsp.InlineCompletionList:
     result = await complete(session, request)
     document = session.documents.get(request.document.uri)
-    if document is None or document.text is not request.document.text:
+    if document is None or document.text != request.document.text:
         # typed on meanwhile: what we have belongs to a text that is gone
         return lsp.InlineCompletionList(items=[])
     return lsp.InlineCompletionList(items=[_item(session, request, document.buffer, item) for item in result.items])

@@ -1,0 +1,96 @@
+"""A session whose start fails still answers."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+from typing import Any
+
+import pytest
+
+from aix_lsp.engine.base import Engine
+from aix_lsp.engine.scripted import ScriptedEngine
+from aix_lsp.server.app import AixServer
+
+
+class Client:
+    """Talks to a server in this process over pipes."""
+
+    def __init__(self, engine_factory: Any) -> None:
+        self.server = AixServer({"statistics.enabled": False, "workspace.watch": "off"}, engine_factory)
+        source, self._sink = os.pipe()
+        self._source = os.fdopen(source, "rb")
+        self.output = io.BytesIO()
+
+    def send(self, message: dict[str, Any]) -> None:
+        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        os.write(self._sink, b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+    def messages(self) -> list[dict[str, Any]]:
+        parts = self.output.getvalue().split(b"Content-Length: ")[1:]
+        return [json.loads(part.partition(b"\r\n\r\n")[2]) for part in parts]
+
+    async def run(self, *sent: dict[str, Any]) -> list[dict[str, Any]]:
+        serving = asyncio.ensure_future(self.server.serve(self._source, self.output))
+        self.send({"id": 0, "method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}})
+        for message in sent:
+            self.send(message)
+        wanted = {message["id"] for message in sent if "id" in message}
+        async with asyncio.timeout(20):
+            while not wanted <= {message.get("id") for message in self.messages()}:
+                await asyncio.sleep(0.02)
+        self.send({"id": 98, "method": "shutdown"})
+        self.send({"method": "exit"})
+        assert await asyncio.wait_for(serving, 10) == 0
+        os.close(self._sink)
+        self._source.close()
+        return self.messages()
+
+
+def opened(text: str) -> dict[str, Any]:
+    document = {"uri": "file:///a.py", "languageId": "python", "version": 1, "text": text}
+    return {"method": "textDocument/didOpen", "params": {"textDocument": document}}
+
+
+def asked(number: int, character: int, kind: int = 1) -> dict[str, Any]:
+    return {
+        "id": number,
+        "method": "textDocument/inlineCompletion",
+        "params": {
+            "textDocument": {"uri": "file:///a.py"},
+            "position": {"line": 0, "character": character},
+            "context": {"triggerKind": kind},
+        },
+    }
+
+
+def result(messages: list[dict[str, Any]], number: int) -> Any:
+    (found,) = [message for message in messages if message.get("id") == number]
+    return found["result"]
+
+
+def broken(settings: Any, on_event: Any) -> Engine:
+    raise RuntimeError("no engine today, and this text is private")
+
+
+def scripted(settings: Any, on_event: Any) -> Engine:
+    engine = ScriptedEngine("b + c")
+    engine.start(asyncio.get_running_loop())
+    return engine
+
+
+async def test_a_start_that_fails_is_told_and_requests_are_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    messages = await Client(broken).run(opened("a = "), asked(1, 4))
+    assert result(messages, 1) == {"items": []}
+    (shown,) = [message for message in messages if message.get("method") == "window/showMessage"]
+    assert "could not start" in shown["params"]["message"]
+    assert "private" not in json.dumps(messages)
+
+
+async def test_positions_are_utf_16_unless_agreed_otherwise() -> None:
+    messages = await Client(scripted).run(opened("x = '\U0001f600漢' + "), asked(1, 12))
+    (item,) = result(messages, 1)["items"]
+    assert item["insertText"] == "b + c"
+    assert item["range"]["start"] == item["range"]["end"] == {"line": 0, "character": 12}

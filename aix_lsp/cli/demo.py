@@ -12,36 +12,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
+from aix_lsp.cli.demo_shot import FILE, Shot
 from aix_lsp.cli.lsp_client import LspClient, ServerError
 from aix_lsp.uris import path_to_uri
 
-FILE = "shop/invoice.py"
 CURSOR = "\N{BLACK RIGHT-POINTING TRIANGLE}"
 """Where the demo's script asks for a completion; not typed."""
 
 _READY_SECONDS = 120.0
 _KEY_SECONDS = 0.004
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One completion: the text typed so far, the offer, and the server's own account of it."""
-
-    typed: str
-    ghost: str
-    line: int
-    column: int
-    trace: dict[str, Any]
-
-    def as_json(self) -> dict[str, Any]:
-        """`complete --json`'s shape plus the place (1-based)."""
-        kept = {key: self.trace[key] for key in ("completions", "snippets", "timings_ms", "model")}
-        return {**kept, "file": FILE, "line": self.line, "column": self.column}
 
 
 def run(*, as_json: bool, model: str | None, svg: Path | None) -> None:

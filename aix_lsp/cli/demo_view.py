@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -14,9 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 import aix_lsp
-
-if TYPE_CHECKING:
-    from aix_lsp.cli.demo import Shot
+from aix_lsp.cli.demo_shot import Shot
 
 _LINES_ABOVE = 7
 _PICTURE_WIDTH = 104

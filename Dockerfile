@@ -1,11 +1,12 @@
-# The server on a host with an NVIDIA GPU (nvidia-container-toolkit). Linted, never built by the project's own tests.
+# The server on a host with an NVIDIA GPU (nvidia-container-toolkit). No image has been built by the project's tests.
 #
 #   docker build -t aix-lsp .
 #   docker run --rm -i --gpus all --network none \
 #     -v "$PWD:$PWD:ro" -v "$HOME/.cache/huggingface:/models:ro" aix-lsp
 #
 # The editor starts that second command as its language server: the workspace is mounted at the same path, read-only,
-# and nothing in the container reaches the network. Weights are mounted, never part of the image.
+# and nothing in the container reaches the network. Weights are mounted, never part of the image. The server runs as user
+# 10001, who must be able to read the workspace (or give docker --user "$(id -u)").
 FROM nvidia/cuda:12.8.1-runtime-ubuntu24.04
 
 ENV DEBIAN_FRONTEND=noninteractive \
@@ -34,6 +35,6 @@ ENV HF_HOME=/models \
     PATH=/opt/venv/bin:$PATH
 VOLUME ["/models"]
 
-HEALTHCHECK --interval=60s --timeout=30s --start-period=60s CMD ["aix-lsp", "doctor", "--json"]
+HEALTHCHECK --interval=5m --timeout=10s CMD ["aix-lsp", "--version"]
 ENTRYPOINT ["aix-lsp"]
 CMD ["serve", "--stdio"]

@@ -1,5 +1,5 @@
 # make run: the demo; make test: lint and all tests; make setup: the installation alone.
-# TORCH_INDEX=URL takes PyTorch from that package index (README, "Install").
+# TORCH_INDEX=URL takes PyTorch from that package index (README, first screen).
 
 PYTHON ?= python3
 VENV ?= .venv

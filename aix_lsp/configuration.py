@@ -66,45 +66,48 @@ class Configuration:
         return self.set_layer("user file", values)
 
     def read_environment(self) -> list[str]:
-        """Take over `AIX_LSP_SECTION__OPTION` variables; returns one line per problem."""
-        problems = [
-            f"settings: {name} is no option (options look like {ENVIRONMENT_PREFIX}MODEL__NAME)"
-            for name in os.environ
-            if name.startswith(ENVIRONMENT_PREFIX)
-            and name != CONFIG_VARIABLE
-            and name[len(ENVIRONMENT_PREFIX) :].lower().replace("__", ".", 1) not in self._options
-        ]
-        try:
-            values = EnvSettingsSource(_Sources, env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")()
-        except SettingsError as error:
-            return [*problems, f"settings: {' '.join(str(error).split())}"]
-        known = {section: value for section, value in values.items() if isinstance(value, Mapping)}
-        return problems + self.set_layer("environment", known, unknown="ignore")
+        """Take over `AIX_LSP_SECTION__OPTION` variables, lists as JSON; returns one line per problem. Each variable is
+        read by itself, so that a bad one takes no other with it."""
+        problems = []
+        values: dict[str, Any] = {}
+        for variable, text in sorted(os.environ.items()):
+            if not variable.startswith(ENVIRONMENT_PREFIX) or variable == CONFIG_VARIABLE:
+                continue
+            name = variable[len(ENVIRONMENT_PREFIX) :].lower().replace("__", ".", 1)
+            if name not in self._options:
+                problems.append(
+                    f"settings: {variable} is no option (options look like {ENVIRONMENT_PREFIX}MODEL__NAME)"
+                )
+                continue
+            source = EnvSettingsSource(_Sources, env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__")
+            source.env_vars = {variable.lower(): text}
+            try:
+                values.update(_flatten(source()))
+            except SettingsError:
+                problems.append(f'settings: {variable} = {text!r}: a list is written as JSON, such as ["a", "b"]')
+        return problems + self.set_layer("environment", values)
 
-    def set_layer(
-        self, source: Source, values: Mapping[str, Any], *, unknown: Literal["report", "ignore"] = "report"
-    ) -> list[str]:
+    def set_layer(self, source: Source, values: Mapping[str, Any]) -> list[str]:
         """Replace all that one source says. `values` may be nested, dotted, or under a key `aix`; names may be
         in camelCase. Returns one line per problem; machine options from a workspace are refused."""
         layer: dict[str, Any] = {}
         problems = []
         for name, value in _flatten(values).items():
             known = self._options.get(name)
+            if value is None:
+                continue
             if known is None:
-                if unknown == "report":
-                    problems.append(f"settings: {name} is no option ({source})")
+                problems.append(f"settings: {name} is no option ({source})")
             elif known.scope == "machine" and source == "workspace/configuration":
                 if value != getattr_dotted(self.settings, name):
                     problems.append(
                         f"settings: {name} cannot be set by a workspace; "
                         "set it in the user file, the environment or the editor's start options"
                     )
-            elif value is not None:
-                problem = _check(name, value)
-                if problem is None:
-                    layer[name] = value
-                else:
-                    problems.append(f"settings: {name} = {value!r}: {problem} ({source})")
+            elif (problem := _check(name, value)) is None:
+                layer[name] = value
+            else:
+                problems.append(f"settings: {name} = {value!r}: {problem} ({source})")
         self._layers[source] = layer
         self.settings = self._merged()
         return problems

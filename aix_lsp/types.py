@@ -187,7 +187,7 @@ class CompletionItem:
 
 @dataclass(frozen=True, slots=True)
 class CompletionResult:
-    """Answer to one request. No items: `reason` says why in one sentence."""
+    """Answer to one request. No items: `reason` says why in one sentence; `failed` when it is not as it should be."""
 
     items: tuple[CompletionItem, ...] = ()
     reason: str = ""
@@ -197,3 +197,4 @@ class CompletionResult:
     prompt: Prompt | None = None
     raw: str = ""
     changes: tuple[str, ...] = ()
+    failed: bool = False

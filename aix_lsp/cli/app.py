@@ -54,14 +54,15 @@ def serve(context: typer.Context) -> None:
 
 @app.command()
 def demo(
-    json: Json = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON lines, one per completion.")] = False,
     model: Model = None,
-    svg: Annotated[Optional[Path], typer.Option("--svg", help="Also save what is shown as a picture.")] = None,  # noqa: UP045
+    svg: Annotated[Optional[Path], typer.Option("--svg", help="Also save a picture of it there.")] = None,  # noqa: UP045
+    set_: Set = None,
 ) -> None:
     """Type into a small bundled workspace through the real server, and show what an editor would show."""
     from aix_lsp.cli.demo import run
 
-    run(as_json=json, model=model, svg=svg)
+    run(as_json=json, svg=svg, model=model, assignments=set_ or [])
 
 
 @app.command()
@@ -70,7 +71,10 @@ def complete(
     prefix: Annotated[Optional[Path], typer.Option("--prefix", help="File with the text before the cursor.")] = None,  # noqa: UP045
     suffix: Annotated[Optional[Path], typer.Option("--suffix", help="File with the text after the cursor.")] = None,  # noqa: UP045
     path: Annotated[str, typer.Option("--path", metavar="NAME", help="The file's path inside its project.")] = "",
-    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", help="With --prefix: its limit.")] = 256,
+    max_new_tokens: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--max-new-tokens", help="With --prefix: most tokens generated (256).", min=1),
+    ] = None,
     json: Json = False,
     model: Model = None,
     workspace: Workspace = None,
@@ -111,11 +115,12 @@ def doctor(
     json: Json = False,
     workspace: Annotated[Path, typer.Option("--workspace", help="The folder to look at.")] = Path(),
     model: Model = None,
+    set_: Set = None,
 ) -> None:
     """Check Python, torch, GPU, model, workspace and watch limits, and say what to do about each."""
     from aix_lsp.cli.doctor import run
 
-    run(as_json=json, workspace=workspace, model=model)
+    run(as_json=json, workspace=workspace, model=model, assignments=set_ or [])
 
 
 @app.command()

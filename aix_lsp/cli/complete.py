@@ -16,7 +16,10 @@ from aix_lsp.completion.report import result_to_dict
 from aix_lsp.completion.service import CompletionService
 from aix_lsp.engine.local import LocalEngine
 from aix_lsp.settings import Settings
+from aix_lsp.text import TextBuffer
 from aix_lsp.types import CompletionRequest
+
+_DEFAULT_TOKENS = 256
 
 
 def run(
@@ -25,7 +28,7 @@ def run(
     prefix: Path | None,
     suffix: Path | None,
     path: str,
-    max_new_tokens: int,
+    max_new_tokens: int | None,
     as_json: bool,
     model: str | None,
     workspace: Path | None,
@@ -36,10 +39,14 @@ def run(
     settings = configuration.settings
     if bool(location) == bool(prefix):
         raise UsageError("give either FILE:LINE:COL, or --prefix FILE (with --suffix FILE and --path NAME)")
+    if location and (suffix is not None or path or max_new_tokens is not None):
+        raise UsageError("--suffix, --path and --max-new-tokens go with --prefix, not with FILE:LINE:COL")
+    if prefix is not None and workspace is not None:
+        raise UsageError("--workspace goes with FILE:LINE:COL, not with --prefix")
     if prefix is not None:
         texts = _read(prefix), _read(suffix) if suffix is not None else ""
         name = path or prefix.name
-        data = asyncio.run(_between(*texts, name, max_new_tokens, settings))
+        data = asyncio.run(_between(*texts, name, max_new_tokens or _DEFAULT_TOKENS, settings))
     else:
         data = asyncio.run(_at(location, workspace, settings))
     if as_json:
@@ -52,6 +59,8 @@ def run(
 
 
 def _read(path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(f"{path} is no file")
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -80,8 +89,8 @@ async def _between(prefix: str, suffix: str, name: str, max_new_tokens: int, set
         generation = await generate_between(engine, prefix, suffix, name, max_new_tokens, settings)
     finally:
         engine.close()
-    lines = prefix.splitlines() or [""]
-    end = {"line": len(lines) + prefix.endswith("\n"), "column": 1 if prefix.endswith("\n") else len(lines[-1]) + 1}
+    line, column = TextBuffer(prefix).position(len(prefix), "utf-32")
+    end = {"line": line + 1, "column": column + 1}
     return {
         "completions": [{"text": generation.text, "range": {"start": end, "end": end}}] if generation.text else [],
         "snippets": [],
@@ -89,7 +98,7 @@ async def _between(prefix: str, suffix: str, name: str, max_new_tokens: int, set
             "retrieval": 0.0,
             "prompt": round(generation.prompt_ms, 2),
             "first_token": round(generation.prompt_ms + generation.first_token_ms, 2),
-            "total": round(generation.total_ms, 2),
+            "total": round(generation.prompt_ms + generation.total_ms, 2),
         },
         "model": generation.model,
         "finish": generation.finish,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from aix_lsp.cli.setup import read_settings
-from aix_lsp.configuration import getattr_dotted
+from aix_lsp.configuration import getattr_dotted, user_file
 from aix_lsp.settings import options
 from aix_lsp.settings_documents import json_schema, markdown_table
 
@@ -38,4 +38,9 @@ def _show(rows: Sequence[tuple[str, object, str]]) -> None:
     for name, value, origin in rows:
         style = "" if origin == "default" else "bold"
         table.add_row(name, json.dumps(value), origin, style=style)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    path = user_file()
+    console.print(
+        f"\nuser file: {path}" + ("" if path.is_file() else " (does not exist)"), markup=False, soft_wrap=True
+    )

@@ -11,11 +11,13 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from aix_lsp.cli.assignments import command_line
 from aix_lsp.cli.demo_shot import FILE, Shot
+from aix_lsp.cli.failure import UsageError
 from aix_lsp.cli.lsp_client import LspClient, ServerError
 from aix_lsp.uris import path_to_uri
 
@@ -26,36 +28,44 @@ _READY_SECONDS = 120.0
 _KEY_SECONDS = 0.004
 
 
-def run(*, as_json: bool, model: str | None, svg: Path | None) -> None:
+def run(*, as_json: bool, svg: Path | None, model: str | None, assignments: Sequence[str]) -> None:
     """Run the demo in this terminal."""
+    options = [f"{name}={json.dumps(value)}" for name, value in command_line(model, assignments).items()]
+    if svg is not None and not svg.absolute().parent.is_dir():
+        raise UsageError(f"{svg.parent} is no folder")
     bundled = files("aix_lsp").joinpath("data", "demo")
     with as_file(bundled) as source, tempfile.TemporaryDirectory(prefix="aix-demo-") as folder:
         workspace = Path(folder).resolve() / "workspace"
         shutil.copytree(source, workspace, ignore=shutil.ignore_patterns("__pycache__", "*.typed"))
         script = (source / "invoice.py.typed").read_text(encoding="utf-8")
-        asyncio.run(_print_json(workspace, script, model) if as_json else _view(workspace, script, model, svg))
+        asyncio.run(_print_json(workspace, script, options) if as_json else _view(workspace, script, options, svg))
 
 
-async def _print_json(workspace: Path, script: str, model: str | None) -> None:
-    async for shot in _shots(workspace, script, model):
+async def _print_json(workspace: Path, script: str, options: Sequence[str]) -> None:
+    async for shot in _shots(workspace, script, options):
         print(json.dumps(shot.as_json(), ensure_ascii=False), flush=True)  # noqa: T201
 
 
-async def _view(workspace: Path, script: str, model: str | None, svg: Path | None) -> None:
+async def _view(workspace: Path, script: str, options: Sequence[str], svg: Path | None) -> None:
     from aix_lsp.cli.demo_view import View
 
     view = View(svg)
     view.begin(FILE)
-    async for shot in _shots(workspace, script, model):
+    async for shot in _shots(workspace, script, options):
         view.show(shot)
     view.end()
 
 
-async def _shots(workspace: Path, script: str, model: str | None) -> AsyncIterator[Shot]:
-    command = [sys.executable, "-m", "aix_lsp", "serve", "--stdio", "--set", "statistics.enabled=false"]
-    async with LspClient(command + (["--model", model] if model else [])) as client:
+async def _shots(workspace: Path, script: str, options: Sequence[str]) -> AsyncIterator[Shot]:
+    command = [sys.executable, "-P", "-m", "aix_lsp", "serve", "--stdio"]
+    for option in ("statistics.enabled=false", *options):
+        command += ["--set", option]
+    async with LspClient(command) as client:
         await client.initialize([workspace])
         await _until_ready(client)
+        for message in client.notifications:
+            if message["method"] == "window/showMessage":
+                sys.stderr.write(f"{message['params']['message']}\n")
         path = workspace / FILE
         uri = path_to_uri(path)
         client.open(uri, "")

@@ -28,7 +28,7 @@ Neovim 0.12+
   vim.lsp.config('aix', {{ cmd = {{ 'aix-lsp', 'serve', '--stdio' }}, root_markers = {{ '.git' }} }})
   vim.lsp.enable('aix')
   vim.lsp.inline_completion.enable()
-  vim.keymap.set('i', '<M-l>', function() vim.lsp.inline_completion.get() end)
+  vim.keymap.set('i', '<M-l>', function() vim.lsp.inline_completion.get() end)  -- README has a better one
 
 Emacs 30+ with lsp-mode 10
   (lsp-register-client

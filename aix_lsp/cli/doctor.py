@@ -7,11 +7,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from aix_lsp.cli.assignments import command_line
 from aix_lsp.configuration import Configuration, user_file
 from aix_lsp.settings import Settings
 
@@ -29,9 +30,9 @@ class Finding:
     remedy: str = ""
 
 
-def run(*, as_json: bool, workspace: Path, model: str | None) -> None:
+def run(*, as_json: bool, workspace: Path, model: str | None, assignments: Sequence[str]) -> None:
     """Print every finding; exit 1 if one failed."""
-    findings = list(examine(workspace, model))
+    findings = list(examine(workspace, command_line(model, assignments)))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))  # noqa: T201
     else:
@@ -40,12 +41,11 @@ def run(*, as_json: bool, workspace: Path, model: str | None) -> None:
         sys.exit(1)
 
 
-def examine(workspace: Path, model: str | None) -> Iterator[Finding]:
-    """All checks, in the order in which they are needed."""
+def examine(workspace: Path, options: Mapping[str, Any]) -> Iterator[Finding]:
+    """All checks, in the order in which they are needed; `options` are those of the command line."""
     configuration = Configuration()
     problems = configuration.read_user_file() + configuration.read_environment()
-    if model is not None:
-        problems += configuration.set_layer("command line", {"model.name": model})
+    problems += configuration.set_layer("command line", options)
     yield _python()
     yield _settings(problems)
     yield _torch()
@@ -66,7 +66,12 @@ def _python() -> Finding:
 
 def _settings(problems: list[str]) -> Finding:
     if problems:
-        return Finding("settings", "warn", "; ".join(problems), "correct these; the defaults are used meanwhile")
+        return Finding(
+            "settings",
+            "warn",
+            "; ".join(problem.removeprefix("settings: ") for problem in problems),
+            "correct these; the defaults are used meanwhile",
+        )
     path = user_file()
     return Finding("settings", "ok", f"{path} read" if path.is_file() else f"defaults ({path} does not exist)")
 
@@ -181,11 +186,12 @@ def _folders(root: Path) -> Iterator[str]:
 
 def _show(findings: list[Finding]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}
     table = Table(show_header=False, box=None, padding=(0, 1))
     for finding in findings:
-        text = finding.detail + (f"\n[dim]-> {finding.remedy}[/dim]" if finding.remedy else "")
+        text = escape(finding.detail) + (f"\n[dim]-> {escape(finding.remedy)}[/dim]" if finding.remedy else "")
         table.add_row(f"[{colours[finding.status]}]{finding.status}[/]", f"[bold]{finding.check}[/]", text)
     Console().print(table)

@@ -28,7 +28,7 @@ class LspClient:
 
     def __init__(self, command: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> None:
         """`command` defaults to this Python's `aix-lsp serve`."""
-        self._command = list(command or [sys.executable, "-m", "aix_lsp", "serve", "--stdio"])
+        self._command = list(command or [sys.executable, "-P", "-m", "aix_lsp", "serve", "--stdio"])
         self._env = dict(env) if env is not None else None
         self._ids = itertools.count(1)
         self._waiting: dict[int | str, asyncio.Future[Any]] = {}

@@ -51,6 +51,12 @@ class AcceptanceLog:
         self._unsaved: Counter[tuple[str, str, str]] = Counter()
         self.totals: Counter[str] = Counter()
 
+    def keep_in(self, path: Path | None) -> None:
+        """From now on keep the counts there, or (None) nowhere: then what is not saved yet never will be."""
+        self._path = path
+        if path is None:
+            self._unsaved.clear()
+
     def offered(self, item_id: str, uri: str, language: str, offset: int, text: str) -> None:
         """An item was sent to the client, to be inserted at `offset` (`text` without what stands there already)."""
         for other in self._offers.values():
@@ -100,15 +106,24 @@ class AcceptanceLog:
         self._unsaved[(self._today(), language, what)] += by
 
     def save(self) -> None:
-        """Append what was counted since the last time. Appending short lines keeps several servers from harming
-        one another's counts; a disk that refuses costs the counts, never the server."""
-        if self._path is None or not self._unsaved:
+        """Append what was counted since the last time; see `take_unsaved` for doing it in another thread."""
+        self.write(self.take_unsaved())
+
+    def take_unsaved(self) -> Counter[tuple[str, str, str]]:
+        """What was counted since the last time; it counts as saved from now on."""
+        unsaved, self._unsaved = self._unsaved, Counter()
+        return unsaved
+
+    def write(self, counts: Counter[tuple[str, str, str]]) -> None:
+        """Append counts to the file; touches nothing else, so any thread may do it. Appending short lines keeps several
+        servers from harming one another's counts; a disk that refuses costs the counts, never the server."""
+        if self._path is None or not counts:
             return
         rows: dict[tuple[str, str], dict[str, int]] = {}
-        for (day, language, what), number in self._unsaved.items():
+        for (day, language, what), number in counts.items():
             rows.setdefault((day, language), {})[what] = number
         lines = "".join(
-            json.dumps({"day": day, "language": language, **counts}) + "\n" for (day, language), counts in rows.items()
+            json.dumps({"day": day, "language": language, **row}) + "\n" for (day, language), row in rows.items()
         )
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -117,8 +132,6 @@ class AcceptanceLog:
                 file.write(lines)
         except OSError as error:
             logger.warning("statistics could not be saved: %s", error.strerror)
-            return
-        self._unsaved.clear()
 
 
 def read_totals(path: Path) -> dict[str, int]:

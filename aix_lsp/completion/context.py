@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -67,22 +68,30 @@ class Folder:
 
 def _expanded(folder: Folder, inside: set[str]) -> set[str]:
     """Changed paths with folders replaced by the files in them, and by those that were in them. Stops once there are
-    enough for a rescan."""
+    enough for a rescan. Looks at the disk, so it runs in a thread; never raises for a name that cannot be looked at."""
     files: set[str] = set()
     gone: list[str] = []
     for relative in inside:
-        path = folder.path / relative
-        if relative not in (".", "") and path.is_dir() and not path.is_symlink():
-            below = (item.relative_to(folder.path).as_posix() for item in path.rglob("*") if item.is_file())
+        path = os.path.join(folder.path, relative)  # noqa: PTH118  # pathlib raises for names that are too long
+        if relative not in (".", "") and os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114
+            below = (
+                Path(parent, name).relative_to(folder.path).as_posix()
+                for parent, _, names in os.walk(path)
+                for name in names
+            )
             files.update(itertools.islice(below, RESCAN_PATHS + 1))
             gone.append(relative + "/")
         else:
             files.add(relative)
-            if not path.exists():
+            if not os.path.lexists(path):
                 gone.append(relative + "/")
     if gone:
         files.update(item for item in folder.index.paths() if item.startswith(tuple(gone)))
     return files
+
+
+def _gone(folder: Folder, inside: set[str]) -> list[str]:
+    return [relative for relative in inside if not os.path.lexists(folder.path / relative)]
 
 
 def _needs_rescan(folder: Folder, inside: set[str]) -> bool:
@@ -95,7 +104,7 @@ class WorkspaceContext:
     """All folders, and the open documents over them. Implements the service's Retriever."""
 
     def __init__(self, settings: Settings, on_state: Callable[[Path, str], None] | None = None) -> None:
-        """`on_state(folder, "indexing" | "ready" | "failed: why")` is called on the event loop."""
+        """`on_state(folder, "indexing" | "ready" | "failed: why" | "removed")` is called on the event loop."""
         self._settings = settings
         self._on_state = on_state or (lambda folder, state: None)
         self._folders: dict[Path, Folder] = {}
@@ -103,6 +112,7 @@ class WorkspaceContext:
         self._stale: set[Path] = set()
         self._elsewhere = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
         self._updates: asyncio.Task[None] | None = None
+        self._builds: set[asyncio.Task[None]] = set()
         self._pending: set[Path] = set()
 
     @property
@@ -122,6 +132,7 @@ class WorkspaceContext:
         folder = self._folders.pop(path, None)
         if folder is not None and folder.building is not None:
             folder.building.cancel()
+            self._on_state(path, "removed")
         self._stale.update(self._open)
 
     def start_indexing(self, path: Path) -> None:
@@ -130,6 +141,8 @@ class WorkspaceContext:
         if folder.building is not None:
             folder.building.cancel()
         folder.building = asyncio.ensure_future(self._index(folder))
+        self._builds.add(folder.building)
+        folder.building.add_done_callback(self._builds.discard)
 
     async def _index(self, folder: Folder) -> None:
         self._on_state(folder.path, "indexing")
@@ -137,9 +150,9 @@ class WorkspaceContext:
         state = "ready"
         try:
             folder.take_over(*await build_in_process(folder.job))
-        except (RuntimeError, OSError, ValueError) as error:
-            logger.warning("indexing failed: %s", error)
-            state = f"failed: {error}"
+        except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
+            logger.warning("indexing failed: %s", type(error).__name__)
+            state = f"failed: {error}" if isinstance(error, (RuntimeError, OSError)) else "failed: broken index"
         await self._warm_up(folder)
         self._stale.update(self._open)
         self.paths_changed(folder.path / relative for relative in folder.changed_meanwhile)
@@ -178,9 +191,13 @@ class WorkspaceContext:
             paths, self._pending = self._pending, set()
             began = time.monotonic()
             for folder in self.folders:
-                inside = _expanded(folder, {item for path in paths if (item := folder.relative(path)) is not None})
+                inside = {item for path in paths if (item := folder.relative(path)) is not None}
+                if inside:
+                    inside = await asyncio.to_thread(_expanded, folder, inside)
+                if folder.path not in self._folders:
+                    continue
                 if _needs_rescan(folder, inside):
-                    folder.index.remove_many(item for item in inside if not (folder.path / item).exists())
+                    folder.index.remove_many(_gone(folder, inside))
                     self.start_indexing(folder.path)
                     continue
                 for relative in inside:
@@ -221,17 +238,29 @@ class WorkspaceContext:
 
     def _take_over_open_documents(self, current: Path | None) -> None:
         for path in [item for item in self._stale if item != current]:
-            text, language_id = self._open[path]
             owner = self._owner(path)
             if owner is not None and owner.scanner_busy:
                 continue
             self._stale.discard(path)
-            if is_secret_path(path.as_posix()) or contains_secret(text):
-                continue
-            if owner is None:
-                self._elsewhere.update(path.as_posix(), text, language_id)
-            elif owner.scanner.accepts(relative := owner.relative(path) or "") and is_code(relative):
-                owner.index.update(relative, text, language_id)
+            text, language_id = self._open[path]
+            index = self._elsewhere if owner is None else owner.index
+            name = path.as_posix() if owner is None else owner.relative(path) or path.name
+            if self._is_quotable(path, owner, text):
+                index.update(name, text, language_id)
+            else:
+                # perhaps it was quotable before this edit
+                index.remove(name)
+
+    def _is_quotable(self, path: Path, owner: Folder | None, text: str) -> bool:
+        """Whether the text of an open document may be quoted elsewhere: the rules for files on disk, but for a file
+        that is not on disk yet. The cheap questions come first."""
+        if len(text) > self._settings.workspace.max_file_kb * 1024 or not is_code(path.name):
+            return False
+        if is_secret_path(path.as_posix()):
+            return False
+        if owner is not None and owner.scanner.reason(owner.relative(path) or "") not in (None, "missing"):
+            return False
+        return not contains_secret(text)
 
     def _owner(self, path: Path) -> Folder | None:
         """The innermost folder that holds a path."""
@@ -253,7 +282,12 @@ class WorkspaceContext:
             relative = folder.relative(document.path) if document.path is not None else None
             weight = 1.0 if own in (folder, None) else _OTHER_FOLDER_WEIGHT
             hits = self._query(folder.index, document, offset, settings, relative, self._reader(folder))
-            found.extend((hit.score * weight, folder is own, hit) for hit in hits)
+            # what lies in an inner folder too is that folder's to quote
+            found.extend(
+                (hit.score * weight, folder is own, hit)
+                for hit in hits
+                if self._owner(folder.path / hit.path) is folder
+            )
         outside = document.path.as_posix() if document.path is not None else None
         weight = _OTHER_FOLDER_WEIGHT if own else 1.0
         hits = self._query(self._elsewhere, document, offset, settings, outside, self._read_elsewhere)
@@ -281,18 +315,22 @@ class WorkspaceContext:
 
     def _reader(self, folder: Folder) -> Callable[[str], str | None]:
         def read(relative: str) -> str | None:
-            opened = self._open.get(folder.path / relative)
-            return opened[0] if opened is not None else folder.scanner.read(relative)
+            path = folder.path / relative
+            opened = self._open.get(path)
+            if opened is None:
+                return folder.scanner.read(relative)
+            # the document that asks is not taken over while it is typed in; here another one's text is read
+            return None if path in self._stale or contains_secret(opened[0]) else opened[0]
 
         return read
 
     def _read_elsewhere(self, path: str) -> str | None:
         opened = self._open.get(Path(path))
-        return opened[0] if opened is not None else None
+        return None if opened is None or contains_secret(opened[0]) else opened[0]
 
     async def close(self) -> None:
         """Stop what runs in the background."""
-        tasks = [folder.building for folder in self.folders if folder.building is not None]
+        tasks = list(self._builds)
         if self._updates is not None:
             tasks.append(self._updates)
         for task in tasks:

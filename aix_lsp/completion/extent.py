@@ -8,13 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from aix_lsp.completion.policy import Surroundings, indentation, opens_block
+from aix_lsp.completion.policy import Surroundings, indentation, opens_arguments, opens_block, unevenness
 from aix_lsp.types import Amount
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _LONGEST_UNIT = 24
 _LOOP_CHARACTERS = 16
-_CLOSER = re.compile(r"^\s*[)\]}]+[;,)]*\s*$")
+_LONGEST_PERIOD = 4
+_CLOSER = re.compile(r"^\s*[)\]}][)\]};,]*\s*$")
+_BEGINS_CLOSING = re.compile(r"\s*[)\]}]")
+_STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+# After these a value is missing: `x =`, `a.`, `return`.
+_WANTS_MORE = re.compile(r"(?:\b(?:and|or|not|in|is|return)|[-+*/%&|^<>=!~.:@\\#(\[{])$")
 
 
 def stop_condition(around: Surroundings, amount: Amount, max_lines: int) -> Callable[[str], bool]:
@@ -26,24 +31,35 @@ def stop_condition(around: Surroundings, amount: Amount, max_lines: int) -> Call
     return finished
 
 
-def extent(text: str, around: Surroundings, amount: Amount, max_lines: int) -> str:
+def extent(text: str, around: Surroundings, amount: Amount, max_lines: int, unfinished: bool = False) -> str:
     """The part of `text` that is offered, as far as lines decide it.
 
     A model that turns in circles is stopped: text that begins to repeat itself is no longer an answer.
     A line offer ends at its line's end; leading line breaks mean that the line was complete. A block ends before
     the first whole line that is indented less than the block, before a second blank line, or after `max_lines`;
-    a closing bracket alone on the header's level still belongs to it.
+    a closing bracket alone on the header's level still belongs to it. Below an open argument list a block ends with
+    the line that closes the list. `unfinished` says that generation was cut short, so that the end of `text` is an
+    accident unless the offer ends before it.
     """
-    text = text[: _circles_from(text)]
+    kept = text[: _circling_line_from(text, around)]
+    kept = kept[: _circling_lines_from(kept, around.before)]
     if amount == "line":
-        match = _LINE_BREAK.search(text)
-        if match is None:
-            return text
-        if text[: match.start()].strip() or around.before.strip():
-            return text[: match.start()]
-        # nothing but white space so far on a blank line: the model began a new line, take that one
-        return _first_filled_line(text)
-    return _block(text, around, max_lines)
+        kept = _line(kept, around)
+    elif not around.before.strip() and opens_arguments(around.above):
+        kept = _arguments(kept, around, max_lines)
+    else:
+        kept = _block(kept, around, max_lines)
+    return _without_accidental_end(kept, around, amount) if unfinished and len(kept) == len(text) else kept
+
+
+def _line(text: str, around: Surroundings) -> str:
+    match = _LINE_BREAK.search(text)
+    if match is None:
+        return text
+    if text[: match.start()].strip() or around.before.strip():
+        return text[: match.start()]
+    # nothing but white space so far on a blank line: the model began a new line, take that one
+    return _first_filled_line(text)
 
 
 def _first_filled_line(text: str) -> str:
@@ -82,25 +98,105 @@ def _block(text: str, around: Surroundings, max_lines: int) -> str:
     return text
 
 
-def _circles_from(text: str) -> int:
-    """Where a text begins to repeat itself; its length where it does not. A line that comes a third time running,
-    or a unit of a few characters that the last line ends in four times over."""
-    line_start = max(text.rfind("\n"), text.rfind("\r")) + 1
-    line = text[line_start:]
+def _arguments(text: str, around: Surroundings, max_lines: int) -> str:
+    """What stands inside the bracket that ends the line above, up to the line that closes it."""
+    level = indentation(around.above)
+    open_brackets = 1
+    kept = filled = blank = 0
+    for number, (start, end, whole) in enumerate(_lines(text)):
+        line = text[start:end]
+        if not line.strip():
+            blank += number > 0 and whole
+            if blank >= 2:
+                return text[:kept]
+            continue
+        blank = 0
+        if number > 0 and indentation(line) <= level and not _BEGINS_CLOSING.match(line):
+            return text[:kept]
+        open_brackets += _opened(line)
+        kept = end
+        filled += 1
+        if whole and (open_brackets <= 0 or filled >= max_lines):
+            return text[:end]
+    return text
+
+
+def _without_accidental_end(text: str, around: Surroundings, amount: Amount) -> str:
+    """A text that was cut short: a block without its last line, a lone line only if it leaves no bracket open."""
+    start = _start_of_last_line(text)
+    if amount == "block" and text[:start].strip():
+        return text[:start].rstrip("\r\n")
+    rest = around.after
+    return "" if _opened(around.before + text + rest) > max(0, _opened(around.before + rest)) else text
+
+
+def _opened(code: str) -> int:
+    """Brackets opened less brackets closed, outside of strings."""
+    code = _STRING.sub("", code)
+    return sum(map(code.count, "([{")) - sum(map(code.count, ")]}"))
+
+
+def _circling_line_from(text: str, around: Surroundings) -> int:
+    """Where the last line ends if it turns in circles; the text's length where it does not.
+
+    What stands before the circles is kept if it could stand alone, else the whole line goes: half a value
+    (`y = 1` of `y = 1000...`) is worse than none.
+    """
+    start = _start_of_last_line(text)
+    line = text[start:]
+    circles = _circles_from(line)
+    if circles == len(line):
+        return len(text)
+    kept = line[:circles].rstrip(" ,")
+    whole = around.before + text[:start] + kept
+    if _is_within_a_word(line, circles) or _WANTS_MORE.search(whole) or unevenness(whole + around.after):
+        return len(text[:start].rstrip("\r\n"))
+    return start + len(kept)
+
+
+def _circles_from(line: str) -> int:
+    """Where a unit of a few characters begins that the line ends in four times over; its length if there is none."""
     for period in range(1, min(_LONGEST_UNIT, len(line) // 4) + 1):
         repeated = max(3 * period, _LOOP_CHARACTERS - period)
         if line[-repeated:] == line[-repeated - period : -period] and any(map(str.isalnum, line[-period:])):
             start = len(line) - repeated - period
             while start > 0 and line[start - 1] == line[start - 1 + period]:
                 start -= 1
-            return line_start + len(line[:start].rstrip(" ,"))
-    before: list[str] = []
+            return start
+    return len(line)
+
+
+def _is_within_a_word(line: str, position: int) -> bool:
+    """Whether a position parts a word or a number (`1.|0`)."""
+    return bool(re.search(r"[\w.]$", line[:position]) and re.match(r"\w", line[position:]))
+
+
+def _circling_lines_from(text: str, before: str) -> int:
+    """Where whole lines end that turn in circles; the text's length where they do not. The same line may stand twice,
+    a group of two to four lines once."""
+    lines: list[str] = []
+    ends: list[int] = []
     for start, end, whole in _lines(text):
-        stripped = text[start:end].strip()
-        if whole and stripped and before[-2:] == [stripped, stripped]:
-            return start - 1
-        before.append(stripped)
+        if not whole:
+            break
+        lines.append(text[start:end] if lines else before + text[start:end])
+        ends.append(end)
+        for period in range(1, _LONGEST_PERIOD + 1):
+            if _stands_three_times(lines, period):
+                return ends[-2 if period == 1 else -2 * period - 1]
     return len(text)
+
+
+def _stands_three_times(lines: list[str], period: int) -> bool:
+    """Whether the last `period` lines stand three times running. Lines that step out, as `end` after `end`, do not."""
+    if len(lines) < 3 * period or indentation(lines[-period]) < indentation(lines[-3 * period]):
+        return False
+    first, second, third = ([line.strip() for line in lines[-k * period :][:period]] for k in (3, 2, 1))
+    return first == second == third and any(map(str.isalnum, "".join(third)))
+
+
+def _start_of_last_line(text: str) -> int:
+    return max(text.rfind("\n"), text.rfind("\r")) + 1
 
 
 def _lines(text: str) -> Iterator[tuple[int, int, bool]]:

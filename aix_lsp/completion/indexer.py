@@ -85,6 +85,7 @@ async def build_in_process(job: IndexJob) -> tuple[IndexReport, PackedSegment]:
     """The same in a niced process. Cancelling kills it. Raises RuntimeError with the process's last words."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
+        "-P",  # an editor starts us inside the workspace, whose modules must not be imported
         "-m",
         "aix_lsp.completion.indexer",
         stdin=asyncio.subprocess.PIPE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from functools import lru_cache, partial
+from functools import cache, partial
 
 from aix_lsp.configuration import Configuration
 from aix_lsp.engine.base import Engine
@@ -20,9 +20,9 @@ def infer(
 ) -> str:
     """Text that the model puts between `prefix` and `suffix` in the file `path` (its path inside its project).
 
-    The first call loads the model of the settings (default: the user's file and environment); later calls with the
-    same model use it again. The text is the model's own, up to its end token or `max_new_tokens`. Raises ModelError
-    or EngineError with one clear line, ValueError for less than one token.
+    The first call loads the model of the settings (default: the user's file and environment); it stays in memory for
+    later calls with the same model. The text is the model's own, up to its end token or `max_new_tokens`. Raises
+    ModelError or EngineError with one clear line, ValueError for less than one token.
     """
     if settings is None:
         configuration = Configuration()
@@ -30,21 +30,24 @@ def infer(
         configuration.read_environment()
         settings = configuration.settings
     background = _background(settings.model)
-    work = generate_between(background.engine, prefix, suffix, path, max_new_tokens, settings)
-    return asyncio.run_coroutine_threadsafe(work, background.loop).result().text
+    with background.turn:
+        work = generate_between(background.engine, prefix, suffix, path, max_new_tokens, settings)
+        return asyncio.run_coroutine_threadsafe(work, background.loop).result().text
 
 
 class _Background:
     """An event loop on a daemon thread, and an engine on it, for callers that have neither."""
 
     def __init__(self, settings: ModelSettings) -> None:
+        # an engine answers its latest request only; callers in several threads take turns
+        self.turn = threading.Lock()
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="aix-infer", daemon=True).start()
         self.engine = LocalEngine(settings, lambda event: None)
         self.loop.call_soon_threadsafe(self.engine.start, self.loop)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _background(settings: ModelSettings) -> _Background:
     return _Background(settings)
 

@@ -10,17 +10,18 @@ import re
 from dataclasses import dataclass
 
 from aix_lsp.settings import CompletionSettings
-from aix_lsp.types import Amount, CompletionRequest
+from aix_lsp.types import Amount, CompletionRequest, DocumentSnapshot
 from aix_lsp.workspace.secrets import is_secret_path
 
-# What may stand between the cursor and the end of its line for an automatic offer: closing punctuation only.
-CLOSING_ONLY = re.compile(r"^\s*[)\]}>\"'`]*\s*[:;,{]?\s*$")
+_CLOSING_ONLY = re.compile(r"[)\]}>\"'`]*\s*[:;,{]?")
 _KEYWORD_HEADER = re.compile(
     r"^\s*(async\s+)?(def|class|if|elif|else|for|while|with|try|except|finally|match|case|default)\b.*:\s*$"
 )
 _BRACKET_OPEN = re.compile(r"(\{|=>|\bthen|\bdo|\bbegin)\s*$")
 _ARGUMENTS_OPEN = re.compile(r"[(\[]\s*$")
-_COMMENT = re.compile(r"^\s*(#|//|/\*|\*|--|;;|%|\"\"\")")
+# The inner lines of a `/* */` comment begin with `* `; a star right before a word is an argument or a pointer.
+_COMMENT = re.compile(r"^\s*(#|//|/\*|\*/|\* |--|;;|\"\"\")")
+_ESCAPED = re.compile(r"\\.")
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 
@@ -73,16 +74,26 @@ def decide(request: CompletionRequest, settings: CompletionSettings) -> Decision
     if language in settings.disabled_languages:
         return Decision(False, reason=f"completions are switched off for {language} (completion.disabled_languages)")
     around = surroundings(request.document.text, request.offset)
-    if is_secret_path(request.document.name):
+    if _holds_secrets(request.document):
         return Decision(False, reason="this file is of a kind that holds secrets")
     if request.trigger == "automatic":
-        if not CLOSING_ONLY.match(around.after):
+        if not only_closes(around.after):
             return Decision(False, reason="code follows the cursor on its line; ask explicitly to complete here")
         if not request.document.text.strip():
             return Decision(False, reason="the document is empty")
     amount = how_much(around) if settings.amount == "auto" else settings.amount
     tokens = settings.max_tokens_block if amount == "block" else settings.max_tokens_line
     return Decision(True, amount, tokens)
+
+
+def _holds_secrets(document: DocumentSnapshot) -> bool:
+    """By its name or by its full path: outside a workspace the name is the last part only (`config` in `.ssh`)."""
+    return is_secret_path(document.name) or (document.path is not None and is_secret_path(str(document.path)))
+
+
+def only_closes(after: str) -> bool:
+    """Whether the text after the cursor is closing punctuation only, so that an automatic offer may stand before it."""
+    return bool(_CLOSING_ONLY.fullmatch(after.strip()))
 
 
 def how_much(around: Surroundings) -> Amount:
@@ -94,7 +105,7 @@ def how_much(around: Surroundings) -> Amount:
         opens, header = opens_block(around.before), around.before
     else:
         header = around.above
-        opens = opens_block(header) or bool(_ARGUMENTS_OPEN.search(header)) or bool(_COMMENT.match(header))
+        opens = opens_block(header) or opens_arguments(header) or bool(_COMMENT.match(header))
     has_body = bool(around.below.strip()) and indentation(around.below) > indentation(header)
     return "block" if opens and not has_body else "line"
 
@@ -107,6 +118,18 @@ def opens_block(line: str) -> bool:
     return bool(_KEYWORD_HEADER.match(line)) and all(
         line.count(pair[0]) <= line.count(pair[1]) for pair in ("()", "[]")
     )
+
+
+def opens_arguments(line: str) -> bool:
+    """Whether a line ends in the opening bracket of a list or an argument list that goes on below."""
+    return bool(_ARGUMENTS_OPEN.search(line))
+
+
+def unevenness(code: str) -> int:
+    """Brackets without a partner, and quotes in odd number; both by counting, escaped characters apart."""
+    code = _ESCAPED.sub("", code)
+    brackets = sum(abs(code.count(pair[0]) - code.count(pair[1])) for pair in ("()", "[]", "{}"))
+    return brackets + sum(code.count(quote) % 2 for quote in "\"'`")
 
 
 def indentation(line: str, tab: int = 4) -> int:

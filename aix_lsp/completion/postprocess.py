@@ -7,26 +7,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aix_lsp.completion.extent import extent
-from aix_lsp.completion.policy import Surroundings
+from aix_lsp.completion.policy import Surroundings, indentation, opens_block, unevenness
 from aix_lsp.types import Amount
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
+_CLOSING = frozenset(")]}\"'`")
 _UNEVEN = re.compile(r"[()\[\]{}\"'`]")
+_WORD = re.compile(r"\w")
+_FOLLOWING_CHARACTERS = 4000
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the text will stand: the lines around, all text after the cursor, how much was asked for."""
+    """Where the text will stand: the lines around, all text after the cursor, how much was asked for.
+
+    `unfinished` says that generation was cut short by the token limit or the time limit.
+    """
 
     around: Surroundings
     suffix: str
     amount: Amount
     max_lines: int
     line_break: str = "\n"
+    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +45,26 @@ class Fitted:
 
 
 def fit(text: str, place: Place) -> Fitted:
-    """Apply every rule in order."""
-    changes = []
+    """Apply every rule in order, and all of them again until none changes anything: one rule's cut may be another's
+    case. A text is unfinished only the first time; what is left after that ends where a rule ended it."""
+    changes: dict[str, None] = {}
+    while True:
+        fitted = _apply_rules(text, place, changes)
+        if fitted == text:
+            return Fitted(text, tuple(changes))
+        text, place = fitted, replace(place, unfinished=False)
+
+
+def _apply_rules(text: str, place: Place, changes: dict[str, None]) -> str:
+    """Every rule once; adds the names of those that changed something to `changes`."""
     for rule in RULES:
         fitted = rule(text, place)
         if fitted != text:
-            changes.append(rule.__name__.replace("_", " "))
+            changes[rule.__name__.replace("_", " ")] = None
             text = fitted
         if not text:
             break
-    return Fitted(text, tuple(changes))
+    return text
 
 
 def drop_incomplete_character(text: str, place: Place) -> str:
@@ -57,53 +74,80 @@ def drop_incomplete_character(text: str, place: Place) -> str:
 
 def end_where_the_offer_ends(text: str, place: Place) -> str:
     """The rest of the line, or the block (`extent.py`)."""
-    return extent(text, place.around, place.amount, place.max_lines)
+    return extent(text, place.around, place.amount, place.max_lines, place.unfinished)
 
 
 def use_the_indentation_that_is_there(text: str, place: Place) -> str:
-    """On a line whose indentation is typed already, the model sometimes repeats it."""
-    before = place.around.before
-    if before and not before.strip() and text.startswith(before):
-        return text[len(before) :]
+    """On a line whose indentation is typed already, the model sometimes repeats it. Not where the typed indentation
+    is no deeper than the header above: there the model's own reaches the body."""
+    before, above = place.around.before, place.around.above
+    if not before or before.strip():
+        return text
+    floor = indentation(above) + 1 if opens_block(above) else 0
+    while text.startswith(before) and indentation(text) >= floor:
+        text = text[len(before) :]
     return text
 
 
-def drop_what_follows_already(text: str, place: Place) -> str:
-    """The end of the offer that repeats the beginning of what follows: on this line, or whole lines below."""
+def drop_the_rest_of_the_line(text: str, place: Place) -> str:
+    """The end of the offer that repeats what follows on this line. Words are dropped whole; brackets and quotes only
+    if that makes them more even: in `f(|)` and `g(a)` the bracket is the offer's own."""
     rest = place.around.after.strip()
+    if not rest or not text.rstrip().endswith(rest):
+        return text
+    shorter = text.rstrip()[: -len(rest)]
+    if _WORD.match(rest) and _WORD.match(shorter[-1:]):
+        return text
+    return shorter if not _UNEVEN.search(rest) or _is_more_even(shorter, text, place) else text
+
+
+def drop_lines_that_follow(text: str, place: Place) -> str:
+    """The last lines of the offer that repeat the lines below, indentation and all: a closing bracket further in is
+    another bracket."""
+    following = [line.rstrip() for line in _LINE_BREAK.split(place.suffix[:_FOLLOWING_CHARACTERS])[1:] if line.strip()]
     lines = _LINE_BREAK.split(text)
-    if rest and lines[-1].rstrip().endswith(rest):
-        shorter = text.rstrip()[: len(text.rstrip()) - len(rest)]
-        line = place.around.before if len(lines) == 1 else ""
-        with_it, without_it = line + lines[-1] + rest, line + _LINE_BREAK.split(shorter)[-1] + rest
-        # `f(|)` and `g(a)`: that bracket is the offer's own
-        if not _UNEVEN.search(rest) or _unevenness(without_it) < _unevenness(with_it):
-            return shorter
-    following = [line.strip() for line in _LINE_BREAK.split(place.suffix[:4000])[1:] if line.strip()]
-    stripped = [line.strip() for line in lines]
+    whole = [line.rstrip() for line in [place.around.before + lines[0], *lines[1:]]]
     for count in range(min(len(lines), len(following)), 0, -1):
-        tail = [line for line in stripped[-count:] if line]
-        if len(tail) == count and tail == following[:count]:
-            cut = len(lines) - count
-            if cut == 0 and place.around.before.strip():
-                continue
+        cut = len(lines) - count
+        if cut == 0 and place.around.before.strip():
+            continue
+        if whole[cut:] == following[:count]:
             return text[: sum(map(len, lines[:cut])) + _breaks(text, cut)].rstrip()
     return text
 
 
-def keep_brackets_balanced(text: str, place: Place) -> str:
-    """Closing brackets that the rest of the line closes already are cut off the end."""
+def keep_brackets_and_quotes_balanced(text: str, place: Place) -> str:
+    """Closing brackets and quotes that the rest of the line has already are cut off the end, while that makes the
+    line more even: in `print(f(|)` and `a))` one of the two is needed."""
     rest = place.around.after.strip()
-    if not rest or rest[0] not in _PAIRS:
+    if not rest or rest[0] not in _CLOSING:
         return text
-    while text and text.rstrip()[-1:] in _PAIRS and _surplus(text) and text.rstrip()[-1] in rest:
-        text = text.rstrip()[:-1]
+    while text.strip():
+        shorter, last = text.rstrip()[:-1], text.rstrip()[-1]
+        if last not in _CLOSING or last not in rest or not _is_more_even(shorter, text, place):
+            break
+        text = shorter
+    return text
+
+
+def end_where_the_rest_closes(text: str, place: Place) -> str:
+    """A model that goes on after the bracket that stands behind the cursor already, as in `f"{|}"` and
+    `x} is what it was"`: end before its bracket, if that makes the line more even."""
+    closer = place.around.after.strip()[:1]
+    if closer not in _PAIRS:
+        return text
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character == _PAIRS[closer]) - (character == closer)
+        if depth < 0:
+            return text[:position] if _is_more_even(text[:position], text, place) else text
     return text
 
 
 def drop_trailing_space(text: str, place: Place) -> str:
-    """White space at the end of an offer is invisible and unwanted."""
-    return text.rstrip()
+    """White space at the end of an offer is invisible and unwanted, but for one space that parts it from a word."""
+    kept = text.rstrip()
+    return kept + " " if kept and kept != text and _WORD.match(place.around.after) else kept
 
 
 def use_the_documents_line_breaks(text: str, place: Place) -> str:
@@ -123,8 +167,10 @@ RULES: tuple[Callable[[str, Place], str], ...] = (
     drop_incomplete_character,
     end_where_the_offer_ends,
     use_the_indentation_that_is_there,
-    drop_what_follows_already,
-    keep_brackets_balanced,
+    drop_the_rest_of_the_line,
+    drop_lines_that_follow,
+    keep_brackets_and_quotes_balanced,
+    end_where_the_rest_closes,
     drop_trailing_space,
     drop_what_repeats_the_line_above,
     use_the_documents_line_breaks,
@@ -137,18 +183,12 @@ def line_break_of(text: str) -> str:
     return match.group() if match else "\n"
 
 
-def _unevenness(line: str) -> int:
-    """Brackets without a partner, and quotes in odd number."""
-    brackets = sum(abs(line.count(opening) - line.count(closing)) for closing, opening in _PAIRS.items())
-    return brackets + sum(line.count(quote) % 2 for quote in "\"'`")
+def _is_more_even(shorter: str, text: str, place: Place) -> bool:
+    """Whether the line has fewer brackets and quotes without a partner with the shorter text."""
+    before, rest = place.around.before, place.around.after
+    return unevenness(before + shorter + rest) < unevenness(before + text + rest)
 
 
 def _breaks(text: str, count: int) -> int:
     """Characters taken by the first `count` line breaks."""
     return sum(len(match.group()) for _, match in zip(range(count), _LINE_BREAK.finditer(text), strict=False))
-
-
-def _surplus(text: str) -> bool:
-    """Whether the last closing bracket of the text has no opening one inside it."""
-    closer = text.rstrip()[-1]
-    return text.count(closer) > text.count(_PAIRS[closer])

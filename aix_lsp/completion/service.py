@@ -84,7 +84,7 @@ class CompletionService:
         except TimeoutError:
             return CompletionResult(reason="the model is still loading", timings=Timings(total=clock.now()))
         except EngineError as error:
-            return CompletionResult(reason=str(error), timings=Timings(total=clock.now()))
+            return CompletionResult(reason=str(error), timings=Timings(total=clock.now()), failed=True)
         silent = _unknown_language(request, model)
         if silent:
             return CompletionResult(reason=silent, model=model.name, timings=Timings(total=clock.now()))
@@ -129,15 +129,15 @@ class CompletionService:
         except Superseded:
             raise
         except EngineError as error:
-            return CompletionResult(
-                reason=str(error), snippets=tuple(snippets), timings=Timings(retrieved - began, total=clock.now())
-            )
+            times = Timings(retrieved - began, total=clock.now())
+            return CompletionResult(reason=str(error), snippets=tuple(snippets), timings=times, failed=True)
         place = Place(
             around,
             document.text[offset:] + document.after,
             decision.amount,
             limits.max_lines,
             line_break_of(document.text),
+            unfinished=generation.finish in ("length", "timeout"),
         )
         fitted = fit(generation.text, place)
         items: tuple[CompletionItem, ...] = ()

@@ -42,7 +42,7 @@ def embedded() -> CatalogEntry:
         # It learned to continue what stands last in the prompt, not to look back over a suffix (its README).
         format="spm",
         languages=("python",),
-        licence="Trained from scratch for aix-lsp on permissively licensed Python; see models/aix-mini-v0/README.md.",
+        licence="Apache-2.0; trained from scratch on permissively licensed Python, see models/aix-mini-v0/README.md.",
     )
 
 

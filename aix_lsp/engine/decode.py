@@ -18,8 +18,9 @@ from aix_lsp.engine.sampling import Sampler
 if TYPE_CHECKING:
     import torch
 
-CPU_CHUNK = 256
-"""Prompt tokens per forward pass on a processor: a cancelled request waits for one such pass."""
+CPU_CHUNK = 128
+"""Prompt tokens per forward pass on a processor: a cancelled request waits for one such pass, which takes about as long
+as a few tokens."""
 
 GPU_CHUNK = 2048
 

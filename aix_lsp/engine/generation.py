@@ -96,6 +96,9 @@ def run(
         for number, token in enumerate(produced, 1):
             before = stream.text[healed:]
             text = stream.push(token)[healed:]
+            if not _keeps_to(prompt.required, stream.text):
+                text, finish = "", "stop"
+                break
             if cancelled():
                 break
             if text or not healed:
@@ -113,7 +116,7 @@ def run(
             finish = "timeout" if halt.fired else "end"
         reused = backend.reused_tokens
     return Generation(
-        text=stream.text[healed:],
+        text=stream.text[healed:] if _keeps_to(prompt.required, stream.text) else "",
         tokens=tokens,
         finish=finish,
         prompt=prompt,
@@ -124,6 +127,12 @@ def run(
         total_ms=_ms_since(built),
         reused_tokens=reused,
     )
+
+
+def _keeps_to(required: str, text: str) -> bool:
+    """Whether a text is still on the way of spelling out what is required, or has done so. An engine that cannot be
+    made to would otherwise have the wrong characters cut off its answer."""
+    return text.startswith(required[: len(text)])
 
 
 def _room(prompt: Prompt, info: ModelInfo) -> int:

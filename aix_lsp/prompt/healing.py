@@ -25,7 +25,8 @@ def take_back(tokenizer: Tokenizer, ids: Sequence[int], text: str) -> tuple[tupl
     """Split the ids of a prefix into those that stay and the text of the others, which generation must begin with.
 
     `ids` are those of `text`, or of its end. Nothing is taken back where a line has only its indentation, since no
-    word is cut there, nor when the last tokens do not stand for exactly the end of the text.
+    word is cut there, nor when the last tokens do not stand for exactly the end of the text, nor when one of them is
+    a part of a character only: such a text cannot be asked for token by token.
     """
     if not text[_line_start(text) :].strip():
         return tuple(ids), ""
@@ -34,7 +35,9 @@ def take_back(tokenizer: Tokenizer, ids: Sequence[int], text: str) -> tuple[tupl
     for count in range(1, min(_MOST_TOKENS, len(ids)) + 1):
         end = tokenizer.decode(ids[-count:])
         if len(end) >= wanted:
-            if text.endswith(end) and len(end) <= min(_MOST_CHARACTERS, len(text) - _line_start(text)):
+            short = len(end) <= min(_MOST_CHARACTERS, len(text) - _line_start(text))
+            whole = all("\N{REPLACEMENT CHARACTER}" not in tokenizer.decode([token]) for token in ids[-count:])
+            if short and whole and text.endswith(end):
                 return tuple(ids[:-count]), end
             break
     return tuple(ids), ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from lsprotocol import types as lsp
 from pygls.lsp.server import LanguageServer
@@ -81,6 +82,12 @@ class AixServer(LanguageServer):
         places = " <- ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
         logger.error("%s failed: %s at %s", what, type(error).__name__, places)
 
+    def _loop_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """asyncio's own handler would print the traceback with the error's message."""
+        error = context.get("exception")
+        if isinstance(error, BaseException):
+            self.log_failure("a callback", error)
+
     def apply_log_settings(self, settings: LogSettings) -> None:
         """Set the level now; open the log file if there is one and it is not open yet."""
         root = logging.getLogger("aix_lsp")
@@ -102,16 +109,24 @@ class AixServer(LanguageServer):
     async def serve(self, reader: BinaryIO, writer: BinaryIO) -> int:
         """Serve one client until it says exit or is gone; returns the exit code (LSP: 0 only after shutdown)."""
         self.loop = asyncio.get_running_loop()
+        self.loop.set_exception_handler(self._loop_failure)
         self.exit_code = self.loop.create_future()
         self.session = Session(self)
-        self.protocol.set_writer(StreamWriter(writer, lambda: self.stop(1)))
+        stream = StreamWriter(writer, self._client_is_gone)
+        self.protocol.set_writer(stream)
         pump(reader, self.loop, self.protocol.handle_body, lambda: self.stop(1))
         code = await self.exit_code
         try:
             await asyncio.wait_for(self.session.close(), timeout=3)
         except TimeoutError:
             logger.warning("the session took too long to close")
+        await asyncio.to_thread(stream.close)
         return code
+
+    def _client_is_gone(self) -> None:
+        """Called on the writer's thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the server is going down anyway
+            self.loop.call_soon_threadsafe(self.stop, 1)
 
     def watch_parent(self, process_id: int | None) -> None:
         """End when the editor's process ends, whatever becomes of the pipe."""
@@ -145,14 +160,21 @@ def _announce(line: str) -> None:
 
 
 def _run(server: AixServer, reader: BinaryIO, writer: BinaryIO) -> None:
+    async def serve_and_leave() -> None:
+        _leave(await server.serve(reader, writer))
+
     try:
-        code = asyncio.run(server.serve(reader, writer))
+        asyncio.run(serve_and_leave())
     except KeyboardInterrupt:
-        code = 130
+        _leave(130)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once. The model thread may be deep in native code, and pool threads may wait for a slow disk:
+    to wait for them would keep a closed editor's process alive, and to end the interpreter under them can crash.
+    Everything is saved by now."""
     logging.shutdown()
     sys.stderr.flush()
-    # The model thread may be deep in native code, importing or computing. Waiting for it would keep a closed
-    # editor's process alive, and ending the interpreter under it can crash; everything is saved by now.
     os._exit(code)
 
 

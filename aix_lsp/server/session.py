@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.server.progress import Messages, Progress
-from aix_lsp.uris import uri_to_path
+from aix_lsp.uris import normalize, uri_to_path
 from aix_lsp.workspace.documents import DocumentStore
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SAVE_SECONDS = 60.0
+_ANSWER_SECONDS = 1.0
+"""How long the start waits for the editor's answer to workspace/configuration."""
 
 
 class Session:
@@ -44,9 +46,12 @@ class Session:
         self.initialization_options: Mapping[str, Any] = {}
         self.started = asyncio.Event()
         self.settled = asyncio.Event()
+        self.initialized = asyncio.Event()
+        self.asks_settings: Callable[[], Awaitable[bool]] | None = None
         self.in_flight: Callable[[], None] | None = None
         self.last: tuple[CompletionRequest, CompletionResult] | None = None
         self._folder_values: dict[Path, Mapping[str, Any]] = {}
+        self._statistics_file: Path
         self._tasks: set[asyncio.Task[Any]] = set()
         self._progress: dict[str, Progress] = {}
         self._indexing: set[Path] = set()
@@ -93,7 +98,11 @@ class Session:
         self.server.apply_log_settings(settings.log)
         for problem in problems:
             self.messages.warn(problem)
-        self.acceptance = parts.AcceptanceLog(parts.statistics_file() if settings.statistics.enabled else None)
+        await self._first_answer()
+        settings = self.settings
+        self.acceptance = parts.AcceptanceLog(None)
+        self._statistics_file = parts.statistics_file()
+        self._apply_statistics()
         self.context = parts.WorkspaceContext(settings, self._index_state)
         self._watcher = parts.WorkspaceWatcher(
             self._paths_changed, self._message_from_thread, mode=settings.workspace.watch
@@ -109,6 +118,20 @@ class Session:
         self.run(self._save_now_and_then())
         self.messages.note(f"aix-lsp {self.server.version} started; model: {settings.model.name}")
 
+    async def _first_answer(self) -> None:
+        """Wait a moment for the editor's settings, where it can be asked: folders are indexed by them."""
+        if self.asks_settings is None:
+            return
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self.initialized.wait()
+                await self.asks_settings()
+        except TimeoutError:
+            logger.info("the editor has not told its settings yet")
+
+    def _apply_statistics(self) -> None:
+        self.acceptance.keep_in(self._statistics_file if self.settings.statistics.enabled else None)
+
     @property
     def settings(self) -> Settings:
         """The settings of this moment; a request keeps the object it began with."""
@@ -117,9 +140,10 @@ class Session:
     def settings_for(self, path: Path | None) -> Settings:
         """Settings for a document: its folder's own answers of workspace/configuration count."""
         if path is not None:
-            for folder, values in self._folder_values.items():
-                if path.is_relative_to(folder):
-                    return self.configuration.for_folder(values)
+            holding = [folder for folder in self._folder_values if path.is_relative_to(folder)]
+            if holding:
+                innermost = max(holding, key=lambda folder: len(folder.parts))
+                return self.configuration.for_folder(self._folder_values[innermost])
         return self.settings
 
     # folders
@@ -130,13 +154,13 @@ class Session:
         if path is None:
             self.messages.note("a workspace folder that is not on this machine's disk was passed over")
             return
-        self.folders[uri] = path
+        self.folders[normalize(uri)] = path
         if self.started.is_set():
             self._begin_folder(path)
 
     def remove_folder(self, uri: str) -> None:
         """A workspace folder was closed."""
-        path = self.folders.pop(uri, None)
+        path = self.folders.pop(normalize(uri), None)
         if path is not None and self.started.is_set():
             self.context.remove_folder(path)
             self.run(asyncio.to_thread(self._watcher.remove, path))
@@ -172,9 +196,9 @@ class Session:
             self._progress["index"].report(folder.name)
             return
         self._indexing.discard(folder)
-        if state != "ready":
+        if state.startswith("failed"):
             self.messages.warn(f"the folder {folder.name} could not be indexed ({state}); no snippets come from it")
-        else:
+        elif state == "ready":
             self._report_index(folder)
         if not self._indexing and "index" in self._progress:
             self._progress.pop("index").end()
@@ -214,6 +238,9 @@ class Session:
         if folder_values is not None:
             self._folder_values = dict(folder_values)
         self.server.apply_log_settings(self.settings.log)
+        if not self.started.is_set():
+            return
+        self._apply_statistics()
         changed = self.configuration.restart_needed(before)
         if changed:
             self.messages.warn(f"restart the server for the change of {', '.join(changed)} to take effect")
@@ -221,7 +248,7 @@ class Session:
     async def _save_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
-            await asyncio.to_thread(self.acceptance.save)
+            await asyncio.to_thread(self.acceptance.write, self.acceptance.take_unsaved())
 
     async def close(self) -> None:
         """Stop everything; what was counted is saved."""

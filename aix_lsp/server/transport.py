@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import queue
 import socket
 import sys
 import threading
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 IN_FLIGHT = 1024
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
+MAX_UNREAD_BYTES = 64 * 1024 * 1024
 
 
 def read_messages(stream: BinaryIO) -> Iterator[bytes]:
@@ -49,27 +51,55 @@ def _content_length(value: bytes) -> int | None:
 
 
 class StreamWriter:
-    """Writes whole messages; after the first failure it is closed and calls `on_broken` once."""
+    """Writes whole messages in a thread of its own, because a client that does not read would block the event loop.
+
+    After the first failure, or with more than `MAX_UNREAD_BYTES` that the client has not read, it is broken: it drops
+    everything and calls `on_broken` once, on the thread where that was noticed.
+    """
 
     def __init__(self, stream: BinaryIO, on_broken: Callable[[], None]) -> None:
         self._stream = stream
         self._on_broken = on_broken
-        self._broken = False
+        self._broken = threading.Event()
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._unread = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="aix-writer", daemon=True)
+        self._thread.start()
 
     def write(self, data: bytes) -> None:
-        """Send one framed message. A client that is gone is no error of ours."""
-        if self._broken:
+        """Send one framed message; returns at once. A client that is gone is no error of ours."""
+        if self._broken.is_set():
             return
-        try:
-            self._stream.write(data)
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._broken = True
-            self._on_broken()
+        with self._lock:
+            self._unread += len(data)
+            too_much = self._unread > MAX_UNREAD_BYTES
+        if too_much:
+            self._break()
+        else:
+            self._queue.put(data)
 
-    def close(self) -> None:
-        """Nothing more is written. The stream's owner closes it."""
-        self._broken = True
+    def close(self, timeout: float = 2.0) -> None:
+        """Wait up to `timeout` seconds until everything is written. The stream's owner closes it."""
+        self._queue.put(None)
+        self._thread.join(timeout)
+        self._broken.set()
+
+    def _run(self) -> None:
+        while (data := self._queue.get()) is not None and not self._broken.is_set():
+            try:
+                self._stream.write(data)
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._break()
+                return
+            with self._lock:
+                self._unread -= len(data)
+
+    def _break(self) -> None:
+        if not self._broken.is_set():
+            self._broken.set()
+            self._on_broken()
 
 
 def pump(
@@ -115,7 +145,10 @@ def claim_stdio() -> tuple[BinaryIO, BinaryIO]:
 def accept_one(host: str, port: int, *, force: bool, announce: Callable[[str], None]) -> tuple[BinaryIO, BinaryIO]:
     """Wait for one TCP client. An address other machines can reach is refused unless forced, because whoever
     connects reads the workspace through the server. Raises ValueError (refused), OSError (cannot listen)."""
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ValueError(f"{host} is no address of this machine: {error.strerror}") from error
     if not all(ipaddress.ip_address(str(item[4][0]).partition("%")[0]).is_loopback for item in addresses):
         if not force:
             raise ValueError(

@@ -70,6 +70,51 @@ async def test_a_workspace_cannot_choose_the_model(start: StartServer, workspace
     await until_items(client, uri, wanted=True)
 
 
+async def test_what_the_editor_says_at_the_start_counts_from_the_start(
+    start: StartServer, workspace: Path, environment: dict[str, str]
+) -> None:
+    (workspace / "private_prices.py").write_text("compute_grand_total = compute_grand_other = 1\n" * 3)
+    told = {"workspace": {"ignore": ["private_*"]}, "statistics": {"enabled": False}}
+    client, uri = await opened(start, workspace, capabilities=PULLS, configuration=told)
+    await until_items(client, uri, wanted=True)
+    quoted = await snippets_of(client, uri, *PLACE)
+    assert quoted
+    assert not any(snippet["path"].startswith("private") for snippet in quoted)
+    assert not any(item["method"] == "window/showMessage" for item in client.notifications)
+    await client.shutdown()
+    assert not Path(environment["XDG_STATE_HOME"], "aix-lsp").exists()
+
+
+async def test_a_folder_that_comes_later_has_its_own_settings_too(
+    start: StartServer, workspace: Path, tmp_path: Path
+) -> None:
+    other = tmp_path.resolve() / "other"
+    other.mkdir()
+    client = await start([], initialize=False)
+    client.configuration_by_uri = {path_to_uri(other): {"completion": {"enabled": False}}}
+    await client.initialize([workspace], capabilities=PULLS)
+    folder = {"uri": path_to_uri(other), "name": "other"}
+    client.notify("workspace/didChangeWorkspaceFolders", {"event": {"added": [folder], "removed": []}})
+    uri = path_to_uri(other / "a.py")
+    client.open(uri, INVOICE)
+    await until_items(client, uri, wanted=False)
+
+
+async def test_other_servers_settings_in_a_push_are_none_of_our_business(start: StartServer, workspace: Path) -> None:
+    client, uri = await opened(start, workspace)
+    client.notify("workspace/didChangeConfiguration", {"settings": {"python": {"analysis": True}, "editor": 1}})
+    await until_items(client, uri, wanted=True)
+    assert not any(item["method"] == "window/showMessage" for item in client.notifications)
+
+
+async def test_a_client_that_knows_inline_completion_gets_no_fallback(start: StartServer, workspace: Path) -> None:
+    client = await start([], initialize=False)
+    knows = {"textDocument": {"inlineCompletion": {"dynamicRegistration": False}}}
+    fallback = {"completion": {"fallback_completion": True}}
+    answer = await client.initialize([workspace], capabilities=knows, options=fallback)
+    assert "completionProvider" not in answer["capabilities"]
+
+
 async def test_what_needs_a_restart_says_so(start: StartServer, workspace: Path) -> None:
     client, _ = await opened(start, workspace)
     client.notify("workspace/didChangeConfiguration", {"settings": {"aix": {"workspace": {"max_files": 5}}}})

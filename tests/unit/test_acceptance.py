@@ -103,3 +103,25 @@ def test_old_offers_are_forgotten() -> None:
         log.offered(str(number), URI, "python", 0, "x")
     assert not log.accepted("0")
     assert log.accepted("199")
+
+
+def test_what_is_counted_while_another_thread_writes_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "statistics.jsonl"
+    log = AcceptanceLog(path)
+    log.offered("1", URI, "python", 0, "x")
+    taken = log.take_unsaved()
+    log.offered("2", URI, "python", 0, "x")
+    log.write(taken)
+    log.save()
+    assert read_totals(path) == {"offered": 2}
+
+
+def test_statistics_can_be_switched_off_at_any_time(tmp_path: Path) -> None:
+    path = tmp_path / "statistics.jsonl"
+    log = AcceptanceLog(path)
+    log.offered("1", URI, "python", 0, "x")
+    log.keep_in(None)
+    log.save()
+    log.keep_in(path)
+    log.save()
+    assert not path.exists()

@@ -118,6 +118,21 @@ def test_environment_variables_may_hold_json_and_wrong_names_are_told(
     assert configuration.settings.completion.disabled_languages == ("markdown",)
 
 
+def test_a_bad_variable_takes_no_other_with_it(configuration: Configuration, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIX_LSP_COMPLETION__DISABLED_LANGUAGES", "markdown")
+    monkeypatch.setenv("AIX_LSP_COMPLETION__MAX_LINES", "7")
+    monkeypatch.setenv("AIX_LSP_LOG__LEVEL", "info")
+    (problem,) = configuration.read_environment()
+    assert "AIX_LSP_COMPLETION__DISABLED_LANGUAGES" in problem
+    assert "JSON" in problem
+    assert configuration.settings.completion.max_lines == 7
+    assert configuration.settings.log.level == "info"
+
+
+def test_null_says_nothing(configuration: Configuration) -> None:
+    assert configuration.set_layer("workspace/configuration", {"model": {"name": None}, "odd": None}) == []
+
+
 def test_a_folder_may_differ_in_resource_options_only(configuration: Configuration) -> None:
     settings = configuration.for_folder(
         {"completion": {"max_lines": 3}, "model": {"name": "x"}, "log": {"level": "debug"}}

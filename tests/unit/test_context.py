@@ -199,3 +199,59 @@ async def test_too_many_files_are_said(tmp_path: Path) -> None:
     context = WorkspaceContext(Settings(workspace=WorkspaceSettings(max_files=3)))
     report = context.index_now(tmp_path)
     assert (report.files, report.truncated) == (3, True)
+
+
+async def test_a_secret_typed_into_a_file_takes_it_out(asker: Asker) -> None:
+    await asker.ready()
+    heron = asker.root / "birds" / "heron.py"
+    asker.context.opened_or_changed(heron, HERON, "python")
+    assert asker.paths() == ["birds/heron.py"]
+    asker.context.opened_or_changed(heron, HERON + "# -----BEGIN " + "PRIVATE KEY-----\n", "python")
+    assert asker.snippets() == []
+
+
+async def test_a_new_file_that_is_not_on_disk_yet_is_quoted(asker: Asker) -> None:
+    await asker.ready()
+    asker.context.opened_or_changed(asker.root / "new.py", HERON.replace("start", "begin"), "python")
+    assert "new.py" in asker.paths()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "data.csv"])
+async def test_open_documents_that_are_no_code_or_too_large_are_not_quoted(asker: Asker, name: str) -> None:
+    await asker.ready()
+    for folder in (asker.root, asker.root.parent):
+        asker.context.opened_or_changed(folder / name, HERON.replace("start", "begin"), "plaintext")
+        asker.context.opened_or_changed(folder / "big.py", "# heron_migration\n" * 50_000, "python")
+    assert asker.paths() == ["birds/heron.py"]
+
+
+async def test_a_name_that_cannot_be_looked_at_costs_no_other_change(asker: Asker) -> None:
+    await asker.ready()
+    (asker.root / "late.py").write_text(HERON.replace("start", "begin"))
+    asker.context.paths_changed([asker.root / ("x" * 300), asker.root / "late.py"])
+    await asker.until(lambda: "late.py" in asker.paths())
+
+
+async def test_removing_a_folder_while_it_is_indexed_is_told(asker: Asker) -> None:
+    asker.context.start_indexing(asker.root)
+    await asyncio.sleep(0.05)
+    asker.context.remove_folder(asker.root)
+    assert asker.states == ["new", "indexing", "removed"]
+
+
+async def test_a_file_in_two_nested_folders_is_quoted_once(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "heron.py").write_text(HERON)
+    context = WorkspaceContext(SETTINGS)
+    context.index_now(tmp_path)
+    context.index_now(tmp_path / "inner")
+    found = context.snippets(asking(tmp_path / "asking.py"), 20, SETTINGS)
+    assert [snippet.path for snippet in found] == ["heron.py"]
+
+
+async def test_a_workspaces_own_modules_are_not_imported(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Editors start servers inside the workspace."""
+    for name in ("numpy", "json", "logging", "sitecustomize"):
+        (asker.root / f"{name}.py").write_text("raise SystemExit('the workspace was run')\n")
+    monkeypatch.chdir(asker.root)
+    await asker.ready()

@@ -81,3 +81,10 @@ def test_healing_changes_only_the_split() -> None:
     ids, taken = take_back(MINI, MINI.encode(text), text)
     assert MINI.encode(text)[: len(ids)] == list(ids)
     assert taken
+
+
+@pytest.mark.parametrize("text", ["prén", "naïve_cou", "größe_t", "x = '漢"])
+def test_a_word_with_a_character_that_the_vocabulary_lacks_is_left_alone_or_spelled(text: str) -> None:
+    ids, taken = take_back(MINI, MINI.encode(text), text)
+    assert MINI.decode(ids) + taken == text
+    assert all("\ufffd" not in MINI.decode([token]) for token in MINI.encode(taken))

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from aix_lsp.completion.policy import Surroundings, decide, how_much, indentation, surroundings
+from aix_lsp.completion.policy import (
+    Surroundings,
+    decide,
+    how_much,
+    indentation,
+    only_closes,
+    surroundings,
+    unevenness,
+)
 from aix_lsp.settings import CompletionSettings
 from aix_lsp.types import CompletionRequest, DocumentSnapshot, TriggerKind
 
@@ -38,6 +50,23 @@ def test_automatic_offers_come_only_before_closing_punctuation(marked: str, answ
     assert bool(decision.reason) is not answered
 
 
+@pytest.mark.parametrize("after", [" " * 20_000 + "x", ")" * 20_000 + "x", ")" + " " * 20_000 + ":" * 2])
+def test_a_long_line_after_the_cursor_is_judged_at_once(after: str) -> None:
+    began = time.perf_counter()
+    assert not only_closes(after)
+    assert time.perf_counter() - began < 0.5
+
+
+@pytest.mark.parametrize("path", ["/home/someone/.ssh/config", "/home/someone/.kube/config"])
+def test_secrets_are_known_by_the_full_path_too(path: str) -> None:
+    """Outside a workspace the name is the last part only."""
+    asked = request("x = |", "invoked", language="ssh_config")
+    inside = replace(asked, document=replace(asked.document, name="config", path=Path(path)))
+    assert "secrets" in decide(inside, CompletionSettings()).reason
+    elsewhere = replace(asked, document=replace(asked.document, name="config", path=Path("/home/someone/config")))
+    assert decide(elsewhere, CompletionSettings()).answer
+
+
 @pytest.mark.parametrize("marked", ["x = | + 1", "fo|o = 1", "|"])
 def test_explicit_requests_are_answered_anywhere(marked: str) -> None:
     assert decide(request(marked, "invoked"), CompletionSettings()).answer
@@ -67,6 +96,11 @@ def test_switched_off_says_which_option() -> None:
         ("def f(x):\n    |\n    return 1", "line"),
         ("# adds two numbers\n|", "block"),
         ("// adds two numbers\n|", "block"),
+        ("/*\n * adds two numbers\n */\n|", "block"),
+        ("/**\n * adds two numbers\n|", "block"),
+        ("def f(\n    *args,\n    |", "line"),
+        ("    *target = 1;\n    |", "line"),
+        ("x = (a\n    % b\n    |", "line"),
         ("x = f(\n    |", "block"),
         ("x = |", "line"),
         ("x = 1\n|", "line"),
@@ -103,3 +137,11 @@ def test_surroundings_know_every_line_break(marked: str, expected: Surroundings)
 
 def test_tabs_count_to_the_next_multiple_of_four() -> None:
     assert [indentation(line) for line in ("x", "  x", "\tx", "  \tx", "\t x")] == [0, 2, 4, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("code", "uneven"),
+    [("", 0), ("f(a[0])", 0), ("f(a[", 2), ("))", 2), ('"a', 1), (r"'it\'s'", 0), ("{'a': \"b}", 1)],
+)
+def test_unevenness_counts_what_has_no_partner(code: str, uneven: int) -> None:
+    assert unevenness(code) == uneven

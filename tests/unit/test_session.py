@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aix_lsp.engine.base import Engine
+from aix_lsp.engine.base import Engine, EngineError
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.server.app import AixServer
 
@@ -94,3 +94,28 @@ async def test_positions_are_utf_16_unless_agreed_otherwise() -> None:
     (item,) = result(messages, 1)["items"]
     assert item["insertText"] == "b + c"
     assert item["range"]["start"] == item["range"]["end"] == {"line": 0, "character": 12}
+
+
+async def test_a_model_that_fails_while_it_runs_is_told_once() -> None:
+    def failing(settings: Any, on_event: Any) -> Engine:
+        engine = ScriptedEngine([EngineError("the GPU ran out of memory")])
+        engine.start(asyncio.get_running_loop())
+        return engine
+
+    messages = await Client(failing).run(opened("a = "), asked(1, 4), asked(2, 4))
+    assert result(messages, 1) == result(messages, 2) == {"items": []}
+    shown = [message for message in messages if message.get("method") == "window/showMessage"]
+    assert [message["params"]["message"] for message in shown] == ["aix: the GPU ran out of memory"]
+
+
+async def test_line_breaks_are_sent_as_line_feeds_whatever_the_document_has() -> None:
+    """Neovim takes a carriage return for a character of the line."""
+
+    def body(settings: Any, on_event: Any) -> Engine:
+        engine = ScriptedEngine("\n    x = 1\n    return x\n\n\ny")
+        engine.start(asyncio.get_running_loop())
+        return engine
+
+    messages = await Client(body).run(opened("def f():\r\n"), asked(1, 8))
+    (item,) = result(messages, 1)["items"]
+    assert item["insertText"] == "\n    x = 1\n    return x"

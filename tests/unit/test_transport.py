@@ -36,16 +36,45 @@ def test_messages_are_read_whatever_stands_between_them(stream: bytes, bodies: l
     assert list(read_messages(io.BytesIO(stream))) == bodies
 
 
-def test_a_client_that_is_gone_is_told_once_and_nothing_raises() -> None:
-    class Broken(io.BytesIO):
-        def write(self, data: object) -> int:
-            raise BrokenPipeError
+class Broken(io.BytesIO):
+    """A client that is gone."""
 
+    def write(self, data: object) -> int:
+        raise BrokenPipeError
+
+
+def test_messages_are_written_in_order_and_all_before_the_end() -> None:
+    stream = io.BytesIO()
+    writer = StreamWriter(stream, lambda: None)
+    for number in range(1000):
+        writer.write(b"%d," % number)
+    writer.close()
+    assert stream.getvalue() == b"".join(b"%d," % number for number in range(1000))
+
+
+def test_a_client_that_is_gone_is_told_once_and_nothing_raises() -> None:
     told: list[int] = []
     writer = StreamWriter(Broken(), lambda: told.append(1))
     writer.write(b"x")
     writer.write(b"x")
+    writer.close()
+    writer.write(b"x")
     assert told == [1]
+
+
+def test_a_client_that_does_not_read_blocks_nobody_and_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aix_lsp.server.transport.MAX_UNREAD_BYTES", 1_000_000)
+    source, sink = os.pipe()
+    told: list[int] = []
+    with os.fdopen(source, "rb") as reader, os.fdopen(sink, "wb") as stream:
+        writer = StreamWriter(stream, lambda: told.append(1))
+        for _ in range(20):
+            writer.write(b"x" * 100_000)
+        assert told == [1]
+        writer.close(timeout=0.01)
+        # let the thread end before its stream is closed
+        while writer._thread.is_alive():
+            reader.read1(100_000)
 
 
 async def test_messages_arrive_in_order_and_the_end_is_told() -> None:

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types as lsp
 
-from aix_lsp.server.handlers.inline_completion import ACCEPTED, complete, completion_request, latest_wins
+from aix_lsp.server.handlers.inline_completion import (
+    ACCEPTED,
+    complete,
+    completion_request,
+    latest_wins,
+    one_line_break,
+)
 from aix_lsp.types import CompletionRequest
 
 if TYPE_CHECKING:
@@ -19,9 +25,14 @@ if TYPE_CHECKING:
 _OPTION = "completion.fallback_completion"
 
 
-def register_if_wanted(server: AixServer) -> None:
-    """Advertise completion if a source of settings asks for it. The settings proper are read after `initialize`
-    is answered, so they are read here first only when some source mentions the option at all."""
+def register_if_wanted(server: AixServer, *, inline_is_known: bool) -> None:
+    """Advertise completion if a source of settings asks for it and the client does not know inline completion.
+
+    The settings proper are read after `initialize` is answered, so they are read here first only when some source
+    mentions the option at all.
+    """
+    if inline_is_known:
+        return
     options = server.session.initialization_options
     mentioned = (
         "fallback" in str(options)
@@ -69,7 +80,7 @@ async def _answer(session: Session, request: CompletionRequest, position: lsp.Po
     result = await complete(session, request)
     items = []
     for item in result.items:
-        first = item.text.splitlines()[0].strip() if item.text.strip() else item.text
+        first = item.text.strip().splitlines()[0]
         session.acceptance.offered(item.id, request.document.uri, request.document.language_id, item.end, item.text)
         word = _word_before(request.document.text, request.offset)
         items.append(
@@ -80,7 +91,9 @@ async def _answer(session: Session, request: CompletionRequest, position: lsp.Po
                 # most clients drop an entry that does not begin with the word under the cursor
                 filter_text=word + first,
                 sort_text="\x00",
-                text_edit=lsp.TextEdit(range=lsp.Range(start=position, end=position), new_text=item.text),
+                text_edit=lsp.TextEdit(
+                    range=lsp.Range(start=position, end=position), new_text=one_line_break(item.text)
+                ),
                 command=lsp.Command(title="Completion accepted", command=ACCEPTED, arguments=[item.id]),
             )
         )

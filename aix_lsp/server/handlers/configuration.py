@@ -29,11 +29,14 @@ def register(server: AixServer) -> None:
         server.session.run(_changed(server, params.settings))
 
 
-async def register_and_pull(server: AixServer) -> None:
-    """After `initialized`: ask to be told of changes, then ask for the settings."""
-    await server.session.settled.wait()
-    if not server.session.started.is_set():
-        return
+def prepare(server: AixServer) -> None:
+    """At `initialize`: remember whether the client can be asked."""
+    if _can(server, "workspace.configuration"):
+        server.session.asks_settings = lambda: pull(server)
+
+
+async def register_interest(server: AixServer) -> None:
+    """After `initialized`: ask to be told of changes of settings and files."""
     registrations = []
     if _can(server, "workspace.did_change_configuration.dynamic_registration"):
         registrations.append(
@@ -60,19 +63,28 @@ async def register_and_pull(server: AixServer) -> None:
             )
         except JsonRpcException as error:
             logger.info("the client refused a registration: %s", error.code)
-    await _pull(server)
+
+
+async def pull_if_started(server: AixServer) -> None:
+    """Ask again, for a folder that came later."""
+    await server.session.settled.wait()
+    if server.session.started.is_set():
+        await pull(server)
 
 
 async def _changed(server: AixServer, pushed: Any) -> None:
     await server.session.settled.wait()
-    if not server.session.started.is_set() or await _pull(server):
+    if not server.session.started.is_set() or await pull(server):
         return
-    # a client without workspace/configuration (older Neovim set-ups, eglot) pushes its settings
+    # a client without workspace/configuration (older Neovim set-ups, eglot) pushes its settings, ours under our name
+    # or alone; everybody else's are none of our business
     if isinstance(pushed, Mapping) and isinstance(values := pushed.get(SECTION, pushed), Mapping):
-        server.session.configure(values)
+        sections = set(type(server.session.settings).model_fields)
+        if values is not pushed or sections & {str(name).partition(".")[0] for name in values}:
+            server.session.configure(values)
 
 
-async def _pull(server: AixServer) -> bool:
+async def pull(server: AixServer) -> bool:
     """Ask for the settings, for all and for each folder. False where the client does not answer such questions."""
     if not _can(server, "workspace.configuration"):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types as lsp
@@ -51,7 +52,7 @@ def completion_request(
     if info is not None:
         start = buffer.offset(info.range.start.line, info.range.start.character, encoding)
         selected = (min(start, offset), info.text)
-    invoked = context is None or context.trigger_kind == lsp.InlineCompletionTriggerKind.Invoked
+    invoked = context is not None and context.trigger_kind == lsp.InlineCompletionTriggerKind.Invoked
     return CompletionRequest(snapshot, offset, "invoked" if invoked else "automatic", selected)
 
 
@@ -102,8 +103,14 @@ async def complete(session: Session, request: CompletionRequest) -> CompletionRe
         result = await session.service.complete(request, settings)
     except Superseded:
         return CompletionResult(reason="a newer request came")
+    document = session.documents.get(request.document.uri)
+    if document is None or document.text != request.document.text:
+        # typed on meanwhile: what we have belongs to a text that is gone
+        result = replace(result, items=(), reason="the text has changed meanwhile")
     session.last = (request, result)
-    if result.reason:
+    if result.failed:
+        session.messages.warn(result.reason)
+    elif result.reason:
         logger.debug("no offer: %s", result.reason)
     return result
 
@@ -111,10 +118,15 @@ async def complete(session: Session, request: CompletionRequest) -> CompletionRe
 async def _answer(session: Session, request: CompletionRequest) -> lsp.InlineCompletionList:
     result = await complete(session, request)
     document = session.documents.get(request.document.uri)
-    if document is None or document.text != request.document.text:
-        # typed on meanwhile: what we have belongs to a text that is gone
+    if document is None:
         return lsp.InlineCompletionList(items=[])
     return lsp.InlineCompletionList(items=[_item(session, request, document.buffer, item) for item in result.items])
+
+
+def one_line_break(text: str) -> str:
+    """The text with line feeds alone: every editor makes them the document's, but Neovim takes a carriage return for a
+    character of the line."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _item(
@@ -126,7 +138,7 @@ def _item(
         item.id, request.document.uri, request.document.language_id, item.end, item.text[typed:] if typed else item.text
     )
     return lsp.InlineCompletionItem(
-        insert_text=item.text,
+        insert_text=one_line_break(item.text),
         range=lsp.Range(
             start=lsp.Position(*buffer.position(item.start, encoding)),
             end=lsp.Position(*buffer.position(item.end, encoding)),

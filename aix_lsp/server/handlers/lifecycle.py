@@ -22,6 +22,8 @@ def register(server: AixServer) -> None:
     @server.feature(lsp.INITIALIZE)
     def initialize(params: lsp.InitializeParams) -> None:
         session = server.session
+        # runs after the answer is written, whatever becomes of it: what is imported then takes a few tenths of a second
+        server.loop.call_soon(lambda: session.run(session.start()))
         capabilities = params.capabilities
         session.documents.encoding = str(
             getattr(encoding := ServerCapabilitiesBuilder.choose_position_encoding(capabilities), "value", encoding)
@@ -32,17 +34,19 @@ def register(server: AixServer) -> None:
         for folder in params.workspace_folders or ():
             session.add_folder(folder.uri)
         if not params.workspace_folders:
-            root = params.root_uri or (path_to_uri(Path(params.root_path)) if params.root_path else None)
-            if root:
-                session.add_folder(root)
-        completion.register_if_wanted(server)
+            if params.root_uri:
+                session.add_folder(params.root_uri)
+            elif params.root_path and Path(params.root_path).is_absolute():
+                session.add_folder(path_to_uri(Path(params.root_path)))
+        configuration.prepare(server)
+        inline = capabilities.text_document and capabilities.text_document.inline_completion
+        completion.register_if_wanted(server, inline_is_known=bool(inline))
         server.watch_parent(params.process_id)
-        # after the answer is written: what follows imports for a few tenths of a second
-        server.loop.call_soon(lambda: session.run(session.start()))
 
     @server.feature(lsp.INITIALIZED)
     def initialized(params: lsp.InitializedParams) -> None:
-        server.session.run(configuration.register_and_pull(server))
+        server.session.initialized.set()
+        server.session.run(configuration.register_interest(server))
 
     @server.feature(lsp.SHUTDOWN)
     def shutdown(params: None) -> None:

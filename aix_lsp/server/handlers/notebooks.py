@@ -39,6 +39,8 @@ def register(server: AixServer) -> None:
             )
             for closed in cells.structure.did_close or ():
                 close_document(server.session, closed.uri)
+        if cells.data:
+            server.session.documents.change_notebook_kinds(params.notebook_document.uri, _cells(cells.data))
         for content in cells.text_content or ():
             change_document(server.session, content.document.uri, content.document.version, content.changes)
 

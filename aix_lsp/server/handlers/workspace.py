@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lsprotocol import types as lsp
 
+from aix_lsp.server.handlers import configuration
 from aix_lsp.uris import uri_to_path
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def register(server: AixServer) -> None:
             server.session.remove_folder(folder.uri)
         for folder in params.event.added:
             server.session.add_folder(folder.uri)
+        if params.event.added:
+            server.session.run(configuration.pull_if_started(server))
 
     @server.feature(lsp.WORKSPACE_DID_CHANGE_WATCHED_FILES)
     def did_change_watched_files(params: lsp.DidChangeWatchedFilesParams) -> None:

@@ -139,8 +139,9 @@ def _opened(code: str) -> int:
 def _circling_line_from(text: str, around: Surroundings) -> int:
     """Where the last line ends if it turns in circles; the text's length where it does not.
 
-    What stands before the circles is kept if it could stand alone, else the whole line goes: half a value
-    (`y = 1` of `y = 1000...`) is worse than none.
+    What stands before the circles is kept if it could stand alone. Else, on the cursor's line, the name before the
+    bracket in which they began is kept (`total` of `total(a, b, b, b`), and otherwise the whole line goes: half a
+    value (`y = 1` of `y = 1000...`) is worse than none.
     """
     start = _start_of_last_line(text)
     line = text[start:]
@@ -149,9 +150,25 @@ def _circling_line_from(text: str, around: Surroundings) -> int:
         return len(text)
     kept = line[:circles].rstrip(" ,")
     whole = around.before + text[:start] + kept
-    if _is_within_a_word(line, circles) or _WANTS_MORE.search(whole) or unevenness(whole + around.after):
-        return len(text[:start].rstrip("\r\n"))
-    return start + len(kept)
+    within_a_word = _is_within_a_word(line, circles)
+    if not (within_a_word or _WANTS_MORE.search(whole) or unevenness(whole + around.after)):
+        return start + len(kept)
+    # on the cursor's own line a name is worth having, though its arguments are not
+    name = kept[: _first_open(kept)]
+    if start == 0 and name.strip() and re.search(r"\w$", name):
+        return len(name)
+    return len(text[:start].rstrip("\r\n"))
+
+
+def _first_open(code: str) -> int:
+    """Where the first bracket stands that the code does not close; 0 where it closes all."""
+    open_at: list[int] = []
+    for position, character in enumerate(code):
+        if character in "([{":
+            open_at.append(position)
+        elif character in ")]}" and open_at:
+            open_at.pop()
+    return open_at[0] if open_at else 0
 
 
 def _circles_from(line: str) -> int:

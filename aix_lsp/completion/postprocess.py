@@ -67,9 +67,10 @@ def _apply_rules(text: str, place: Place, changes: dict[str, None]) -> str:
     return text
 
 
-def drop_incomplete_character(text: str, place: Place) -> str:
-    """A generation cut inside a UTF-8 sequence ends in the replacement character."""
-    return text.rstrip("\N{REPLACEMENT CHARACTER}")
+def drop_broken_characters(text: str, place: Place) -> str:
+    """A generation that was cut inside a UTF-8 sequence, or went on with something else, holds the replacement
+    character; what comes from there on is not what the model meant."""
+    return text.partition("\N{REPLACEMENT CHARACTER}")[0]
 
 
 def end_where_the_offer_ends(text: str, place: Place) -> str:
@@ -164,7 +165,7 @@ def drop_what_repeats_the_line_above(text: str, place: Place) -> str:
 
 
 RULES: tuple[Callable[[str, Place], str], ...] = (
-    drop_incomplete_character,
+    drop_broken_characters,
     end_where_the_offer_ends,
     use_the_indentation_that_is_there,
     drop_the_rest_of_the_line,

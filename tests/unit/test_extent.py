@@ -94,6 +94,8 @@ def test_a_model_that_turns_in_circles_is_stopped(text: str, kept: str) -> None:
         ("x = [", "1, 2, 2, 2, 2, 2, 2, 2", "]", "1"),
         ("x = [", "1, 2, 2, 2, 2, 2, 2, 2", "", ""),
         ("x = ", "get_get_get_get_get_get_", "", ""),
+        ("f(compute_", "total(amount, percent, percent, percent, percent", "", "total"),
+        ("x = compute_", "total(amount, percent, percent, percent, percent", "", "total"),
     ],
 )
 def test_circles_inside_the_cursors_line_leave_what_is_even_there(

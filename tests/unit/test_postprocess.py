@@ -70,6 +70,7 @@ def place(marked: str, amount: Amount = "line", unfinished: bool = False) -> Pla
         ("    def f():\n    |\n", "        return 1", "    return 1"),
         ("x = |\n", "1   ", "1"),
         ("x = |\n", "1\N{REPLACEMENT CHARACTER}", "1"),
+        ("x = |\n", "f(1\N{REPLACEMENT CHARACTER}, 2)", "f(1"),
         # the line above over again
         ("self.x = x\n|", "self.x = x", ""),
         ("x = 1\n|", "x = 2", "x = 2"),

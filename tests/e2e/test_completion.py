@@ -100,10 +100,9 @@ async def test_the_selected_entry_of_a_suggest_widget_is_continued(start: StartS
     line, character = place(text)
     params = inline_params(uri, line, character)
     word = {"start": {"line": line, "character": character - 4}, "end": {"line": line, "character": character}}
-    params["context"]["selectedCompletionInfo"] = {"range": word, "text": "compute_grand_total("}
+    params["context"]["selectedCompletionInfo"] = {"range": word, "text": "compute_grand_"}
     (item,) = (await client.request("textDocument/inlineCompletion", params))["items"]
-    assert item["insertText"].startswith("compute_grand_total(")
-    assert len(item["insertText"]) > len("compute_grand_total(")
+    assert item["insertText"].startswith("compute_grand_total")
     assert item["range"] == word
 
 

@@ -19,6 +19,7 @@ from aix_lsp.completion.indexer import IndexReport, build, definitions_of, index
 from aix_lsp.languages import is_code
 from aix_lsp.retrieval.bm25 import PackedSegment
 from aix_lsp.retrieval.index import RetrievalIndex
+from aix_lsp.retrieval.slot import QUOTED
 from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot, Snippet
 from aix_lsp.workspace.secrets import contains_secret, is_secret_path
@@ -274,7 +275,7 @@ class WorkspaceContext:
         hits = [snippet for _, _, snippet in found]
         similar = [snippet for snippet in hits if snippet.kind == "similar"]
         meant = [snippet for snippet in hits if snippet.kind == "definition"]
-        return similar[: settings.retrieval.snippets] + meant[:1]
+        return similar[: settings.retrieval.snippets] + meant[:QUOTED]
 
     def _query(
         self,

@@ -6,7 +6,7 @@ looked at again before it is shown, because a file may have changed since it was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal
 
 from aix_lsp.languages import language_of
@@ -15,11 +15,11 @@ from aix_lsp.retrieval.build import ChunkBuilder
 from aix_lsp.retrieval.chunks import split_lines
 from aix_lsp.retrieval.crosscodeeval import flat_terms, followers
 from aix_lsp.retrieval.definitions import DefinitionIndex
-from aix_lsp.retrieval.names import Candidate, NameUse, expected, names_around, ranked, with_similar
+from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
 from aix_lsp.retrieval.query import SUFFIX_LINES, query_terms, surroundings
 from aix_lsp.retrieval.ranking import SECONDARY_FACTOR, is_secondary
 from aix_lsp.retrieval.segment import PackedSegment
-from aix_lsp.retrieval.slot import definition_snippet
+from aix_lsp.retrieval.slot import definition_snippets
 from aix_lsp.retrieval.tokens import expand, path_tokens, tokenize
 from aix_lsp.types import DocumentSnapshot, Snippet
 
@@ -129,11 +129,9 @@ class RetrievalIndex:
         weights = query_terms(document, offset, language, query_lines, suffix_lines)
         names = names_around(document, offset, language, suffix=suffix_lines > 0)
 
-        def ranking(uses: Mapping[str, NameUse]) -> list[Candidate]:
-            return ranked(self.definitions, uses, document.name, language, weights, excluded)
-
+        ranking = NameRanking(self.definitions, document.name, language, weights, excluded)
         more = dict(weights)
-        for name, share in expected(ranking(names), _EXPECTED_NAMES).items():
+        for name, share in expected(ranking.order(names), _EXPECTED_NAMES).items():
             for term in expand(name, language.keywords):
                 more[term] = more.get(term, 0.0) + _EXPECTED_WEIGHT * share
         hits = self._bm25.query(more, limit=2 * limit + _MORE_HITS, exclude_paths=excluded)
@@ -149,13 +147,11 @@ class RetrievalIndex:
                 if len(snippets) == limit:
                     break
         if definitions:
-            meant = definition_snippet(
-                ranking(with_similar(names, snippets)),
+            snippets += definition_snippets(
+                ranking.order(with_similar(names, snippets)),
                 read=quoted.read,
                 fits=lambda path, first, lines: quoted.is_new(snippets, path, first, lines),
             )
-            if meant is not None:
-                snippets.append(meant)
         return snippets
 
 

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from aix_lsp.languages import Language, language_of
 from aix_lsp.retrieval.chunks import split_lines
@@ -24,6 +25,8 @@ from aix_lsp.types import DocumentSnapshot, Snippet
 _PARSED = 40_000  # characters; of a longer document only its head is parsed for imports
 _HEAD = 12_000
 _REACH = 400  # lines on either side of the cursor in which names count
+_STILL_NEAR = 15  # lines
+_MOST_PLACES = 24  # a name with more definitions says little about where to look
 _IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
 _PATH_PART = re.compile(r"[^\W_]\w*")
 
@@ -112,30 +115,54 @@ def with_similar(names: Mapping[str, NameUse], similar: Sequence[Snippet]) -> di
     return found
 
 
-def ranked(
-    index: DefinitionIndex,
-    names: Mapping[str, NameUse],
-    path: str,
-    language: Language,
-    weights: Mapping[str, float],
-    exclude: Collection[str] = (),
-) -> list[Candidate]:
-    """Definitions in other files that these names may mean, likeliest first."""
-    found = []
-    aside = is_secondary(path)
-    for name, places in index.find(names).items():
-        if any(place.path == path or place.path in exclude for place in places):
-            continue  # what the file defines itself needs no other file
-        use = names[name]
-        best = _best_place(places, path, language, use.imported)
+class NameRanking:
+    """Definitions in other files that names of a document may mean. Remembers what it looked up."""
+
+    def __init__(
+        self,
+        index: DefinitionIndex,
+        path: str,
+        language: Language,
+        weights: Mapping[str, float],
+        exclude: Collection[str] = (),
+    ) -> None:
+        """`weights` are the query's terms; `exclude` are files that do not count, besides `path` itself."""
+        self._index = index
+        self._path = path
+        self._language = language
+        self._weights = weights
+        self._exclude = {path, *exclude}
+        self._known: dict[str, Candidate | None] = {}
+
+    def order(self, names: Mapping[str, NameUse]) -> list[Candidate]:
+        """Likeliest first."""
+        worth = {name: use for name, use in names.items() if _worth_a_look(use)}
+        places = self._index.find((name for name in worth if name not in self._known), most=_MOST_PLACES)
+        found = []
+        for name, use in worth.items():
+            if name not in self._known:
+                self._known[name] = self._candidate(name, use, places.get(name, ()))
+            known = self._known[name]
+            if known is not None:
+                found.append(replace(known, score=known.score + _likely(use)))
+        found.sort(key=lambda item: (-item.score, item.place.path, item.place.start_line))
+        return found
+
+    def _candidate(self, name: str, use: NameUse, places: Sequence[DefinitionPlace]) -> Candidate | None:
+        """The definition that is meant, with the part of its score that is the same wherever the name is used."""
+        if any(place.path in self._exclude for place in places):
+            return None  # what the file defines itself needs no other file
+        best = _best_place(places, self._path, self._language, use.imported)
         if best is None:
-            continue
+            return None
         place, said = best
-        score = _likely(use) + _RELATED * _related(name, weights, language) + _KINDS[place.kind]
-        score += _SAID_BY_IMPORT * said + _SECONDARY * (is_secondary(place.path) and not aside)
-        found.append(Candidate(name, place, score))
-    found.sort(key=lambda item: (-item.score, item.place.path, item.place.start_line))
-    return found
+        score = _RELATED * _related(name, self._weights, self._language) + _KINDS[place.kind] + _SAID_BY_IMPORT * said
+        return Candidate(name, place, score + _SECONDARY * (is_secondary(place.path) and not is_secondary(self._path)))
+
+
+def _worth_a_look(use: NameUse) -> bool:
+    """Not so for names that were used some time ago: they are many, and seldom the ones that come next."""
+    return use.above is None or use.above <= _STILL_NEAR or use.similar is not None
 
 
 def expected(candidates: Sequence[Candidate], most: int) -> dict[str, float]:
@@ -174,15 +201,18 @@ def _best_place(
 ) -> tuple[DefinitionPlace, float] | None:
     """The definition that is meant, and whether an import says so: 1 when it names the file or a folder of it, 0.5
     when it does not, 0 without one."""
-    same = [place for place in places if same_family(language_of(place.path).grammar, language.grammar)]
+    same = [place for place in places if same_family(_grammar_of(place.path), language.grammar)]
     if not same:
         return None
+    if len(same) == 1 and statement is None:
+        return same[0], 0.0
     said = {part.lower() for part in _PATH_PART.findall(statement.text)} if statement is not None else set()
     folders = path.split("/")[:-1]
     aside = is_secondary(path)
 
     def fitness(place: DefinitionPlace) -> float:
-        named = sum(1.0 / (1 + i) for i, part in enumerate(reversed(_parts(place.path))) if part in said)
+        parts = reversed(_parts(place.path)) if said else ()
+        named = sum(1.0 / (1 + i) for i, part in enumerate(parts) if part in said)
         shared = sum(1 for _ in _common(folders, place.path.split("/")[:-1]))
         other = is_secondary(place.path) and not aside
         return 3 * named + shared / (1 + len(folders)) + 0.3 * _KINDS[place.kind] - other
@@ -191,6 +221,11 @@ def _best_place(
     if statement is None:
         return best, 0.0
     return best, 1.0 if said.intersection(_parts(best.path)) else 0.5
+
+
+@lru_cache(maxsize=1 << 15)
+def _grammar_of(path: str) -> str | None:
+    return language_of(path).grammar
 
 
 def _parts(path: str) -> list[str]:

@@ -1,4 +1,8 @@
-"""The definition slot: what a name near the cursor means, quoted from the file that defines it."""
+"""The definition slot: what names near the cursor mean, quoted from the files that define them.
+
+Two short quotes found more than one of the same length together: the likeliest name is often not the one that comes
+(docs/log.md).
+"""
 
 from __future__ import annotations
 
@@ -8,20 +12,24 @@ from aix_lsp.retrieval.chunks import split_lines
 from aix_lsp.retrieval.names import Candidate
 from aix_lsp.types import Snippet
 
-LINES = 9
-"""Most lines of a definition that are quoted."""
+QUOTED = 2
+"""Most definitions in the slot."""
+
+LINES = 5
+"""Most lines of each that are quoted."""
 
 
-def definition_snippet(
+def definition_snippets(
     candidates: Iterable[Candidate],
     *,
     read: Callable[[str], str | None],
     fits: Callable[[str, int, Sequence[str]], bool],
-) -> Snippet | None:
-    """The first lines of the likeliest definition that may be quoted, if there is one.
+) -> list[Snippet]:
+    """The first lines of the likeliest definitions that may be quoted, best first.
 
     `fits(path, start_line, lines)` says whether lines may be quoted; `read` gives a file's text as it is now, or None.
     """
+    found: list[Snippet] = []
     for candidate in candidates:
         place = candidate.place
         text = read(place.path)
@@ -31,9 +39,15 @@ def definition_snippet(
         while lines and not lines[-1].strip():
             lines.pop()
         held = any(candidate.name in line for line in lines)  # else the file changed since it was read
-        if not held or not fits(place.path, place.start_line, lines):
-            continue
         end = place.start_line + len(lines) - 1
+        again = any(
+            item.path == place.path and item.start_line <= end and place.start_line <= item.end_line for item in found
+        )
+        if not held or again or not fits(place.path, place.start_line, lines):
+            continue
         named = ((candidate.name, 1.0),)
-        return Snippet(place.path, place.start_line, end, candidate.score, "definition", "\n".join(lines), named)
-    return None
+        quoted = "\n".join(lines)
+        found.append(Snippet(place.path, place.start_line, end, candidate.score, "definition", quoted, named))
+        if len(found) >= QUOTED:
+            break
+    return found

@@ -7,9 +7,9 @@ import pytest
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.definitions import DefinitionIndex
 from aix_lsp.retrieval.index import RetrievalIndex
-from aix_lsp.retrieval.names import Candidate, NameUse, expected, names_around, ranked
+from aix_lsp.retrieval.names import Candidate, NameRanking, NameUse, expected, names_around
 from aix_lsp.retrieval.ranking import is_secondary
-from aix_lsp.retrieval.slot import LINES
+from aix_lsp.retrieval.slot import LINES, QUOTED, definition_snippets
 from aix_lsp.syntax_imports import import_statements
 from aix_lsp.types import DocumentSnapshot, Snippet
 
@@ -30,7 +30,7 @@ def slot(files: dict[str, str], marked: str) -> Snippet | None:
     found = index.query(document, offset, limit=1, read=files.get)
     meant = [snippet for snippet in found if snippet.kind == "definition"]
     assert meant == found[len(found) - len(meant) :]
-    assert len(meant) <= 1
+    assert len(meant) <= QUOTED
     return meant[0] if meant else None
 
 
@@ -43,7 +43,7 @@ def order(files: dict[str, str], marked: str, name: str = "main.py") -> list[tup
     index = DefinitionIndex()
     for path, text in files.items():
         index.update(path, text)
-    found = ranked(index, names(marked, name), name, language_of(name), {})
+    found = NameRanking(index, name, language_of(name), {}).order(names(marked, name))
     return [(item.name, item.place.path) for item in found]
 
 
@@ -109,6 +109,19 @@ def test_the_first_lines_of_the_imported_name_are_quoted() -> None:
     assert snippet.text.split("\n")[:2] == ["class UserStore:", "    field_0 = 0"]
     assert (snippet.path, snippet.start_line, snippet.end_line) == ("store.py", 10, 9 + LINES)
     assert snippet.terms == (("UserStore", 1.0),)
+
+
+def test_two_definitions_are_quoted_but_never_the_same_lines_twice() -> None:
+    index = DefinitionIndex()
+    files = {"store.py": STORE, "cart.py": CART, "order.py": "class Order: ...\n"}
+    for path, text in files.items():
+        index.update(path, text)
+    document, offset = at("from store import UserStore, load_user\nfrom cart import Cart\nfrom order import Order\n|")
+    names = names_around(document, offset, language_of("main.py"))
+    candidates = NameRanking(index, "main.py", language_of("main.py"), {}).order(names)
+    candidates.sort(key=lambda item: item.name not in ("UserStore", "load_user"))
+    found = definition_snippets(candidates, read=files.get, fits=lambda path, line, lines: path != "cart.py")
+    assert [(item.path, item.start_line, item.end_line) for item in found] == [("store.py", 1, 3), ("order.py", 1, 1)]
 
 
 def test_a_name_that_is_imported_joins_the_query() -> None:

@@ -176,7 +176,8 @@ class RetrievalSettings(Section):
     )
     definitions: bool = option(
         True,
-        "Besides the similar lines, quote the definition of what is imported or used near the cursor.",
+        "Besides the similar lines, quote the first lines of up to two definitions of what is imported or used near "
+        "the cursor.",
         scope="resource",
     )
     scheme: Literal["aix", "crosscodeeval"] = option(

@@ -171,6 +171,21 @@ class RetrievalSettings(Section):
     query_lines: int = option(
         10, "Non-blank lines before the cursor that make the query.", scope="resource", ge=1, le=100
     )
+    suffix_lines: int = option(
+        5, "Non-blank lines after the cursor that join the query.", scope="resource", ge=0, le=100
+    )
+    definitions: bool = option(
+        True,
+        "Besides the similar lines, quote the first lines of up to two definitions of what is imported or used near "
+        "the cursor.",
+        scope="resource",
+    )
+    scheme: Literal["aix", "crosscodeeval"] = option(
+        "aix",
+        "How similar lines are searched for. `crosscodeeval` does as that benchmark does: the last lines as they are, "
+        "and of what is found the lines behind it; no suffix, no definitions.",
+        scope="resource",
+    )
 
 
 class WorkspaceSettings(Section):

@@ -135,3 +135,21 @@ def config(
     from aix_lsp.cli.config import run
 
     run(as_json=json, schema=schema, markdown=markdown, model=model, assignments=set_ or [])
+
+
+evaluation = typer.Typer(help="Measure what is found and offered, on checkouts of your own.", rich_markup_mode=None)
+app.add_typer(evaluation, name="eval")
+
+
+@evaluation.command(name="retrieval")
+def eval_retrieval(
+    repositories: Annotated[list[Path], typer.Argument(metavar="REPO...", help="Folders with source code.")],
+    cases: Annotated[int, typer.Option("--cases", min=1, help="Most cases of each folder.")] = 100,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which cases are drawn.")] = 0,
+    json: Json = False,
+    out: Annotated[Optional[Path], typer.Option("--out", help="Folder for the data and a bar chart.")] = None,  # noqa: UP045
+) -> None:
+    """Take lines out that use names of other files, and see which ways of retrieving bring back what they need."""
+    from aix_lsp.cli.eval import run_retrieval
+
+    run_retrieval(folders=repositories, cases=cases, seed=seed, as_json=json, out=out)

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from aix_lsp.completion.indexer import IndexReport, build, build_in_process, job_for
+from aix_lsp.completion.indexer import IndexReport, build, definitions_of, indexer_process, job_for
 from aix_lsp.languages import is_code
 from aix_lsp.retrieval.bm25 import PackedSegment
 from aix_lsp.retrieval.index import RetrievalIndex
+from aix_lsp.retrieval.slot import QUOTED
 from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot, Snippet
 from aix_lsp.workspace.secrets import contains_secret, is_secret_path
@@ -59,8 +60,8 @@ class Folder:
             return None
 
     def take_over(self, report: IndexReport, segment: PackedSegment) -> None:
-        """Swap in a freshly built index."""
-        fresh = RetrievalIndex(chunk_lines=self.job.chunk_lines)
+        """Swap in a freshly built index. Definitions stay those known until the new ones come."""
+        fresh = RetrievalIndex(chunk_lines=self.job.chunk_lines, definitions=self.index.definitions)
         fresh.load(segment)
         self.index = fresh
         self.report = report
@@ -147,12 +148,24 @@ class WorkspaceContext:
     async def _index(self, folder: Folder) -> None:
         self._on_state(folder.path, "indexing")
         folder.scanner.invalidate()
-        state = "ready"
+        mark = folder.index.definitions.mark()
+        found = False
         try:
-            folder.take_over(*await build_in_process(folder.job))
+            async with indexer_process() as process:
+                folder.take_over(*await process.chunks(folder.job))
+                found = True
+                await self._settle(folder, "ready")
+                folder.index.definitions.load(await process.definitions(), since=mark)
         except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
-            logger.warning("indexing failed: %s", type(error).__name__)
-            state = f"failed: {error}" if isinstance(error, (RuntimeError, OSError)) else "failed: broken index"
+            logger.warning("indexing %s failed: %s", "definitions" if found else "a folder", type(error).__name__)
+            if not found:
+                known = isinstance(error, (RuntimeError, OSError))
+                await self._settle(folder, f"failed: {error}" if known else "failed: broken index")
+        folder.changed_meanwhile.clear()  # both indexes have it already
+        await self._pack(folder)
+
+    async def _settle(self, folder: Folder, state: str) -> None:
+        """Similar lines can be found: take over what changed meanwhile."""
         await self._warm_up(folder)
         self._stale.update(self._open)
         self.paths_changed(folder.path / relative for relative in folder.changed_meanwhile)
@@ -163,10 +176,11 @@ class WorkspaceContext:
     def index_now(self, path: Path) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""
         folder = self.add_folder(path)
-        report, segment = build(folder.job)
-        folder.take_over(report, segment)
+        built = build(folder.job)
+        folder.take_over(built.report, built.segment)
+        folder.index.definitions.load(definitions_of(folder.job, built.paths))
         folder.scanner_busy = False
-        return report
+        return built.report
 
     def opened_or_changed(self, path: Path, text: str, language_id: str) -> None:
         """An open document's text is now this."""
@@ -293,7 +307,10 @@ class WorkspaceContext:
         hits = self._query(self._elsewhere, document, offset, settings, outside, self._read_elsewhere)
         found.extend((hit.score * weight, False, replace(hit, path=Path(hit.path).name)) for hit in hits)
         found.sort(key=lambda item: (-item[0], not item[1], item[2].path, item[2].start_line))
-        return [snippet for _, _, snippet in found[: settings.retrieval.snippets]]
+        hits = [snippet for _, _, snippet in found]
+        similar = [snippet for snippet in hits if snippet.kind == "similar"]
+        meant = [snippet for snippet in hits if snippet.kind == "definition"]
+        return similar[: settings.retrieval.snippets] + meant[:QUOTED]
 
     def _query(
         self,
@@ -309,6 +326,9 @@ class WorkspaceContext:
             offset,
             limit=settings.retrieval.snippets,
             query_lines=settings.retrieval.query_lines,
+            suffix_lines=settings.retrieval.suffix_lines,
+            scheme=settings.retrieval.scheme,
+            definitions=settings.retrieval.definitions,
             exclude={own_path} if own_path else set(),
             read=read,
         )
@@ -334,5 +354,6 @@ class WorkspaceContext:
         if self._updates is not None:
             tasks.append(self._updates)
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # a second time would end its cleaning up
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

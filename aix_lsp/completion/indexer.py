@@ -1,23 +1,28 @@
-"""The indexer process: scans one workspace folder, reads its files, and hands over a packed index.
+"""The indexer process: scans one workspace folder, reads its files, and hands over a packed index of their chunks,
+then one of their definitions.
 
 A process of its own, niced: a Python thread that indexes slows a decoding step 2.3 to 5 times, a niced process
-1.4 times (measured; docs/log.md). It reads one JSON object from stdin and writes one header line and the packed
-index to stdout. Nothing else is kept.
+1.4 times (measured; docs/log.md). It reads one JSON object from stdin and writes to stdout one header line, the
+packed chunks, and when it has them the packed definitions. Nothing else is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from aix_lsp.languages import is_code
 from aix_lsp.retrieval.bm25 import PackedSegment
 from aix_lsp.retrieval.build import build_segment
+from aix_lsp.retrieval.definitions import build_definitions
+from aix_lsp.retrieval.definitions_packed import PackedDefinitions
 from aix_lsp.settings import Settings
 from aix_lsp.workspace.scanner import Scanner
 
@@ -63,56 +68,128 @@ class IndexReport:
     truncated: bool
 
 
-def build(job: IndexJob) -> tuple[IndexReport, PackedSegment]:
-    """Scan, read and pack in this process."""
+@dataclass(frozen=True, slots=True)
+class BuiltChunks:
+    """The first half of a build: what was found, the files that were read, and their chunks."""
+
+    report: IndexReport
+    paths: tuple[str, ...]
+    segment: PackedSegment
+
+
+def build(job: IndexJob) -> BuiltChunks:
+    """Scan, read and pack the chunks in this process."""
     scanner = job.scanner()
     found = scanner.scan()
-    read = 0
+    paths: list[str] = []
 
     def texts() -> Iterator[tuple[str, str]]:
-        nonlocal read
         for entry in found.files:
             text = scanner.read(entry.path)
             if text is not None:
-                read += 1
+                paths.append(entry.path)
                 yield entry.path, text
 
     segment = build_segment(texts(), chunk_lines=job.chunk_lines)
-    return IndexReport(read, found.left_out, found.truncated), segment
+    return BuiltChunks(IndexReport(len(paths), found.left_out, found.truncated), tuple(paths), segment)
 
 
-async def build_in_process(job: IndexJob) -> tuple[IndexReport, PackedSegment]:
-    """The same in a niced process. Cancelling kills it. Raises RuntimeError with the process's last words."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # an editor starts us inside the workspace, whose modules must not be imported
-        "-m",
-        "aix_lsp.completion.indexer",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+def definitions_of(job: IndexJob, paths: Sequence[str]) -> PackedDefinitions:
+    """The second half: the definitions in these files, read again as they are now."""
+    scanner = job.scanner()
+    texts = ((path, scanner.read(path)) for path in paths)
+    return build_definitions((path, text) for path, text in texts if text is not None)
+
+
+class IndexerProcess:
+    """What a running indexer hands over: first chunks, then definitions. Raises RuntimeError with its last words."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._errors = asyncio.ensure_future(self._stream(process.stderr).read())
+
+    @staticmethod
+    def _stream(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
+        if stream is None:
+            raise RuntimeError("the indexer was started without pipes")
+        return stream
+
+    async def chunks(self, job: IndexJob) -> tuple[IndexReport, PackedSegment]:
+        """Give it the job and wait for what it finds."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(json.dumps(asdict(job)).encode())
+            self._process.stdin.close()
+        output = self._stream(self._process.stdout)
+        try:
+            header = json.loads(await output.readline() or b"{}")
+            packed = await output.readexactly(header.pop("segment_bytes"))
+        except (KeyError, ValueError, asyncio.IncompleteReadError):
+            raise RuntimeError(await self._last_words()) from None
+        return IndexReport(**header), PackedSegment.from_bytes(packed)
+
+    async def definitions(self) -> PackedDefinitions:
+        """Wait for the rest, and for its end."""
+        packed = await self._stream(self._process.stdout).read()
+        if await self._process.wait() != 0:
+            raise RuntimeError(await self._last_words())
+        return PackedDefinitions.from_bytes(packed)
+
+    async def _last_words(self) -> str:
+        last = (await self._errors).decode(errors="replace").strip().splitlines()
+        return last[-1] if last else f"the indexer ended with {await self._process.wait()}"
+
+    async def end(self) -> None:
+        """Kill it if it still runs, and read its pipes to their ends, without which they would stay open."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        await self._stream(self._process.stdout).read()
+        await self._errors
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def indexer_process() -> AsyncIterator[IndexerProcess]:
+    """A niced process that waits for its job; killed when this is left, by cancelling too."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # an editor starts us inside the workspace, whose modules must not be imported
+            "-m",
+            "aix_lsp.completion.indexer",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
     )
     try:
-        output, errors = await process.communicate(json.dumps(asdict(job)).encode())
+        # a start that is cancelled half way would leave a process that nobody knows
+        await asyncio.shield(starting)
     except asyncio.CancelledError:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await IndexerProcess(await starting).end()
         raise
-    if process.returncode != 0:
-        last = errors.decode(errors="replace").strip().splitlines()
-        raise RuntimeError(last[-1] if last else f"the indexer ended with {process.returncode}")
-    header, _, packed = output.partition(b"\n")
-    return IndexReport(**json.loads(header)), PackedSegment.from_bytes(packed)
+    process = IndexerProcess(starting.result())
+    try:
+        yield process
+    finally:
+        await process.end()
 
 
 def main() -> None:
     """Entry of the process."""
     if hasattr(os, "nice"):
         os.nice(19)
-    report, segment = build(IndexJob(**json.load(sys.stdin)))
-    sys.stdout.buffer.write(json.dumps(asdict(report)).encode() + b"\n" + segment.to_bytes())
+    job = IndexJob(**json.load(sys.stdin))
+    built = build(job)
+    packed = built.segment.to_bytes()
+    output = sys.stdout.buffer
+    output.write(json.dumps({**asdict(built.report), "segment_bytes": len(packed)}).encode() + b"\n")
+    output.write(packed)
+    output.flush()
+    paths = built.paths
+    del packed, built  # the parser needs the room
+    output.write(definitions_of(job, paths).to_bytes())
 
 
 if __name__ == "__main__":

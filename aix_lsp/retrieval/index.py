@@ -7,14 +7,20 @@ looked at again before it is shown, because a file may have changed since it was
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Literal
 
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.bm25 import Bm25Index, Hit
 from aix_lsp.retrieval.build import ChunkBuilder
 from aix_lsp.retrieval.chunks import split_lines
-from aix_lsp.retrieval.query import query_terms, surroundings
+from aix_lsp.retrieval.crosscodeeval import flat_terms, followers
+from aix_lsp.retrieval.definitions import DefinitionIndex
+from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
+from aix_lsp.retrieval.query import SUFFIX_LINES, query_terms, surroundings
+from aix_lsp.retrieval.ranking import SECONDARY_FACTOR, is_secondary
 from aix_lsp.retrieval.segment import PackedSegment
-from aix_lsp.retrieval.tokens import path_tokens, tokenize
+from aix_lsp.retrieval.slot import definition_snippets
+from aix_lsp.retrieval.tokens import expand, path_tokens, tokenize
 from aix_lsp.types import DocumentSnapshot, Snippet
 
 _SAME = 0.9
@@ -22,6 +28,10 @@ _STILL_THERE = 0.5
 _SHOWN_TERMS = 8
 _MORE_HITS = 12
 _EDITED_FILES = 16
+# Names that the missing line may use join the query, each as if it stood in the line thrice as often as is likely
+# (measured; docs/log.md).
+_EXPECTED_NAMES = 8
+_EXPECTED_WEIGHT = 3.0
 
 
 class RetrievalIndex:
@@ -30,9 +40,12 @@ class RetrievalIndex:
     Whoever owns it tells it of changes, and calls `pack` off the main thread when `packing_due`.
     """
 
-    def __init__(self, *, chunk_lines: int = 10) -> None:
+    def __init__(self, *, chunk_lines: int = 10, definitions: DefinitionIndex | None = None) -> None:
+        """`definitions` may be taken over from an index that this one replaces."""
         self._bm25 = Bm25Index()
+        self._chunk_lines = chunk_lines
         self._builder = ChunkBuilder(chunk_lines, files=_EDITED_FILES)
+        self.definitions = definitions or DefinitionIndex()
 
     def __len__(self) -> int:
         """Number of chunks."""
@@ -41,12 +54,12 @@ class RetrievalIndex:
     @property
     def nbytes(self) -> int:
         """Memory of the packed arrays."""
-        return self._bm25.nbytes
+        return self._bm25.nbytes + self.definitions.nbytes
 
     @property
     def packing_due(self) -> bool:
         """Whether `pack` is worth its time."""
-        return self._bm25.packing_due
+        return self._bm25.packing_due or self.definitions.packing_due
 
     def paths(self) -> set[str]:
         """The files in the index that have any text."""
@@ -64,18 +77,25 @@ class RetrievalIndex:
     def update(self, path: str, text: str, language_id: str = "") -> None:
         """This is the text of a file from now on."""
         self._bm25.replace(path, self._builder.chunks(path, text, language_id))
+        self.definitions.update(path, text, language_id)
 
     def remove(self, path: str) -> None:
         """The file is gone."""
         self._bm25.remove(path)
+        self.definitions.remove(path)
 
     def remove_many(self, paths: Iterable[str]) -> None:
         """These files are gone: as fast as one."""
+        paths = list(paths)
         self._bm25.remove_many(paths)
+        self.definitions.remove_many(paths)
 
     def pack(self) -> None:
         """Merge all segments; may take some tenths of a second, and holds up nobody."""
-        self._bm25.pack()
+        if self._bm25.packing_due or not self.definitions.packing_due:
+            self._bm25.pack()
+        if self.definitions.packing_due:
+            self.definitions.pack()
 
     def query(
         self,
@@ -84,21 +104,39 @@ class RetrievalIndex:
         *,
         limit: int = 3,
         query_lines: int = 10,
+        suffix_lines: int = SUFFIX_LINES,
+        scheme: Literal["aix", "crosscodeeval"] = "aix",
+        definitions: bool = True,
         exclude: Collection[str] | None = None,
         read: Callable[[str], str | None],
     ) -> list[Snippet]:
-        """Up to `limit` chunks of other files for a place, best first; none when nothing matches.
+        """Up to `limit` chunks of other files for a place, best first, then with `definitions` what names around the
+        place mean; nothing when nothing matches.
 
         `exclude` are files that do not count: the document's own name unless given. `read` gives a file's text as
         it is now, or None. Left out are chunks that nearly repeat a better one or the document itself, and those
-        whose lines no longer hold what made them match.
+        whose lines no longer hold what made them match. The scheme `crosscodeeval` quotes as that benchmark does,
+        without any of this.
         """
         if limit <= 0 or not len(self._bm25):
             return []
-        language = language_of(document.name, document.language_id)
-        weights = query_terms(document, offset, language, query_lines)
         excluded = {document.name} if exclude is None else set(exclude)
-        hits = self._bm25.query(weights, limit=2 * limit + _MORE_HITS, exclude_paths=excluded)
+        if scheme == "crosscodeeval":
+            flat = flat_terms(surroundings(document, offset)[0], query_lines)
+            hits = self._bm25.query(flat, limit=limit, exclude_paths=excluded)
+            return followers(hits, self._chunk_lines, read)
+        language = language_of(document.name, document.language_id)
+        weights = query_terms(document, offset, language, query_lines, suffix_lines)
+        names = names_around(document, offset, language, suffix=suffix_lines > 0)
+
+        ranking = NameRanking(self.definitions, document.name, language, weights, excluded)
+        more = dict(weights)
+        for name, share in expected(ranking.order(names), _EXPECTED_NAMES).items():
+            for term in expand(name, language.keywords):
+                more[term] = more.get(term, 0.0) + _EXPECTED_WEIGHT * share
+        hits = self._bm25.query(more, limit=2 * limit + _MORE_HITS, exclude_paths=excluded)
+        if not is_secondary(document.name):
+            hits = _with_secondary_lower(hits)
         quoted = _Quoted(document, offset, read)
         snippets: list[Snippet] = []
         for hit in hits:
@@ -108,7 +146,20 @@ class RetrievalIndex:
                 snippets.append(Snippet(hit.path, hit.start_line, hit.end_line, hit.score, "similar", text, terms))
                 if len(snippets) == limit:
                     break
+        if definitions:
+            snippets += definition_snippets(
+                ranking.order(with_similar(names, snippets)),
+                read=quoted.read,
+                fits=lambda path, first, lines: quoted.is_new(snippets, path, first, lines),
+            )
         return snippets
+
+
+def _with_secondary_lower(hits: Sequence[Hit]) -> list[Hit]:
+    """Hits with those of tests and vendored files counted less, best first."""
+    counted = [hit._replace(score=hit.score * SECONDARY_FACTOR) if is_secondary(hit.path) else hit for hit in hits]
+    counted.sort(key=lambda hit: -hit.score)  # stable: equal ones keep their order
+    return counted
 
 
 class _Quoted:
@@ -117,6 +168,7 @@ class _Quoted:
     def __init__(self, document: DocumentSnapshot, offset: int, read: Callable[[str], str | None]) -> None:
         self._shown = "".join(surroundings(document, offset))
         self._read = read
+        self._texts: dict[str, str | None] = {}
         self._files: dict[str, Sequence[str]] = {}
         self._taken: list[set[str]] = []
 
@@ -135,10 +187,24 @@ class _Quoted:
         self._taken.append(terms)
         return text
 
+    def is_new(self, quoted: Sequence[Snippet], path: str, start_line: int, lines: Sequence[str]) -> bool:
+        """Whether these lines are neither in a snippet that is quoted already nor in the document itself."""
+        last = start_line + min(len(lines), 3) - 1
+        for snippet in quoted:
+            if snippet.path == path and snippet.start_line <= start_line and last <= snippet.end_line:
+                return False
+        return not self._holds(lines)
+
+    def read(self, path: str) -> str | None:
+        """A file's text, read once."""
+        if path not in self._texts:
+            self._texts[path] = self._read(path)
+        return self._texts[path]
+
     def _lines(self, path: str) -> Sequence[str]:
         lines = self._files.get(path)
         if lines is None:
-            text = self._read(path)
+            text = self.read(path)
             lines = self._files[path] = [] if text is None else split_lines(text)
         return lines
 

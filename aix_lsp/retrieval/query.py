@@ -33,8 +33,14 @@ _CONTROL = re.compile(
 _OPENS = ("{", ":", "(", ",", ")", "=>", "->", "do", "then")
 
 
-def query_terms(document: DocumentSnapshot, offset: int, language: Language, query_lines: int = 10) -> dict[str, float]:
-    """Term -> weight for a place: up to `query_lines` lines with text before it, five behind, and the header.
+def query_terms(
+    document: DocumentSnapshot,
+    offset: int,
+    language: Language,
+    query_lines: int = 10,
+    suffix_lines: int = SUFFIX_LINES,
+) -> dict[str, float]:
+    """Term -> weight for a place: up to `query_lines` lines with text before it, `suffix_lines` behind, and the header.
 
     The cursor's own line, on both sides of it, is the nearest one when it has text. Other cells of a notebook
     continue the document.
@@ -48,7 +54,7 @@ def query_terms(document: DocumentSnapshot, offset: int, language: Language, que
     filled = [line for line in reversed(above) if line.strip()]
     listed += [(DECAY ** (first + i), line) for i, line in enumerate(filled[: max(query_lines - first, 0)])]
     filled = [line for line in below if line.strip()]
-    listed += [(DECAY ** (first + i), line) for i, line in enumerate(filled[:SUFFIX_LINES])]
+    listed += [(DECAY ** (first + i), line) for i, line in enumerate(filled[:suffix_lines])]
     listed.append((HEADER_WEIGHT, header_around(document, offset, language)))
     weights: dict[str, float] = {}
     for weight, line in listed:

@@ -255,3 +255,25 @@ async def test_a_workspaces_own_modules_are_not_imported(asker: Asker, monkeypat
         (asker.root / f"{name}.py").write_text("raise SystemExit('the workspace was run')\n")
     monkeypatch.chdir(asker.root)
     await asker.ready()
+
+
+async def test_definitions_come_from_the_indexer_and_follow_the_files(asker: Asker) -> None:
+    body = "".join(f"    stage_{number} = {number}\n" for number in range(30))
+    store = asker.root / "stork.py"
+    store.write_text("x_y = 1\n" * 9 + f"class StorkTable:\n{body}")
+    await asker.ready()
+    text = "from stork import StorkTable\n\n"
+
+    def meant() -> list[str]:
+        path = asker.root / "asking.py"
+        document = DocumentSnapshot(path.as_uri(), text, "python", 1, path.name, path)
+        found = asker.context.snippets(document, len(text), SETTINGS)
+        return [snippet.text.split("\n")[0] for snippet in found if snippet.kind == "definition"]
+
+    await asker.until(lambda: meant() == ["class StorkTable:"])
+    store.write_text(store.read_text().replace("StorkTable", "StorkList"))
+    asker.context.paths_changed([store])
+    await asker.until(lambda: meant() == [])
+    store.write_text(store.read_text().replace("StorkList", "StorkTable"))
+    asker.context.paths_changed([store])
+    await asker.until(lambda: meant() == ["class StorkTable:"])

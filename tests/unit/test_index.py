@@ -6,6 +6,7 @@ import pytest
 
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.build import build_segment
+from aix_lsp.retrieval.definitions import build_definitions
 from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.retrieval.query import header_by_indentation, query_terms
 from aix_lsp.retrieval.segment import PackedSegment
@@ -31,7 +32,7 @@ def workspace(files: dict[str, str]) -> tuple[RetrievalIndex, Callable[..., list
 
     def find(marked: str, limit: int = 3, **other: str) -> list[Snippet]:
         place, offset = at(marked, **other)
-        return index.query(place, offset, limit=limit, read=files.get)
+        return index.query(place, offset, limit=limit, definitions=False, read=files.get)
 
     return index, find
 
@@ -56,7 +57,7 @@ def test_files_to_leave_out_can_be_named() -> None:
     index, _ = workspace({"main.py": STORE, "store.py": STORE + "x = 1\n"})
     place, offset = at("UserStore().load_user(|")
     files = {"main.py": STORE, "store.py": STORE + "x = 1\n"}
-    found = index.query(place, offset, exclude={"store.py"}, read=files.get)
+    found = index.query(place, offset, exclude={"store.py"}, definitions=False, read=files.get)
     assert [snippet.path for snippet in found] == ["main.py"]
 
 
@@ -198,8 +199,9 @@ def test_a_bulk_build_finds_what_single_updates_find() -> None:
     expected = find("OrderStore().load_|")
     bulk = RetrievalIndex()
     bulk.load(PackedSegment.from_bytes(build_segment(files.items()).to_bytes()))
+    bulk.definitions.load(build_definitions(files.items()))
     place, offset = at("OrderStore().load_|")
-    assert bulk.query(place, offset, read=files.get) == expected
+    assert bulk.query(place, offset, definitions=False, read=files.get) == expected
     assert expected
     assert len(bulk) == len(index)
 

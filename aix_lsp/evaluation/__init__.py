@@ -1,0 +1,1 @@
+"""Measuring what is found and what is completed, on any checkout."""

@@ -1,0 +1,246 @@
+"""Which names of other files the line at a place may use next, from the text around it.
+
+What stands on the cursor's own line comes first. Then a name that was imported and is not used yet is the likeliest
+next thing to be written; then names that are used below for the first time, and names that the similar chunks use.
+The weights are those of a log-linear model of which name a missing line uses, fitted on public repositories and
+rounded (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from aix_lsp.languages import Language, language_of
+from aix_lsp.retrieval.chunks import split_lines
+from aix_lsp.retrieval.definitions import DefinitionIndex, DefinitionPlace
+from aix_lsp.retrieval.ranking import is_secondary
+from aix_lsp.retrieval.tokens import expand
+from aix_lsp.syntax_imports import ImportStatement, import_statements
+from aix_lsp.types import DocumentSnapshot, Snippet
+
+_PARSED = 40_000  # characters; of a longer document only its head is parsed for imports
+_HEAD = 12_000
+_REACH = 400  # lines on either side of the cursor in which names count
+_STILL_NEAR = 15  # lines
+_MOST_PLACES = 24  # a name with more definitions says little about where to look
+_IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
+_PATH_PART = re.compile(r"[^\W_]\w*")
+
+_ON_LINE = 6.0
+_UNUSED_IMPORT = 4.0
+_IMPORTED_BELOW = (1.0, 0.5)  # at any distance, and what the nearest line adds
+_FIRST_BELOW = (1.7, 0.7)
+_USED_ABOVE = (0.0, -1.5)
+_IMPORTED_AND_USED = -2.0
+_DECAY = 0.95  # per line
+_ONLY_SIMILAR = 1.0
+_IN_SIMILAR = 0.7
+_IN_BEST = 0.6
+_RELATED = 1.0
+_SAID_BY_IMPORT = 1.6
+_SECONDARY = -1.2
+_KINDS: Mapping[str, float] = {
+    "class": 1.3,
+    "interface": 1.3,
+    "enum": 1.3,
+    "type": 1.3,
+    "function": 0.9,
+    "constant": 0.0,
+    "macro": 0.0,
+    "method": -1.8,
+    "variable": -1.7,
+    "field": -2.6,
+}
+_FAMILIES: Mapping[str, str] = {"javascript": "typescript", "tsx": "typescript", "c": "cpp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A definition that may be meant, and how likely that looks (the larger the likelier)."""
+
+    name: str
+    place: DefinitionPlace
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class NameUse:
+    """How a document uses a name: how many lines away the nearest use above and below is (0: on the cursor's line),
+    the statement that imports it, and the rank (from 0) of the first similar chunk that has it."""
+
+    above: int | None = None
+    below: int | None = None
+    imported: ImportStatement | None = None
+    similar: int | None = None
+
+
+def names_around(
+    document: DocumentSnapshot, offset: int, language: Language, *, suffix: bool = True
+) -> dict[str, NameUse]:
+    """The names of a document as they are used around a place; without `suffix` as if nothing stood behind it."""
+    if language.grammar is None:
+        return {}
+    text = document.text if suffix else document.text[:offset]
+    whole = len(text) <= _PARSED
+    statements = import_statements(text if whole else text[:_HEAD], language.grammar)
+    imported = {name: statement for statement in statements for name in statement.names}
+    skipped = {line for item in statements for line in range(item.start_line, item.end_line + 1)}
+    above = split_lines(text[:offset])
+    below = split_lines(text[offset:])
+    row = len(above)
+    upward: dict[str, int] = {}
+    for distance, line in enumerate(reversed(above[-_REACH:])):
+        if row - distance not in skipped:
+            for name in _IDENTIFIER.findall(line):
+                upward.setdefault(name, distance)
+    downward: dict[str, int] = {}
+    for distance, line in enumerate(below[:_REACH]):
+        if row + distance not in skipped:
+            for name in _IDENTIFIER.findall(line):
+                downward.setdefault(name, max(distance, 1))
+    names = dict.fromkeys([*imported, *upward, *downward])
+    return {name: NameUse(upward.get(name), downward.get(name), imported.get(name)) for name in names}
+
+
+def with_similar(names: Mapping[str, NameUse], similar: Sequence[Snippet]) -> dict[str, NameUse]:
+    """The names of a document and those of the similar chunks."""
+    found = dict(names)
+    for rank, snippet in reversed(list(enumerate(similar))):
+        for name in _IDENTIFIER.findall(snippet.text):
+            found[name] = replace(found.get(name, NameUse()), similar=rank)
+    return found
+
+
+class NameRanking:
+    """Definitions in other files that names of a document may mean. Remembers what it looked up."""
+
+    def __init__(
+        self,
+        index: DefinitionIndex,
+        path: str,
+        language: Language,
+        weights: Mapping[str, float],
+        exclude: Collection[str] = (),
+    ) -> None:
+        """`weights` are the query's terms; `exclude` are files that do not count, besides `path` itself."""
+        self._index = index
+        self._path = path
+        self._language = language
+        self._weights = weights
+        self._exclude = {path, *exclude}
+        self._known: dict[str, Candidate | None] = {}
+
+    def order(self, names: Mapping[str, NameUse]) -> list[Candidate]:
+        """Likeliest first."""
+        worth = {name: use for name, use in names.items() if _worth_a_look(use)}
+        places = self._index.find((name for name in worth if name not in self._known), most=_MOST_PLACES)
+        found = []
+        for name, use in worth.items():
+            if name not in self._known:
+                self._known[name] = self._candidate(name, use, places.get(name, ()))
+            known = self._known[name]
+            if known is not None:
+                found.append(replace(known, score=known.score + _likely(use)))
+        found.sort(key=lambda item: (-item.score, item.place.path, item.place.start_line))
+        return found
+
+    def _candidate(self, name: str, use: NameUse, places: Sequence[DefinitionPlace]) -> Candidate | None:
+        """The definition that is meant, with the part of its score that is the same wherever the name is used."""
+        if any(place.path in self._exclude for place in places):
+            return None  # what the file defines itself needs no other file
+        best = _best_place(places, self._path, self._language, use.imported)
+        if best is None:
+            return None
+        place, said = best
+        score = _RELATED * _related(name, self._weights, self._language) + _KINDS[place.kind] + _SAID_BY_IMPORT * said
+        return Candidate(name, place, score + _SECONDARY * (is_secondary(place.path) and not is_secondary(self._path)))
+
+
+def _worth_a_look(use: NameUse) -> bool:
+    """Not so for names that were used some time ago: they are many, and seldom the ones that come next."""
+    return use.above is None or use.above <= _STILL_NEAR or use.similar is not None
+
+
+def expected(candidates: Sequence[Candidate], most: int) -> dict[str, float]:
+    """Name -> how likely the missing line uses it (the model's shares sum to 1), for the likeliest `most`."""
+    if not candidates:
+        return {}
+    top = candidates[0].score
+    total = sum(math.exp(item.score - top) for item in candidates)
+    return {item.name: math.exp(item.score - top) / total for item in candidates[:most]}
+
+
+def _likely(use: NameUse) -> float:
+    score = 0.0
+    if use.similar is not None:
+        score += _IN_SIMILAR + (_IN_BEST if use.similar == 0 else 0.0)
+    if 0 in (use.above, use.below):
+        return score + _ON_LINE
+    if use.above is not None:
+        base, near = _USED_ABOVE
+        return score + base + near * _DECAY**use.above + (_IMPORTED_AND_USED if use.imported else 0.0)
+    if use.below is not None:
+        base, near = _IMPORTED_BELOW if use.imported else _FIRST_BELOW
+        return score + base + near * _DECAY**use.below
+    return score + (_UNUSED_IMPORT if use.imported else _ONLY_SIMILAR)
+
+
+def _related(name: str, weights: Mapping[str, float], language: Language) -> float:
+    """How much of a name's parts is in the query, from 0 to 1."""
+    terms = expand(name, language.keywords)
+    parts = terms[1:] or terms
+    return sum(min(weights.get(part, 0.0), 1.0) for part in parts) / max(len(parts), 1)
+
+
+def _best_place(
+    places: Sequence[DefinitionPlace], path: str, language: Language, statement: ImportStatement | None
+) -> tuple[DefinitionPlace, float] | None:
+    """The definition that is meant, and whether an import says so: 1 when it names the file or a folder of it, 0.5
+    when it does not, 0 without one."""
+    same = [place for place in places if same_family(_grammar_of(place.path), language.grammar)]
+    if not same:
+        return None
+    if len(same) == 1 and statement is None:
+        return same[0], 0.0
+    said = {part.lower() for part in _PATH_PART.findall(statement.text)} if statement is not None else set()
+    folders = path.split("/")[:-1]
+    aside = is_secondary(path)
+
+    def fitness(place: DefinitionPlace) -> float:
+        parts = reversed(_parts(place.path)) if said else ()
+        named = sum(1.0 / (1 + i) for i, part in enumerate(parts) if part in said)
+        shared = sum(1 for _ in _common(folders, place.path.split("/")[:-1]))
+        other = is_secondary(place.path) and not aside
+        return 3 * named + shared / (1 + len(folders)) + 0.3 * _KINDS[place.kind] - other
+
+    best = max(same, key=lambda place: (fitness(place), place.path, -place.start_line))
+    if statement is None:
+        return best, 0.0
+    return best, 1.0 if said.intersection(_parts(best.path)) else 0.5
+
+
+@lru_cache(maxsize=1 << 15)
+def _grammar_of(path: str) -> str | None:
+    return language_of(path).grammar
+
+
+def _parts(path: str) -> list[str]:
+    return [part.split(".")[0].lower() for part in path.split("/")]
+
+
+def _common(a: Sequence[str], b: Sequence[str]) -> Iterator[str]:
+    for one, other in zip(a, b, strict=False):
+        if one != other:
+            return
+        yield one
+
+
+def same_family(grammar: str | None, other: str | None) -> bool:
+    """Whether files of two grammars can name each other's definitions."""
+    if grammar is None or other is None:
+        return False
+    return _FAMILIES.get(grammar, grammar) == _FAMILIES.get(other, other)

@@ -47,6 +47,11 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+# Parsed while tests are collected: on Python 3.11 `ast` counts its depth for all threads together, and fails when the
+# model thread of another test, which imports PyTorch, parses at the same time.
+IMPORTS = {path: list(imports(path)) for path in modules()}
+
+
 def room(dotted: str) -> str:
     return dotted.split(".", 1)[0]
 
@@ -57,7 +62,7 @@ def test_rooms_import_downward_only(path: Path) -> None:
     if own in ("", "__main__"):
         return
     level = LAYERS.get(own, BOTTOM)
-    for dotted in imports(path):
+    for dotted in IMPORTS[path]:
         if not dotted.startswith("aix_lsp."):
             continue
         other = room(dotted.removeprefix("aix_lsp."))
@@ -71,14 +76,14 @@ def test_rooms_import_downward_only(path: Path) -> None:
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_only_the_server_knows_pygls(path: Path) -> None:
     if room(name_of(path)) != "server":
-        assert not any(room(dotted) in ("pygls", "lsprotocol") for dotted in imports(path))
+        assert not any(room(dotted) in ("pygls", "lsprotocol") for dotted in IMPORTS[path])
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
 def test_only_engine_and_training_know_torch(path: Path) -> None:
     name = name_of(path)
     if room(name) not in MAY_KNOW_TORCH or name in NO_TORCH:
-        used = {room(dotted) for dotted in imports(path)} & {"torch", "transformers"}
+        used = {room(dotted) for dotted in IMPORTS[path]} & {"torch", "transformers"}
         # doctor reports which PyTorch there is
         assert not used or name == "cli.doctor"
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from aix_lsp.text import Encoding, TextBuffer
 from aix_lsp.workspace.documents import Change, DocumentStore
 
-URI = "file:///work/src/a.py"
-NOTEBOOK = "file:///work/n.ipynb"
+URI = "file:///project/src/a.py"
+NOTEBOOK = "file:///project/n.ipynb"
 
 
 def cell(number: int) -> str:
-    return f"vscode-notebook-cell:/work/n.ipynb#W{number}"
+    return f"vscode-notebook-cell:/project/n.ipynb#W{number}"
 
 
 def name_of(path: Path) -> str:
@@ -50,7 +50,7 @@ def test_a_snapshot_has_name_path_and_version_and_outlives_later_edits(store: Do
     store.close(URI)
     assert snapshot is not None
     assert (snapshot.uri, snapshot.language_id, snapshot.version, snapshot.text) == (URI, "python", 3, "one\n")
-    assert (snapshot.name, snapshot.path) == ("src/a.py", Path("/work/src/a.py"))
+    assert (snapshot.name, snapshot.path) == ("src/a.py", Path("/project/src/a.py"))
     assert (snapshot.before, snapshot.after) == ("", "")
     assert store.snapshot(URI) is None
 
@@ -155,7 +155,7 @@ def test_a_cell_has_the_code_around_it_and_the_name_of_its_notebook(notebook: Do
     snapshot = notebook.snapshot(cell(2))
     assert snapshot is not None
     assert (snapshot.before, snapshot.text, snapshot.after) == ("import os\n", "os.", "print(1)\n")
-    assert (snapshot.name, snapshot.path) == ("n.ipynb", Path("/work/n.ipynb"))
+    assert (snapshot.name, snapshot.path) == ("n.ipynb", Path("/project/n.ipynb"))
     assert snapshot.uri == cell(2)
 
 
@@ -202,9 +202,9 @@ def test_cells_of_an_untitled_notebook_have_no_path(store: DocumentStore) -> Non
 
 def test_odd_messages_about_notebooks_are_reported_and_harmless(notebook: DocumentStore) -> None:
     for unknown in (
-        notebook.change_notebook_cells("file:///work/other.ipynb", 0, 0, []),
-        notebook.change_notebook_kinds("file:///work/other.ipynb", []),
-        notebook.close_notebook("file:///work/other.ipynb"),
+        notebook.change_notebook_cells("file:///project/other.ipynb", 0, 0, []),
+        notebook.change_notebook_kinds("file:///project/other.ipynb", []),
+        notebook.close_notebook("file:///project/other.ipynb"),
     ):
         assert "not open" in str(unknown)
     assert "outside" in str(notebook.change_notebook_cells(NOTEBOOK, 9, 9, []))

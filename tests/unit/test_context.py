@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from aix_lsp.completion.context import RESCAN_PATHS, WorkspaceContext
+from aix_lsp.completion.context import WorkspaceContext
+from aix_lsp.completion.folder import RESCAN_PATHS
 from aix_lsp.settings import Settings, WorkspaceSettings
 from aix_lsp.types import DocumentSnapshot, Snippet
 

@@ -20,7 +20,7 @@ def cell(number: int) -> str:
 
 
 def name_of(path: Path) -> str:
-    return path.relative_to("/work").as_posix()
+    return path.relative_to("/project").as_posix()
 
 
 @pytest.fixture

@@ -75,17 +75,7 @@ def table_of(data: dict[str, Any]) -> Table:
 
     table = Table(title=f"{data['cases']} cases ({', '.join(data['languages'])})", title_justify="left")
     table.add_column("scheme", no_wrap=True)
-    heads = (
-        "found %",
-        "not in file %",
-        "def. in 3 %",
-        "def. in all %",
-        "line sim.",
-        "chars",
-        "ratio (lower)",
-        "length",
-    )
-    for head in heads:
+    for head in _HEADS:
         table.add_column(head, justify="right")
     for scheme, row in data["schemes"].items():
         cells = [_cell(metric, row[metric]) for metric in METRICS]

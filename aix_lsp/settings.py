@@ -47,6 +47,13 @@ class ModelSettings(Section):
         restart=True,
         min_length=1,
     )
+    adapter: str = option(
+        "",
+        "Folder of a LoRA adapter (`aix-lsp train` makes one) that is put into the model's weights. With `name` on "
+        "`auto`, the model is the one that the adapter was made from.",
+        scope="machine",
+        restart=True,
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = option(
         "auto", "Where the model runs. `auto` takes a GPU when there is one.", scope="machine", restart=True
     )

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
+from aix_lsp.engine.adapter import Adapter, inspect_adapter
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import read_json
 from aix_lsp.engine.hardware import GIB, GpuInfo
@@ -96,19 +97,41 @@ def described(entry: CatalogEntry, folder: Path) -> CatalogEntry:
     return replace(entry, format=format_, languages=tuple(languages), licence=str(notes.get("licence", entry.licence)))
 
 
+def adapted(entry: CatalogEntry, adapter: Adapter | None) -> CatalogEntry:
+    """`entry` as it is with an adapter in its weights: named after both, and knowing the languages of both."""
+    if adapter is None:
+        return entry
+    languages = tuple(dict.fromkeys((*entry.languages, *adapter.languages))) if entry.languages else ()
+    return replace(entry, name=f"{entry.name}+{adapter.name}", languages=languages)
+
+
 def choose(settings: ModelSettings, gpu: GpuInfo | None, on_disk: Callable[[str], bool]) -> list[CatalogEntry]:
     """The models to try in order; the embedded one is always last.
 
-    `auto` takes aixcoder-7b when a GPU has room for it and `on_disk` finds its hub name, since nothing is
-    ever downloaded on the way. Raises ModelError for a name that means nothing.
+    `auto` takes the model that `adapter` was made from, else aixcoder-7b when a GPU has room for it and `on_disk`
+    finds its hub name, since nothing is ever downloaded on the way. Raises ModelError for a name that means nothing,
+    and for an adapter that cannot be read or does not name its model.
     """
     last = embedded()
+    if settings.name == "auto" and settings.adapter:
+        first = _base_of(inspect_adapter(Path(settings.adapter)))
+        return [last] if first.name == last.name else [first, last]
     if settings.name == "auto":
         large = aixcoder_7b()
         fits = gpu is not None and settings.device in ("auto", "cuda") and _memory(large, settings) <= gpu.free_bytes
         return [large, last] if fits and on_disk(str(large.source)) else [last]
     first = resolve(settings.name)
     return [last] if first.name == last.name else [first, last]
+
+
+def _base_of(adapter: Adapter) -> CatalogEntry:
+    try:
+        return resolve(adapter.base)
+    except ModelError:
+        made = f"was made from {adapter.base}, which is in no catalog" if adapter.base else "does not name its model"
+        raise ModelError(
+            f"the adapter {adapter.folder} {made}; name the model with --model (model.name), such as a folder"
+        ) from None
 
 
 def _memory(entry: CatalogEntry, settings: ModelSettings) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aix_lsp.engine.adapter import Adapter, apply_adapter, check_base, inspect_adapter
 from aix_lsp.engine.base import EngineClosed, EngineError, LoadEvent, ModelError
 from aix_lsp.engine.catalog import cached_folder
 from aix_lsp.engine.checkpoint import Checkpoint, inspect
@@ -33,7 +34,8 @@ from aix_lsp.types import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready to run, and how it was loaded. `parameters` counts the numbers in its weight files."""
+    """A model ready to run, and how it was loaded. `parameters` counts the numbers in its weight files, `adapter` is
+    what was put into them."""
 
     decoder: Decoder
     tokenizer: Tokenizer
@@ -43,17 +45,19 @@ class Loaded:
     attention: str
     max_positions: int
     parameters: int
+    adapter: Adapter | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """How a model will be loaded."""
+class LoadPlan:
+    """How a model will be loaded. `device_index` is the GPU's number."""
 
     device: str
     dtype: str
     attention: str
     quantization: str
     quantization_config: Any
+    device_index: int = 0
 
 
 def _quiet(event: LoadEvent) -> None:
@@ -68,29 +72,35 @@ def load_model(
     quantization: str = "none",
     attention: str = "auto",
     threads: int = 0,
+    adapter: Path | None = None,
     report: Callable[[LoadEvent], None] = _quiet,
 ) -> Loaded:
-    """Load the model in a folder (a Path), or of a Hugging Face name (a str) from the local cache.
+    """Load the model in a folder (a Path), or of a Hugging Face name (a str) from the local cache, and put the
+    adapter in the folder `adapter` into its weights.
 
     The options are those of `ModelSettings`. Call it on the thread that will run the model: the number of
     processor threads is set for that thread. Raises ModelError, always with one line.
     """
     folder = locate(source)
     checkpoint = inspect(folder)
+    addition = None if adapter is None else inspect_adapter(adapter)
+    if addition is not None:
+        check_base(addition, checkpoint)
     try:
         tokenizer = load_tokenizer(folder)
     except TokenizerError as error:
         raise ModelError(str(error)) from error
     report(LoadEvent("progress", "importing PyTorch and transformers", 10))
     try:
-        plan = _plan(checkpoint, device, dtype, quantization, attention)
+        plan = plan_load(checkpoint, device, dtype, quantization, attention)
         if threads > 0:
             import torch
 
             torch.set_num_threads(threads)
-        config = _read_config(checkpoint)
         report(LoadEvent("progress", f"reading the weights of {folder.name}", 40))
-        model = _read_weights(checkpoint, config, plan)
+        model = read_weights(checkpoint, plan)
+        if addition is not None:
+            apply_adapter(model, addition)
         report(LoadEvent("progress", "running the first token", 90))
         decoder = Decoder(model, stop_ids(tokenizer) | _end_ids(model), vocabulary=Vocabulary(tokenizer))
         _try_out(decoder)
@@ -107,8 +117,9 @@ def load_model(
         device=plan.device,
         dtype=plan.dtype if plan.quantization == "none" else f"{plan.quantization}/{plan.dtype}",
         attention=plan.attention,
-        max_positions=_max_positions(config, checkpoint),
+        max_positions=max_positions(model.config, checkpoint.folder),
         parameters=checkpoint.parameters,
+        adapter=addition,
     )
 
 
@@ -122,7 +133,10 @@ def locate(source: Path | str) -> Path:
     return folder
 
 
-def _plan(checkpoint: Checkpoint, device: str, dtype: str, quantization: str, attention: str) -> _Plan:
+def plan_load(
+    checkpoint: Checkpoint, device: str, dtype: str, quantization: str, attention: str, device_index: int = 0
+) -> LoadPlan:
+    """What the options of `ModelSettings` come to on this machine. Raises ModelError when that cannot work."""
     from transformers.utils import is_flash_attn_2_available
 
     gpu = find_gpu()
@@ -139,7 +153,7 @@ def _plan(checkpoint: Checkpoint, device: str, dtype: str, quantization: str, at
             f"{checkpoint.folder.name} needs about {needed / 1e9:.1f} GB {where} and {free / 1e9:.1f} GB are free; "
             f"use {smaller}a smaller model, or close other programs"
         )
-    return _Plan(device, dtype, attention, quantization, quantized)
+    return LoadPlan(device, dtype, attention, quantization, quantized, device_index)
 
 
 def _read_config(checkpoint: Checkpoint) -> Any:
@@ -167,17 +181,19 @@ def _read_config(checkpoint: Checkpoint) -> Any:
     return AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
 
 
-def _read_weights(checkpoint: Checkpoint, config: Any, plan: _Plan) -> Any:
+def read_weights(checkpoint: Checkpoint, plan: LoadPlan) -> Any:
+    """The model of transformers, in evaluation mode, on the plan's device. Raises ModelError."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import is_accelerate_available
 
+    config = _read_config(checkpoint)
     options: dict[str, Any] = {}
     if plan.quantization_config is not None:
         options["quantization_config"] = plan.quantization_config
     if plan.device != "cpu" and is_accelerate_available():
         # Straight to the GPU, without a copy of all weights in main memory.
-        options["device_map"] = {"": 0 if plan.device == "cuda" else plan.device}
+        options["device_map"] = {"": plan.device_index if plan.device == "cuda" else plan.device}
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
             checkpoint.folder,
@@ -222,11 +238,11 @@ def _try_out(decoder: Decoder) -> None:
     decoder.forget()
 
 
-def _max_positions(config: Any, checkpoint: Checkpoint) -> int:
+def max_positions(config: Any, folder: Path) -> int:
     """Tokens that prompt and completion may have together, as the configuration says."""
     text_config = config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
         value = getattr(text_config, name, None)
         if isinstance(value, int) and value > 1:
             return value
-    raise ModelError(f"{checkpoint.folder / 'config.json'} does not say how many positions the model has")
+    raise ModelError(f"{folder / 'config.json'} does not say how many positions the model has")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aix_lsp.engine.base import LoadEvent, ModelError, OnEvent
-from aix_lsp.engine.catalog import CatalogEntry, cached_folder, choose, described, embedded
+from aix_lsp.engine.catalog import CatalogEntry, adapted, cached_folder, choose, described, embedded
 from aix_lsp.engine.generation import LoadedModel
 from aix_lsp.engine.hardware import share_processors
 from aix_lsp.engine.worker import ModelThread
@@ -66,7 +67,7 @@ class LocalBackend:
 
     def _choose(self) -> list[CatalogEntry]:
         gpu = None
-        if self._settings.name == "auto" and self._settings.device in ("auto", "cuda"):
+        if self._settings.name == "auto" and not self._settings.adapter and self._settings.device in ("auto", "cuda"):
             # Only then is torch needed to choose; a wrong name should be told before its import.
             from aix_lsp.engine.hardware import find_gpu
 
@@ -83,9 +84,10 @@ class LocalBackend:
             quantization=settings.quantization,
             attention=settings.attention,
             threads=settings.threads,
+            adapter=Path(settings.adapter) if settings.adapter else None,
             report=report,
         )
-        entry = described(entry, loaded.folder)
+        entry = adapted(described(entry, loaded.folder), loaded.adapter)
         self._loaded = loaded
         return LoadedModel(
             loaded.tokenizer,

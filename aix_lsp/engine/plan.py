@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from aix_lsp.engine.catalog import CatalogEntry, cached_folder, choose, described
+from aix_lsp.engine.adapter import check_base, inspect_adapter
+from aix_lsp.engine.catalog import CatalogEntry, adapted, cached_folder, choose, described
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.hardware import find_gpu
 from aix_lsp.engine.loading import locate
@@ -26,11 +27,15 @@ class Plan:
 
 def planned(settings: ModelSettings) -> Plan:
     """The first choice of these settings. Raises ModelError when its files are not there or not whole."""
-    gpu = find_gpu() if settings.name == "auto" and settings.device in ("auto", "cuda") else None
+    looks = settings.name == "auto" and not settings.adapter and settings.device in ("auto", "cuda")
+    gpu = find_gpu() if looks else None
     entry = choose(settings, gpu, lambda name: cached_folder(name) is not None)[0]
     folder = locate(entry.source)
     checkpoint = inspect(folder)
-    entry = described(entry, folder)
+    adapter = inspect_adapter(Path(settings.adapter)) if settings.adapter else None
+    if adapter is not None:
+        check_base(adapter, checkpoint)
+    entry = adapted(described(entry, folder), adapter)
     positions = int(checkpoint.config.get("max_position_embeddings", _DEFAULT_POSITIONS))
     info = ModelInfo(
         entry.name,

@@ -1,0 +1,195 @@
+"""`aix-lsp eval infilling`: how often models fill in what stood there, beside copying."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from aix_lsp.cli.failure import UsageError
+from aix_lsp.engine.catalog import known
+from aix_lsp.types import FimFormat
+
+if TYPE_CHECKING:
+    from aix_lsp.evaluation.infilling import ModelAnswers
+    from aix_lsp.evaluation.places import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for. `problems` 0 means all; `places`, `cases` and `loss_kb` (of each folder) 0 leave
+    that task out."""
+
+    folders: Sequence[Path]
+    humaneval: Path | None
+    models: Sequence[str]
+    problems: int
+    places: int
+    cases: int
+    seed: int
+    formats: str
+    languages: str
+    threads: int
+    loss_kb: int
+    earlier: Path | None = None
+
+    def command(self, labels: Sequence[str]) -> str:
+        """The command line with all that the figures depend on, as from the folder in which everything lies.
+
+        Models whose answers were read from disk are among the `labels`: asked in the same run they answer the same.
+        """
+        words = ["aix-lsp", "eval", "infilling", *(folder.resolve().name for folder in self.folders)]
+        if self.humaneval is not None:
+            words += ["--humaneval", self.humaneval.name, "--problems", str(self.problems)]
+        for label in labels:
+            words += ["--model", label if label in known() or "/" in label else f"./{label}"]
+        if self.folders:
+            words += ["--places", str(self.places), "--cases", str(self.cases), "--loss-kb", str(self.loss_kb)]
+            words += ["--languages", self.languages]
+        return shlex.join([*words, "--seed", str(self.seed), "--formats", self.formats])
+
+
+def run(options: Options, *, as_json: bool, out: Path | None) -> None:
+    """Draw the places, ask every model, and show, print or write what came out."""
+    formats, languages = _formats(options.formats), _languages(options.languages)
+    _check(options)
+    from aix_lsp.evaluation.infilling import answers_needed, checked, evaluate, labels_of
+    from aix_lsp.evaluation.infilling_answers import read_earlier
+    from aix_lsp.evaluation.infilling_report import data_of, tables_of
+    from aix_lsp.evaluation.losses import bits_per_byte
+
+    labels = labels_of(options.models)
+    for model in options.models:
+        checked(model, formats)  # what is wrong with a model's files is told before the work begins
+    places, files = _places(options, languages)
+    models, losses = read_earlier(options.earlier, places) if options.earlier is not None else ([], {})
+    before = [model.label for model in models]
+    if set(before) & set(labels):
+        raise UsageError(f"{options.earlier} has the answers of {', '.join(sorted(set(before) & set(labels)))} already")
+    for model, label in zip(options.models, labels, strict=True):
+        start = time.perf_counter()
+        with _progress(label, answers_needed(places, formats)) as advance:
+            models.append(
+                evaluate(model, places, label=label, formats=formats, threads=options.threads, on_answer=advance)
+            )
+        if files:
+            losses[label] = bits_per_byte(model, files, threads=options.threads)
+        _say(f"{label}: {answers_needed(places, formats)} answers in {time.perf_counter() - start:.0f} s")
+    data = data_of(places, models, command=options.command([*before, *labels]), losses=losses)
+    if out is not None:
+        _save(out, places, models, data)
+    if as_json:
+        print(json.dumps(data, ensure_ascii=False))  # noqa: T201
+        return
+    from rich.console import Console
+
+    # not narrower than its columns, also where the output is a file
+    console = Console(width=max(Console().width, 60 + 24 * len(models) * (len(formats) + 3)), highlight=False)
+    for table in tables_of(data):
+        console.print(table)
+
+
+def _check(options: Options) -> None:
+    """Raises UsageError for what can be told before anything is loaded."""
+    for folder in options.folders:
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is no folder")
+    if options.humaneval is not None and not options.humaneval.is_file():
+        raise UsageError(f"{options.humaneval} is no file")
+    if options.earlier is not None and not options.earlier.is_dir():
+        raise UsageError(f"{options.earlier} is no folder")
+    if options.humaneval is None and not (options.folders and options.places + options.cases + options.loss_kb):
+        raise UsageError("nothing to measure: give folders with source code, or --humaneval FILE")
+
+
+def _formats(text: str) -> list[FimFormat]:
+    known: dict[str, FimFormat] = {name: name for name in get_args(FimFormat)}
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    if not names or any(name not in known for name in names):
+        raise UsageError(f"--formats takes {', '.join(known)}, separated by commas, not {text!r}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _languages(text: str) -> frozenset[str]:
+    from aix_lsp.languages import language_of
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if not language_of("", name).name]
+    if unknown or not names:
+        raise UsageError(f"--languages takes language identifiers such as python,typescript; unknown: {text!r}")
+    return frozenset(language_of("", name).name for name in names)
+
+
+def _places(options: Options, languages: frozenset[str]) -> tuple[list[Place], list[tuple[str, str]]]:
+    """All places of all tasks, and the files (path, text) for the loss. Folders share the number of places evenly."""
+    from aix_lsp.evaluation.losses import sample
+    from aix_lsp.evaluation.places import cross_file_places, humaneval_places, line_places, texts_in
+    from aix_lsp.evaluation.retrieval import Workspace
+
+    places: list[Place] = []
+    if options.humaneval is not None:
+        places += humaneval_places(options.humaneval, count=options.problems, seed=options.seed)
+    files: list[tuple[str, str]] = []
+    workspaces = [Workspace(folder) for folder in options.folders]
+    for number, workspace in enumerate(workspaces):
+        texts = texts_in(workspace.texts, languages)
+        files += sample(texts, size=options.loss_kb * 1000, seed=options.seed)
+        share, rest = divmod(options.places, len(workspaces))
+        count = share + (number < rest)
+        if count:
+            places += line_places(texts, workspace.folder.name, count=count, seed=options.seed)
+    if options.cases and workspaces:
+        found = cross_file_places(workspaces, languages, count=options.cases, seed=options.seed)
+        if not found:
+            raise ValueError("no folder has a line that uses a name of another file, in the languages asked for")
+        places += found
+    _say(f"{len(places)} places")
+    return places, files
+
+
+@contextmanager
+def _progress(label: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr where that is a terminal, else a line at each tenth."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        done = itertools.count(1)
+
+        def advance() -> None:
+            progress.advance(task)
+            number = next(done)
+            if not console.is_terminal and number * 10 // total > (number - 1) * 10 // total:
+                _say(f"{label}: {number} of {total}")
+
+        yield advance
+
+
+def _save(out: Path, places: Sequence[Place], models: Sequence[ModelAnswers], data: dict[str, Any]) -> None:
+    from aix_lsp.evaluation.infilling_answers import ANSWERS, DATA, answers_of
+    from aix_lsp.evaluation.infilling_report import markdown_of
+
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / ANSWERS, "".join(json.dumps(record) + "\n" for record in answers_of(places, models)))
+    _write(out / DATA, json.dumps(data, indent=2) + "\n")
+    _write(out / "infilling.md", markdown_of(data))
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"aix-lsp: {text}\n")

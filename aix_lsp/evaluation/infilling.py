@@ -1,0 +1,226 @@
+"""What models fill in at given places, and what copying fills in there.
+
+Every answer goes the product's way: its prompt, its engine, token healing, greedy, up to the line's end, without
+post-processing. The copiers see the whole file as the model's own tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Final
+
+from rapidfuzz import fuzz
+
+from aix_lsp.engine.base import Engine, LoadEvent, ModelError
+from aix_lsp.engine.catalog import embedded, resolve
+from aix_lsp.engine.checkpoint import inspect
+from aix_lsp.engine.loading import locate
+from aix_lsp.engine.local import LocalEngine
+from aix_lsp.engine.tokenizer import load_tokenizer
+from aix_lsp.evaluation.cases import words
+from aix_lsp.evaluation.copying import Copier, copied_line
+from aix_lsp.evaluation.places import CROSS_FILE, Place
+from aix_lsp.languages import language_id_of
+from aix_lsp.prompt.build import build_prompt
+from aix_lsp.prompt.fim import family_of, plain_family
+from aix_lsp.prompt.healing import take_back
+from aix_lsp.settings import ModelSettings, PromptSettings
+from aix_lsp.types import DocumentSnapshot, FimFormat, GenerationRequest, ModelInfo, Tokenizer
+
+MAX_TOKENS = 48
+"""Most tokens of an answer: a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRule:
+    """Longest and shortest n-gram by which a copier continues, and whether it heals the unfinished word."""
+
+    longest: int
+    shortest: int
+    healing: bool = False
+
+
+COPIERS: Final = {"copy 3": CopyRule(3, 3), "copy 10": CopyRule(10, 1), "copy 10 healed": CopyRule(10, 1, healing=True)}
+"""Copiers by name. With healing they have what the product gives a model; without it they are the usual baseline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How an answer is made: a prompt format in capitals or one of `COPIERS`, with or without snippets."""
+
+    name: str
+    snippets: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer and what it is worth. `similarity` is from 0 to 100 (rapidfuzz's ratio), `names` the share of the
+    identifiers wanted from other files, None where there are none."""
+
+    text: str
+    exact: bool
+    similarity: float
+    names: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswers:
+    """The answers of one model, and of the copiers over its tokens, in the order of the places; None where a way makes
+    no sense at a place (snippets where there are none to be had)."""
+
+    label: str
+    info: ModelInfo
+    answers: dict[Way, list[Answer | None]]
+
+
+def judged(place: Place, text: str) -> Answer:
+    """Compare an answer's first line with what is wanted: without the blanks at its end; HumanEval's without those at
+    both ends."""
+    line = text.split("\n")[0].rstrip()
+    line = line.strip() if place.task == "humaneval" else line
+    names = len(place.names & words(line)) / len(place.names) if place.names else None
+    wanted = place.wanted.rstrip()
+    return Answer(line, line == wanted, fuzz.ratio(line, wanted), names)
+
+
+def ways_for(formats: Sequence[FimFormat], *, snippets: bool) -> list[Way]:
+    """All ways that are compared; with snippets where there are any to quote."""
+    names = [*(format_.upper() for format_ in formats), *COPIERS]
+    return [Way(name, quoted) for quoted in ((False, True) if snippets else (False,)) for name in names]
+
+
+def labels_of(models: Sequence[str]) -> list[str]:
+    """Short names for models given by name or folder; folders of one name are told apart by the folder above.
+
+    Raises ModelError for a name that means nothing, and for a folder that would be taken for the embedded model.
+    """
+    entries = [resolve(model) for model in models]
+    for model, entry in zip(models, entries, strict=True):
+        if entry.name == embedded().name and entry.source != embedded().source:
+            raise ModelError(f"the folder {model} has the name of the embedded model, which would answer; rename it")
+    names = [entry.name for entry in entries]
+    return [
+        f"./{entry.source.resolve().parent.name}/{entry.name}"
+        if names.count(entry.name) > 1 and isinstance(entry.source, Path)
+        else entry.name
+        for entry in entries
+    ]
+
+
+def checked(model: str, formats: Sequence[FimFormat]) -> Tokenizer:
+    """The tokenizer of a model by name or folder, once it is clear that its files are there and that it knows these
+    orders of a prompt. Raises ModelError or TokenizerError with one line."""
+    folder = locate(resolve(model).source)
+    inspect(folder)
+    tokenizer = load_tokenizer(folder)
+    family = family_of(tokenizer) or plain_family(tokenizer)
+    missing = [format_ for format_ in formats if family.resolve(format_, has_suffix=True) != format_]
+    if missing:
+        raise ModelError(f"{model} knows no prompt in the order {', '.join(missing)}; leave it out of the formats")
+    return tokenizer
+
+
+def evaluate(
+    model: str,
+    places: Sequence[Place],
+    *,
+    label: str = "",
+    formats: Sequence[FimFormat] = ("psm", "spm"),
+    threads: int = 0,
+    on_answer: Callable[[], None] = lambda: None,
+) -> ModelAnswers:
+    """All ways at all places with one model: a catalog name or a folder, as `model.name` takes it.
+
+    `threads` 0 lets PyTorch choose. `on_answer` is called after each answer of the model. Raises ModelError when the
+    model cannot be loaded; another one never answers for it.
+    """
+    tokenizer = checked(model, formats)
+    snippets = any(place.task in CROSS_FILE for place in places)
+    ways = ways_for(formats, snippets=snippets)
+    answers: dict[Way, list[Answer | None]] = {
+        way: _copied(tokenizer, places, way) for way in ways if way.name in COPIERS
+    }
+    info, generated = asyncio.run(
+        _generated(model, places, [way for way in ways if way not in answers], threads, on_answer)
+    )
+    answers |= generated
+    return ModelAnswers(label or info.name, info, {way: answers[way] for way in ways})
+
+
+def answers_needed(places: Sequence[Place], formats: Sequence[FimFormat]) -> int:
+    """How often `evaluate` asks the model."""
+    return len(formats) * sum(2 if place.task in CROSS_FILE else 1 for place in places)
+
+
+async def _generated(
+    model: str, places: Sequence[Place], ways: Sequence[Way], threads: int, on_answer: Callable[[], None]
+) -> tuple[ModelInfo, dict[Way, list[Answer | None]]]:
+    warnings: list[str] = []
+
+    def note(event: LoadEvent) -> None:
+        if event.kind == "warning":
+            warnings.append(event.message)
+
+    engine = LocalEngine(ModelSettings(name=model, threads=threads), note)
+    answers: dict[Way, list[Answer | None]] = {}
+    try:
+        info = await engine.ready()
+        if warnings:
+            raise ModelError(warnings[0].split(". The embedded model")[0])
+        for way in ways:
+            answers[way] = []
+            for place in places:
+                if way.snippets and place.task not in CROSS_FILE:
+                    answers[way].append(None)
+                    continue
+                answers[way].append(judged(place, await generated(engine, place, way)))
+                on_answer()
+    finally:
+        engine.close()
+    return info, answers
+
+
+async def generated(engine: Engine, place: Place, way: Way) -> str:
+    """What the model puts at a place, up to the line's end (which may be included)."""
+    document = DocumentSnapshot(
+        f"untitled:{place.name}", place.before + place.after, language_id_of(place.name), 0, place.name
+    )
+    request = GenerationRequest(
+        build_prompt=partial(
+            build_prompt,
+            document=document,
+            offset=len(place.before),
+            snippets=place.snippets if way.snippets else (),
+            settings=PromptSettings.model_validate({"format": way.name.lower()}),
+            max_new_tokens=MAX_TOKENS,
+        ),
+        max_new_tokens=MAX_TOKENS,
+        stop=lambda so_far: "\n" in so_far,
+    )
+    return (await engine.generate(request)).text
+
+
+def _copied(tokenizer: Tokenizer, places: Sequence[Place], way: Way) -> list[Answer | None]:
+    text_of = lru_cache(maxsize=None)(lambda token: tokenizer.decode([token]))
+    return [
+        None if way.snippets and place.task not in CROSS_FILE else judged(place, _copy(tokenizer, text_of, place, way))
+        for place in places
+    ]
+
+
+def _copy(tokenizer: Tokenizer, text_of: Callable[[int], str], place: Place, way: Way) -> str:
+    rule = COPIERS[way.name]
+    quoted = [tokenizer.encode(snippet.text) for snippet in place.snippets] if way.snippets else []
+    tail: Sequence[int] = tokenizer.encode(place.before)
+    required = ""
+    if rule.healing:
+        tail, required = take_back(tokenizer, tail, place.before)
+    copier = Copier([*quoted, tokenizer.encode(place.after), tail])
+    tokens = copied_line(
+        copier, tail, text_of, longest=rule.longest, shortest=rule.shortest, required=required, limit=MAX_TOKENS
+    )
+    return tokenizer.decode(tokens)[len(required) :]

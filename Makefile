@@ -1,4 +1,5 @@
 # make run: the demo; make test: lint and all tests; make setup: the installation alone.
+# make mini: the embedded model from nothing; make mini-on: trained on; make mini-smoke: all of that in half a minute.
 # TORCH_INDEX=URL takes PyTorch from that package index (README, first screen).
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.aix-installed
 
-.PHONY: run test setup lint format constraints documents clean
+.PHONY: run test setup lint format constraints documents mini mini-on mini-smoke clean
 
 run: $(INSTALLED)
 	@$(BIN)/aix-lsp demo
@@ -47,6 +48,14 @@ constraints: $(INSTALLED)
 # README's settings table and the picture of the demo
 documents: $(INSTALLED)
 	$(BIN)/python docs/generate.py
+
+# Everything on the way and the finished model lie in build/NAME; the same call goes on where it was stopped.
+# Both take long and should stand behind other work: nice -n 19 make mini
+mini mini-on: $(INSTALLED)
+	$(BIN)/aix-lsp recipe aix_$(subst -,_,$@) --work build/$@
+
+mini-smoke: $(INSTALLED)
+	$(BIN)/aix-lsp recipe mini_smoke --work build/$@
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

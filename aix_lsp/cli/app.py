@@ -223,6 +223,10 @@ def corpus_build(
         Optional[float],  # noqa: UP045
         typer.Option("--tests-share", min=0.0, max=1.0, help="How many of the test files are kept (1.0)."),
     ] = None,
+    characters: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--characters-per-project", min=1, help="Most of one project; default: all."),
+    ] = None,
     languages: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--languages", metavar="A,B", help="Only these languages; default: all nine."),
@@ -260,6 +264,7 @@ def corpus_build(
         allow_unknown=allow_unknown,
         stars=stars,
         tests_share=tests_share,
+        characters=characters,
         languages=languages,
         seed=seed,
         jobs=jobs,
@@ -281,6 +286,21 @@ def corpus_show(
     from aix_lsp.cli.corpus import run_show
 
     run_show(folder=folder, as_json=json)
+
+
+@app.command()
+def recipe(
+    recipe: Annotated[str, typer.Argument(metavar="NAME|FILE.toml", help="A bundled recipe (mini_smoke) or a file.")],
+    work: Annotated[Path, typer.Option("--work", metavar="DIR", help="Folder for everything on the way.")],
+    until: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--until", metavar="STAGE", help="sources, corpus, tokenizer, pieces, train, or export (all)."),
+    ] = None,
+) -> None:
+    """Make a model from nothing by a recipe; goes on where it was interrupted."""
+    from aix_lsp.cli.recipe import run
+
+    run(recipe=recipe, work=work, until=until)
 
 
 @app.command()

@@ -26,6 +26,7 @@ def run_build(
     allow_unknown: bool,
     stars: Path | None,
     tests_share: float | None,
+    characters: int | None,
     languages: str | None,
     seed: int,
     jobs: int | None,
@@ -58,7 +59,7 @@ def run_build(
         sys.stderr.write(f"aix-lsp: {out} is whole already: sources are not read again, unless it is removed\n")
     try:
         own_rules = None if rules is None else load_rules(rules)
-        options = Options(allow_unknown, wanted, tests_share, seed, analysis, own_rules)
+        options = Options(allow_unknown, wanted, tests_share, seed, analysis, own_rules, characters)
         encoder = None if tokenizer is None else _tokenizer(tokenizer)
         with _progress() as show:
             data = build(sources, out, options, stars=known_stars, jobs=jobs, progress=show)

@@ -161,7 +161,8 @@ def _write(arrays: PieceArrays, path: Path) -> None:
 
 def _read(path: Path) -> PieceArrays:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # opened here, because the library leaves a file open that it cannot read
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             about = json.loads(stored["about"].tobytes())
             if about.get("version") != _VERSION:
                 raise PieceStoreError(f"{path} was written by another version; prepare the pieces anew")

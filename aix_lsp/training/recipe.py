@@ -48,13 +48,15 @@ class TokenizerTable:
 @dataclass(frozen=True, slots=True)
 class TrainTable:
     """What a run takes besides loop and rates: `processes` beside one another, the lengths of rows, tokens in a batch
-    of one process, the share of files that are held out, and the tokens of them that a validation looks at."""
+    of one process, the share of files that are held out, the tokens of them that a validation looks at, and whether the
+    model's pass is compiled (a minute at first, twice as fast then)."""
 
     processes: int = 1
     sequence: tuple[int, ...] = (512, 1024)
     tokens: int = 8192
     held_out: float = 0.015
     held_out_tokens: int = 100_000
+    compiled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What one run trains on what. `start` is a model's folder, `out` gets the run: `checkpoint/`, `progress.jsonl`
-    and at the end `model/`. `tokens` are those of one process in one batch; `sequence` the lengths of rows."""
+    and at the end `model/`. `tokens` are those of one process in one batch; `sequence` the lengths of rows. `compiled`
+    is a wish: without a compiler on the machine the pass runs as it is."""
 
     start: str
     pieces: str
@@ -42,6 +44,7 @@ class Spec:
     sequence: tuple[int, ...] = (512, 1024)
     tokens: int = 8192
     held_out_tokens: int = 100_000
+    compiled: bool = True
     seed: int = 0
 
     def write(self, path: Path) -> None:
@@ -79,7 +82,8 @@ def run(spec: Spec) -> None:
     accelerator = make_accelerator()
     out = Path(spec.out)
     model: Any = AutoModelForCausalLM.from_pretrained(spec.start, dtype=torch.float32, attn_implementation="sdpa")
-    objective = Objective(model, spec.weights).to(accelerator.device)
+    compiled = spec.compiled and _can_compile(accelerator.device.type)
+    objective = Objective(model, spec.weights, compiled=compiled).to(accelerator.device)
     arrays = read_shards(Path(spec.pieces))
     feed = Feed(arrays, spec.sequence, spec.tokens, spec.seed, accelerator.process_index, accelerator.num_processes)
     held_out = _held_out(spec, read_shards(Path(spec.held_out)))
@@ -106,6 +110,13 @@ def run(spec: Spec) -> None:
         log.write({"done": outcome.reason, **asdict(outcome.state)})
     accelerator.wait_for_everyone()
     accelerator.end_training()
+
+
+def _can_compile(device: str) -> bool:
+    """Whether there is what compiling needs: a C++ compiler for a processor, Triton for a GPU."""
+    if device == "cpu":
+        return any(shutil.which(name) for name in (os.environ.get("CXX", ""), "g++", "clang++", "cl") if name)
+    return find_spec("triton") is not None
 
 
 def _held_out(spec: Spec, arrays: PieceArrays) -> Sequence[Batch]:

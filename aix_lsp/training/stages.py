@@ -208,6 +208,7 @@ def _train(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
         sequence=table.sequence,
         tokens=table.tokens,
         held_out_tokens=table.held_out_tokens,
+        compiled=table.compiled,
         seed=recipe.seed,
     )
     spec.write(work.run / "spec.json")

@@ -6,6 +6,8 @@ appears at the end.
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,13 +67,12 @@ def tune(settings: TuneSettings, watch: Watch | None = None) -> Tuned:
     Raises TrainingError, DataError or another ValueError or EngineError of one line, and OSError when the disk is full;
     the target then is not there, and what can be gone on with is in `OUT.unfinished`.
     """
-    import torch
-
     watch = watch or Watch()
     work = workplace(settings.out)
     check(settings, work)
-    accelerator = make_accelerator()
-    if not accelerator.is_main_process:
+    # As launchers tell it; what can go wrong with files is told before PyTorch is loaded.
+    main = os.environ.get("RANK", "0") == "0"
+    if not main:
         watch = Watch()
     tally = Tally()
     files, held_out_files = split(documents(settings.source, tally), settings.held_out, settings.seed)
@@ -79,8 +80,11 @@ def tune(settings: TuneSettings, watch: Watch | None = None) -> Tuned:
         f"{tally.files:,} files, {tally.characters:,} characters ({_listed(tally.languages)}), "
         f"{len(held_out_files):,} of them held out"
     )
+    accelerator = make_accelerator()
+    import torch
+
     torch.manual_seed(settings.seed)
-    with _unfinished(work, settings.resume, accelerator.is_main_process):
+    with _unfinished(work, settings.resume, main):
         subject = _subject(settings, files, work)
         watch.say(f"{subject.name}: {_trainable(subject.model):,} of {subject.parameters:,} parameters to train")
         return _run(settings, watch, subject, files, held_out_files, tally, work, accelerator)
@@ -286,14 +290,20 @@ class _Told:
 
 @contextmanager
 def _explained(settings: TuneSettings) -> Iterator[None]:
-    """Say what to do when the GPU's memory does not suffice."""
+    """Say in one line what to do about a GPU or a disk without room."""
     import torch
+    from safetensors import SafetensorError
 
     try:
         yield
     except torch.OutOfMemoryError:
         four = "" if settings.four_bit or settings.init is not None else ", or add --four-bit"
         raise TrainingError(f"the GPU's memory does not suffice; lower --batch or --sequence{four}") from None
+    except (RuntimeError, SafetensorError) as error:
+        # What PyTorch's and safetensors' writers make of a write that failed; neither is an OSError.
+        if "inline_container" not in str(error) and not isinstance(error, SafetensorError):
+            raise
+        raise OSError(errno.ENOSPC, "a checkpoint could not be written (is the disk full?)") from error
 
 
 def _trainable(model: Any) -> int:

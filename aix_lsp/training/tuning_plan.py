@@ -54,6 +54,7 @@ class TuneSettings:
     patience: int = 3
     seed: int = 0
     resume: bool = False
+    checkpoint_minutes: float = 2.0
 
 
 def workplace(out: Path) -> Path:
@@ -111,7 +112,7 @@ def loop_settings(settings: TuneSettings, rows: int, processes: int) -> LoopSett
         accumulate=accumulate,
         validate_every=max(steps // _VALIDATIONS, 5) if steps is not None else 50,
         patience=settings.patience or None,
-        checkpoint_minutes=2.0,
+        checkpoint_minutes=settings.checkpoint_minutes,
         report_every=min(max(steps // _REPORTS, 1), 10) if steps is not None else 10,
     )
 

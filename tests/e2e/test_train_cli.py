@@ -7,19 +7,15 @@ import os
 import random
 import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from aix_lsp.engine.adapter import inspect_adapter
-from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.catalog import described, embedded
 from aix_lsp.engine.loading import Loaded, load_model
 from aix_lsp.prompt.build import build_prompt
@@ -30,7 +26,6 @@ from aix_lsp.types import DocumentSnapshot, ModelInfo
 from tests.e2e.conftest import StartServer
 
 IDIOMS = Path(__file__).parents[1] / "fixtures" / "idioms"
-RECIPES = Path(__file__).parents[2] / "aix_lsp" / "training" / "recipes"
 HELD_OUT = 0.25
 MARGIN = 0.15
 """How much larger the tuned model's share of exact rests of lines must be; measured: 6% -> 47% (docs/log.md)."""
@@ -65,10 +60,10 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run(
         home,
         *("--workspace", IDIOMS, "--model", "aix-mini", "--out", out),
-        *("--held-out", str(HELD_OUT), "--steps", "20", "--accumulate", "1"),
+        *("--held-out", str(HELD_OUT), "--steps", "16", "--accumulate", "1"),
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"step 20, loss [\d.]+, [\d,]+ tokens/s, 0:00 left", done.stderr)
+    assert re.search(r"step 16, loss [\d.]+, [\d,]+ tokens/s, 0:00 left", done.stderr)
     assert "is ready: aix-lsp serve --adapter" in done.stdout
     return out
 
@@ -94,7 +89,7 @@ def exact(loaded: Loaded, files: Sequence[SourceFile]) -> float:
     info = ModelInfo(entry.name, loaded.max_positions, format=entry.format)
     hits = total = 0
     for file in files:
-        for offset, wanted in rests_of_lines(file, 10):
+        for offset, wanted in rests_of_lines(file, 8):
             text = file.text[:offset] + file.text[offset + len(wanted) :]
             document = DocumentSnapshot(f"file:///{file.path}", text, "python", 0, file.path)
             prompt = build_prompt(loaded.tokenizer, info, document, offset, (), PromptSettings(), 48)
@@ -149,16 +144,16 @@ def test_an_interrupted_run_leaves_nothing_whole_and_goes_on(environment: dict[s
     out = tmp_path / "house"
     work = tmp_path / "house.unfinished"
     arguments = ("--workspace", IDIOMS, "--model", "aix-mini", "--out", out, "--held-out", "0", *SMALL)
-    process = subprocess.Popen(
-        command(*arguments, "--minutes", "30"), env=environment, stderr=subprocess.PIPE, text=True, bufsize=1
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("step "):
-            process.send_signal(signal.SIGINT)
-            break
-    said = process.stderr.read()
-    assert process.wait(60) == 130
+    with subprocess.Popen(
+        command(*arguments, "--minutes", "30"), env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("step "):
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stderr.read()
+    assert process.returncode == 130
     assert "aix-lsp: interrupted; " in said
     assert not out.exists()
     resumable = (work / "checkpoint").exists()
@@ -166,25 +161,19 @@ def test_an_interrupted_run_leaves_nothing_whole_and_goes_on(environment: dict[s
     assert ("nothing was written" in said) == (not resumable)
 
 
-def test_a_run_goes_on_where_it_stopped(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing(environment: dict[str, str], tmp_path: Path) -> None:
     out, work = tmp_path / "house", tmp_path / "house.unfinished"
-    arguments = ("--workspace", IDIOMS, "--model", "aix-mini", "--out", out, "--held-out", "0", *SMALL)
-    # The disk is full when the adapter is written: files may not be longer than what a checkpoint takes.
-    done = run(environment, *arguments, "--steps", "3", "--json", limit=lambda: _limit_files(1_000_000))
-    assert done.returncode == 2
+    arguments = ("--workspace", IDIOMS, "--model", "aix-mini", "--out", out, "--held-out", "0", *SMALL, "--steps", "3")
+    # No file may be longer than this, as if the disk ended there.
+    done = run(environment, *arguments, "--json", limit=lambda: _limit_files(500_000))
+    assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.strip().splitlines()
-    assert "too large" in line.lower()
+    assert "could not be written (is the disk full?); nothing was written" in line
     assert not out.exists()
     assert not work.exists()
-    done = run(environment, *arguments, "--steps", "3", "--resume")
+    done = run(environment, *arguments, "--resume")
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is nothing to resume" in done.stderr
-    done = run(environment, *arguments, "--steps", "3", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["steps"] == 3
-    # A finished folder is not written over.
-    done = run(environment, *arguments, "--steps", "4")
-    assert "already holds a finished training; choose another --out" in done.stderr
 
 
 def _limit_files(size: int) -> None:
@@ -205,7 +194,7 @@ def _limit_files(size: int) -> None:
             ("--model", "aix-mini", "--workspace", "code", "--out", "out", "--languages", "klingon"),
             "'klingon' is no language that can be trained on",
         ),
-        (("--model", "aix-mini", "--workspace", "code", "--out", "code"), "code already holds files"),
+        (("--model", "aix-mini", "--workspace", "code", "--out", "code"), "code already holds files; choose another"),
         (("--model", "aix-mini", "--workspace", "code", "--out", "out", "--steps", "0"), "--steps must be at least 1"),
         (("--model", "aix-mini", "--workspace", "code", "--out", "out", "--fim-rate", "2"), "fim_rate is a share"),
         (("--init", "none.toml", "--workspace", "code", "--out", "out"), "none.toml cannot be read"),
@@ -226,28 +215,3 @@ def test_wrong_calls_are_one_line_and_leave_nothing(
     assert message in line
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out.unfinished").exists()
-
-
-def test_a_model_from_scratch_is_a_folder_that_the_server_loads(environment: dict[str, str], tmp_path: Path) -> None:
-    out = tmp_path / "tiny"
-    done = run(
-        environment,
-        *("--init", RECIPES / "smoke.toml", "--workspace", IDIOMS, "--out", out, "--steps", "3", *SMALL),
-    )
-    assert done.returncode == 0, done.stderr
-    loaded = load_model(out, device="cpu", threads=1)
-    assert loaded.parameters < 600_000
-    assert "made with aix-lsp" in (out / "README.md").read_text()
-    assert (out / "loss.png").is_file()
-    with pytest.raises(ModelError, match="it holds a whole model"):
-        inspect_adapter(out)
-    shutil.rmtree(out)
-
-
-def test_the_clock_ends_a_run(environment: dict[str, str], tmp_path: Path) -> None:
-    began = time.monotonic()
-    arguments = ("--workspace", IDIOMS, "--model", "aix-mini", "--out", tmp_path / "house", *SMALL)
-    done = run(environment, *arguments, "--minutes", "0.02", "--held-out", "0", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["ended"] == "time"
-    assert time.monotonic() - began < 300

@@ -160,7 +160,7 @@ def test_real_files_keep_their_tokens(module: ModuleType) -> None:
     after, count = drop(text, "python")
     assert tokens(after, "python") == tokens(text, "python")
     assert (after == text) == (count == 0)
-    assert count or module is textwrap
+    assert count or len(lines) < 800
 
 
 @given(

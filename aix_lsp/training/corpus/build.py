@@ -26,6 +26,7 @@ import aix_lsp
 from aix_lsp.training.corpus.cleaning import Cleaned, Options, clean_project
 from aix_lsp.training.corpus.records import Dropped, Project, SourceFile
 from aix_lsp.training.corpus.report import Tally, read_report, report_data, write_report
+from aix_lsp.training.corpus.sampling import runs
 from aix_lsp.training.corpus.store import FORMAT, MANIFEST, STATE, Corpus, CorpusError, write_manifest
 
 if TYPE_CHECKING:
@@ -140,11 +141,21 @@ def _read(project: Project, options: Options, duplicates: NearDuplicates, tally:
     """The project's files that are code and not near an earlier file of any project."""
     from aix_lsp.training.corpus.files import read_files
 
-    kept = []
+    found: list[SourceFile] = []
     for file in read_files(project, languages=options.languages, tests_share=options.tests_share, seed=options.seed):
         if isinstance(file, Dropped):
             tally.steps["files"].dropped(file.characters, file.reason)
-            continue
+        else:
+            found.append(file)
+    chosen = found
+    if options.characters_per_project is not None:
+        chosen = runs(found, options.characters_per_project, options.seed)
+        taken = {file.path for file in chosen}
+        for file in found:
+            if file.path not in taken:
+                tally.steps["files"].dropped(len(file.text), "not drawn from a large project")
+    kept = []
+    for file in chosen:
         size = len(file.text)
         tally.steps["files"].kept(size)
         if duplicates.earlier(file) is None:

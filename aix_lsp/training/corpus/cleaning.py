@@ -28,7 +28,8 @@ class Options:
 
     `languages` are names of `languages.language_of`, or None for all that the corpus knows. `tests_share` is
     how many of the test files are kept, from 0 to 1, or None for all. `analysis` is whether files with high-risk
-    findings are dropped, by `rules` or, with None, those that come with the package.
+    findings are dropped, by `rules` or, with None, those that come with the package. Of a project with more than
+    `characters_per_project` characters, runs of neighbouring files with so many are drawn (`sampling.runs`).
     """
 
     allow_unknown: bool = False
@@ -37,6 +38,7 @@ class Options:
     seed: int = 0
     analysis: bool = True
     rules: Rules | None = None
+    characters_per_project: int | None = None
 
     def data(self) -> dict[str, Any]:
         """As JSON; of rules a fingerprint."""

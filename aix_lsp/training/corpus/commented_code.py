@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _GRAMMARS: Final = frozenset(("python", "javascript", "typescript", "tsx", "java", "go", "rust", "c", "cpp", "csharp"))
 _DOCUMENTS: Final = (b"///", b"//!", b"/**", b"/*!", b"#!", b"#:", b"//go:", b"//export ", b"//#")
+_LONE_RETURN: Final = re.compile(r"\r(?!\n)")
 _LICENCE: Final = re.compile(r"copyright|licen[cs]ed?\b|SPDX-|all rights reserved", re.IGNORECASE)
 _DIRECTIVE: Final = re.compile(
     r"\s*(?:type|pylint|mypy|pyright|flake8|noqa|ruff|isort|fmt|yapf|cython|distutils|coding|vim|pragma|nosec|region|endregion"
@@ -61,7 +62,7 @@ def drop_commented_code(
     tree = syntax.parse(text, grammar)
     if tree is None:
         return text, 0
-    data = encode(text)
+    data = encode(_LONE_RETURN.sub("\n", text))  # as it was parsed: every line ends with a line feed
     comments = [node for node in _comments(tree.root_node) if _may_be_code(data, node)]
     cuts: list[tuple[int, int]] = []
     for run in _runs(data, comments):
@@ -104,15 +105,12 @@ def _extent(data: bytes, node: Node) -> tuple[int, int]:
 
 
 def _line_start(data: bytes, place: int) -> int:
-    return max(data.rfind(b"\n", 0, place), data.rfind(b"\r", 0, place)) + 1
+    return data.rfind(b"\n", 0, place) + 1
 
 
 def _line_end(data: bytes, place: int) -> int:
-    """The end of the line that holds `place`, its line break (`\\r\\n`, `\\n` or `\\r`) included."""
-    ends = [found for found in (data.find(b"\n", place), data.find(b"\r", place)) if found >= 0]
-    if not ends:
-        return len(data)
-    return min(ends) + (2 if data.startswith(b"\r\n", min(ends)) else 1)
+    """The end of the line that holds `place`, its line break included."""
+    return (data.find(b"\n", place) + 1) or len(data)
 
 
 def _runs(data: bytes, comments: Sequence[Node]) -> Iterator[list[_Line]]:
@@ -139,7 +137,7 @@ def _runs(data: bytes, comments: Sequence[Node]) -> Iterator[list[_Line]]:
 
 def _block_lines(data: bytes, first: int, start: int, end: int, last: int) -> list[_Line]:
     inner = data[start:end].decode("utf-8", "replace").removeprefix("/*").removesuffix("*/")
-    parts = re.split(r"\r\n|\n|\r", inner)
+    parts = re.split(r"\r?\n", inner)
     rest = [part for part in parts[1:] if part.strip()]
     if rest and all(part.lstrip().startswith("*") for part in rest):
         parts[1:] = [re.sub(r"^\s*\*", "", part) for part in parts[1:]]

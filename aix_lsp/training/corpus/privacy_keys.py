@@ -155,7 +155,8 @@ def _lines_with(text: str, needles: tuple[str, ...]) -> Iterator[tuple[int, int]
     for needle in needles:
         place = text.find(needle)
         while place >= 0:
-            start = max(text.rfind("\n", 0, place), text.rfind("\r", 0, place)) + 1
+            start = text.rfind("\n", 0, place) + 1
+            start = max(start, text.rfind("\r", start, place) + 1)
             end = text.find("\n", place)
             end = len(text) if end < 0 else end
             if start not in seen and end - start <= _LONGEST_LINE:

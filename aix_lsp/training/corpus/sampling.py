@@ -11,11 +11,14 @@ _RUN = 24  # files; about a package with its neighbours, which quote and call on
 
 
 def runs(files: Sequence[SourceFile], characters: int, seed: int) -> list[SourceFile]:
-    """Files of a project with `characters` together at most (but always one), in the order of their paths.
+    """Files of a project with `characters` together at most (but always one), in the order given if all of them
+    are taken, else in that of their paths.
 
     Neighbours by path are kept together, because a sample that took single files would have nobody left to quote.
     The same files and seed give the same choice.
     """
+    if sum(len(file.text) for file in files) <= characters:
+        return list(files)
     ordered = sorted(files, key=lambda file: file.path)
     starts = list(range(0, len(ordered), _RUN))
     random.Random(f"{seed} {ordered[0].project if ordered else ''}").shuffle(starts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,7 +68,8 @@ def run(arguments: TrainArguments, *, as_json: bool) -> None:
         raise UsageError(f"{error.filename or arguments.out}: {error.strerror or error}; {_left(work)}") from error
     except (ValueError, EngineError) as error:
         raise UsageError(f"{error}") from error
-    _tell(done, settings.model, as_json)
+    if os.environ.get("RANK", "0") == "0":
+        _tell(done, settings.model, as_json)
 
 
 def _left(work: Path) -> str:

@@ -154,7 +154,11 @@ def _unwanted(file: SourceFile, wanted: set[str], seen: set[bytes]) -> str:
     digest = blake2b(file.text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
     if digest in seen:
         return "duplicates"
-    seen.add(digest)
+    # Records of one project may name a file twice; retrieval wants each path once.
+    name = blake2b(f"{file.project}\0{file.path}".encode("utf-8", "surrogatepass"), digest_size=15).digest()
+    if name in seen:
+        return "other versions of a file"
+    seen.update((digest, name))
     return ""
 
 

@@ -72,13 +72,14 @@ class ExportTable:
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """One model from scratch: exactly one of `init` (sizes in a file beside the recipe) and `start` (the folder of an
-    earlier model that is trained on, with its tokenizer)."""
+    earlier model that is trained on, with its tokenizer). `layers` deepens a model that is trained on (`growth.py`)."""
 
     name: str
     export: ExportTable
     corpus: CorpusTable
     init: str | None = None
     start: str | None = None
+    layers: int | None = None
     seed: int = 0
     tokenizer: TokenizerTable = field(default_factory=TokenizerTable)
     windows: WindowSettings = field(default_factory=WindowSettings)
@@ -102,6 +103,8 @@ def read_recipe(path: Path) -> Recipe:
     recipe = _validated(path, data)
     if (recipe.init is None) == (recipe.start is None):
         raise RecipeError(f"{path}: give either init (sizes of a new model) or start (a model to go on from)")
+    if recipe.layers is not None and recipe.start is None:
+        raise RecipeError(f"{path}: layers deepens the model of start; those of a new one stand in its init file")
     if (recipe.corpus.sources is None) == (not recipe.corpus.folders):
         raise RecipeError(f"{path}: corpus takes either sources (a list of packages) or folders")
     if recipe.loop.steps is None and recipe.loop.minutes is None:

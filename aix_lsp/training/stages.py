@@ -141,7 +141,7 @@ def _tokenizer(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
 
     work.start.mkdir(parents=True, exist_ok=True)
     if recipe.start is not None:
-        _copy_model(base / recipe.start, work.start)
+        _copy_model(base / recipe.start, work.start, recipe.layers)
         return
     from aix_lsp.training.init_config import build_model, read_init
     from aix_lsp.training.tokenizer import train_tokenizer
@@ -157,14 +157,20 @@ def _tokenizer(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
     model.save_pretrained(work.start)
 
 
-def _copy_model(source: Path, target: Path) -> None:
+def _copy_model(source: Path, target: Path, layers: int | None) -> None:
+    """The model in `source` with its tokenizer, deepened to `layers` if given; its configuration is written last."""
     import shutil
 
     if not (source / "config.json").is_file():
         raise RecipeError(f"start: {source.name} holds no model")
-    for path in sorted(source.iterdir(), key=lambda path: path.name == "config.json"):
-        if path.is_file():
-            shutil.copy(path, target / path.name)
+    for path in sorted(source.glob("tokenizer*")):
+        shutil.copy(path, target / path.name)
+    from transformers import AutoModelForCausalLM
+
+    from aix_lsp.training.growth import grown
+
+    model: Any = AutoModelForCausalLM.from_pretrained(source, dtype="float32")
+    (model if layers is None else grown(model, layers)).save_pretrained(target)
 
 
 def _pieces(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:

@@ -36,7 +36,7 @@ _ENDED: Final = {
     "time": "when its time was over",
     "patience": "because the held-out loss did not get lower any more",
 }
-_TOKENS_HELD_OUT: Final = {"cpu": 10_000}
+_TOKENS_HELD_OUT: Final = {"cpu": 6_000}
 _MOST_TOKENS_HELD_OUT: Final = 100_000
 
 
@@ -69,10 +69,12 @@ def tune(settings: TuneSettings, watch: Watch | None = None) -> Tuned:
     """
     watch = watch or Watch()
     work = workplace(settings.out)
-    check(settings, work)
     # As launchers tell it; what can go wrong with files is told before PyTorch is loaded.
     main = os.environ.get("RANK", "0") == "0"
-    if not main:
+    if main:
+        # The other processes would see what this one has begun.
+        check(settings, work)
+    else:
         watch = Watch()
     tally = Tally()
     files, held_out_files = split(documents(settings.source, tally), settings.held_out, settings.seed)
@@ -85,7 +87,8 @@ def tune(settings: TuneSettings, watch: Watch | None = None) -> Tuned:
 
     torch.manual_seed(settings.seed)
     with _unfinished(work, settings.resume, main):
-        subject = _subject(settings, files, work)
+        with accelerator.main_process_first():
+            subject = _subject(settings, files, work)
         watch.say(f"{subject.name}: {_trainable(subject.model):,} of {subject.parameters:,} parameters to train")
         return _run(settings, watch, subject, files, held_out_files, tally, work, accelerator)
 

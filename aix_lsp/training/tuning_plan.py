@@ -110,7 +110,7 @@ def loop_settings(settings: TuneSettings, rows: int, processes: int) -> LoopSett
         steps=steps,
         minutes=settings.minutes,
         accumulate=accumulate,
-        validate_every=max(steps // _VALIDATIONS, 5) if steps is not None else 50,
+        validate_every=max(steps // _VALIDATIONS, 10) if steps is not None else 50,
         patience=settings.patience or None,
         checkpoint_minutes=settings.checkpoint_minutes,
         report_every=min(max(steps // _REPORTS, 1), 10) if steps is not None else 10,

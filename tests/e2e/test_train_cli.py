@@ -60,10 +60,10 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run(
         home,
         *("--workspace", IDIOMS, "--model", "aix-mini", "--out", out),
-        *("--held-out", str(HELD_OUT), "--steps", "16", "--accumulate", "1"),
+        *("--held-out", str(HELD_OUT), "--steps", "28", "--accumulate", "1"),
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"step 16, loss [\d.]+, [\d,]+ tokens/s, 0:00 left", done.stderr)
+    assert re.search(r"step 28, loss [\d.]+, [\d,]+ tokens/s, 0:00 left", done.stderr)
     assert "is ready: aix-lsp serve --adapter" in done.stdout
     return out
 
@@ -89,7 +89,7 @@ def exact(loaded: Loaded, files: Sequence[SourceFile]) -> float:
     info = ModelInfo(entry.name, loaded.max_positions, format=entry.format)
     hits = total = 0
     for file in files:
-        for offset, wanted in rests_of_lines(file, 8):
+        for offset, wanted in rests_of_lines(file, 12):
             text = file.text[:offset] + file.text[offset + len(wanted) :]
             document = DocumentSnapshot(f"file:///{file.path}", text, "python", 0, file.path)
             prompt = build_prompt(loaded.tokenizer, info, document, offset, (), PromptSettings(), 48)

@@ -78,6 +78,7 @@ def test_json_lines_give_text_path_and_language(tmp_path: Path, name: str) -> No
         {"content": "a = 1\n", "path": "src/a.py"},
         {"text": "let b;\n", "language": "TypeScript", "repo": "them/there"},
         {"content": "a = 1\n", "path": "copy.py"},
+        {"content": "a = 2\n", "path": "src/a.py"},
     ]
     path = lines(tmp_path / name, records)
     found = list(documents(Source(data=path)))

@@ -107,8 +107,10 @@ def test_each_pass_draws_other_holes_and_the_same_pass_the_same() -> None:
 
 
 def test_snippets_of_other_files_are_quoted() -> None:
-    quoted = list(drawer(snippet_rate=1, fim_rate=1).draws(FILES[5:6], FILES)(0))
-    plain = list(drawer(snippet_rate=0, fim_rate=1).draws(FILES[5:6], FILES)(0))
+    quoted, plain = (
+        list(replace(drawer(snippet_rate=rate, fim_rate=1), longest=1024).draws(FILES[5:6], FILES)(0))
+        for rate in (1, 0)
+    )
     begin = TOKENIZER.special("<s>")
     assert max(piece.ids.count(begin) for piece in quoted) > 1  # type: ignore[arg-type]
     assert all(piece.ids.count(begin) == 1 for piece in plain)  # type: ignore[arg-type]
@@ -216,10 +218,10 @@ def test_a_result_that_could_not_be_written_is_written_by_going_on(asked: TuneSe
 
 def test_held_out_losses_that_rise_end_a_run_and_the_best_weights_are_kept(asked: TuneSettings) -> None:
     found: list[Validation] = []
-    wild = replace(asked, steps=200, rate=0.3, patience=1)
+    wild = replace(asked, steps=60, rate=0.3, patience=1)
     done = tune(wild, Watch(validation=found.append))
     assert done.outcome.reason == "patience"
-    assert done.outcome.state.step < 200
+    assert done.outcome.state.step < 60
     assert done.after is not None
     assert done.after <= min(validation.loss for validation in found[1:]) + 1e-3
 

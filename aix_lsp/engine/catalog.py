@@ -115,13 +115,20 @@ def choose(settings: ModelSettings, gpu: GpuInfo | None, on_disk: Callable[[str]
     last = embedded()
     if settings.name == "auto" and settings.adapter:
         first = _base_of(inspect_adapter(Path(settings.adapter)))
-        return [last] if first.name == last.name else [first, last]
+        return [last] if _same_files(first, last) else [first, last]
     if settings.name == "auto":
         large = aixcoder_7b()
         fits = gpu is not None and settings.device in ("auto", "cuda") and _memory(large, settings) <= gpu.free_bytes
         return [large, last] if fits and on_disk(str(large.source)) else [last]
     first = resolve(settings.name)
-    return [last] if first.name == last.name else [first, last]
+    return [last] if _same_files(first, last) else [first, last]
+
+
+def _same_files(one: CatalogEntry, other: CatalogEntry) -> bool:
+    """Whether two entries mean the same model: a folder may have any name, also that of a known model."""
+    if isinstance(one.source, Path) and isinstance(other.source, Path):
+        return one.source.expanduser().resolve() == other.source.expanduser().resolve()
+    return one.source == other.source
 
 
 def _base_of(adapter: Adapter) -> CatalogEntry:

@@ -102,6 +102,29 @@ def test_models_are_tried_in_this_order(
     assert set(asked) <= {HUB}
 
 
+def test_a_folder_is_told_from_the_embedded_model_by_its_place_and_not_by_its_name(tmp_path: Path) -> None:
+    other, inside = tmp_path / "aix-mini", embedded().source
+    other.mkdir()
+    entries = choose(ModelSettings(name=str(other)), None, lambda name: False)
+    assert [entry.source for entry in entries] == [other, inside]
+    assert choose(ModelSettings(name=str(inside)), None, lambda name: False) == [embedded()]
+    (tmp_path / "link").symlink_to(inside)
+    assert choose(ModelSettings(name=str(tmp_path / "link")), None, lambda name: False) == [embedded()]
+
+
+def test_an_adapter_of_a_folder_with_the_embedded_models_name_gets_that_folder(tmp_path: Path) -> None:
+    other = tmp_path / "aix-mini"
+    other.mkdir()
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(
+        json.dumps({"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": str(other)})
+    )
+    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    entries = choose(ModelSettings(adapter=str(adapter)), None, lambda name: False)
+    assert [entry.source for entry in entries] == [other, embedded().source]
+
+
 def test_a_wrong_name_is_not_taken_for_another() -> None:
     with pytest.raises(ModelError, match="there is no model 'typo'"):
         choose(ModelSettings(name="typo"), None, lambda name: True)

@@ -1,5 +1,5 @@
 # make run: the demo; make test: lint and all tests; make setup: the installation alone.
-# make mini: the embedded model from nothing; make mini-on: trained on; make mini-smoke: all of that in half a minute.
+# make mini: the embedded model from nothing; make mini-on: trained on; make mini-smoke: a trial of all that.
 # TORCH_INDEX=URL takes PyTorch from that package index (README, first screen).
 
 PYTHON ?= python3

@@ -48,7 +48,7 @@ def run_build(
         raise UsageError(
             f"a corpus needs packages that are not here ({', '.join(missing)}): pip install 'aix-lsp[train]'"
         )
-    from aix_lsp.training.corpus.analysis import load_rules
+    from aix_lsp.training.corpus.analysis_rules import load_rules
     from aix_lsp.training.corpus.build import build
     from aix_lsp.training.corpus.cleaning import Options
     from aix_lsp.training.corpus.store import MANIFEST

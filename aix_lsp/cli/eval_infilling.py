@@ -59,7 +59,7 @@ class Options:
 def run(options: Options, *, as_json: bool, out: Path | None) -> None:
     """Draw the places, ask every model, and show, print or write what came out."""
     formats, languages = _formats(options.formats), _languages(options.languages)
-    _check(options)
+    _check(options, out)
     from aix_lsp.evaluation.infilling import answers_needed, checked, evaluate, labels_of
     from aix_lsp.evaluation.infilling_answers import read_earlier
     from aix_lsp.evaluation.infilling_report import data_of, tables_of
@@ -69,10 +69,15 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
     for model in options.models:
         checked(model, formats)  # what is wrong with a model's files is told before the work begins
     places, files = _places(options, languages)
-    models, losses = read_earlier(options.earlier, places) if options.earlier is not None else ([], {})
+    if not places and not files:
+        raise ValueError("nothing to measure: the folders have no file in the languages asked for")
+    models, losses = read_earlier(options.earlier, places, files) if options.earlier is not None else ([], {})
     before = [model.label for model in models]
     if set(before) & set(labels):
         raise UsageError(f"{options.earlier} has the answers of {', '.join(sorted(set(before) & set(labels)))} already")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before the work too
+    data: dict[str, Any] = {}
     for model, label in zip(options.models, labels, strict=True):
         start = time.perf_counter()
         with _progress(label, answers_needed(places, formats)) as advance:
@@ -80,11 +85,14 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
                 evaluate(model, places, label=label, formats=formats, threads=options.threads, on_answer=advance)
             )
         if files:
-            losses[label] = bits_per_byte(model, files, threads=options.threads)
+            positions = models[-1].info.max_positions
+            losses[label] = bits_per_byte(model, files, positions=positions, threads=options.threads)
         _say(f"{label}: {answers_needed(places, formats)} answers in {time.perf_counter() - start:.0f} s")
-    data = data_of(places, models, command=options.command([*before, *labels]), losses=losses)
-    if out is not None:
-        _save(out, places, models, data)
+        command = options.command([asked.label for asked in models])
+        data = data_of(places, models, command=command, losses=losses)
+        if out is not None:
+            # after each model: what the next one's failure, or control-C, then takes is only its own
+            _save(out, places, models, data)
     if as_json:
         print(json.dumps(data, ensure_ascii=False))  # noqa: T201
         return
@@ -96,11 +104,16 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
         console.print(table)
 
 
-def _check(options: Options) -> None:
+def _check(options: Options, out: Path | None) -> None:
     """Raises UsageError for what can be told before anything is loaded."""
     for folder in options.folders:
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder")
+    for one, other in itertools.permutations(options.folders, 2):
+        if one.resolve().is_relative_to(other.resolve()):
+            raise UsageError(f"{one} lies in {other}, or is the same; its places would be drawn twice")
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is no folder")
     if options.humaneval is not None and not options.humaneval.is_file():
         raise UsageError(f"{options.humaneval} is no file")
     if options.earlier is not None and not options.earlier.is_dir():
@@ -179,7 +192,6 @@ def _save(out: Path, places: Sequence[Place], models: Sequence[ModelAnswers], da
     from aix_lsp.evaluation.infilling_answers import ANSWERS, DATA, answers_of
     from aix_lsp.evaluation.infilling_report import markdown_of
 
-    out.mkdir(parents=True, exist_ok=True)
     _write(out / ANSWERS, "".join(json.dumps(record) + "\n" for record in answers_of(places, models)))
     _write(out / DATA, json.dumps(data, indent=2) + "\n")
     _write(out / "infilling.md", markdown_of(data))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -96,8 +97,20 @@ def _tell(done: Tuned, model: str, as_json: bool) -> None:
         return
     if done.before is not None and done.after is not None:
         print(f"held-out loss {done.before:.3f} -> {done.after:.3f} (nats per token of an answer)")  # noqa: T201
-    use = f"--adapter {done.out}" if model else f"--model {done.out.resolve()}"
-    print(f"{done.out} is ready: aix-lsp serve {use}")  # noqa: T201
+    print(f"{done.out} is ready: aix-lsp serve {_use(done.out, model)}")  # noqa: T201
+
+
+def _use(out: Path, model: str) -> str:
+    """The options that serve what was made. An adapter knows its base by name; that of a folder has to be told."""
+    from aix_lsp.engine.catalog import known, resolve
+
+    if not model:
+        return f"--model {shlex.quote(str(out.resolve()))}"
+    adapter = f"--adapter {shlex.quote(str(out.resolve()))}"
+    source = resolve(model).source
+    if model in known() or not isinstance(source, Path):
+        return adapter
+    return f"--model {shlex.quote(str(source.expanduser().resolve()))} {adapter}"
 
 
 @contextmanager

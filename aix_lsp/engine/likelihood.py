@@ -27,8 +27,8 @@ def nats_of(
 
     The lead (a beginning, a header) stands in front and is not counted. A text longer than `positions` tokens goes
     through the model in windows, of which each begins with the lead and, the first aside, half of which was counted
-    before: every token but the first of a text has at least half a window before it to go by (the strided evaluation of
-    Baevski and Auli 2019). Weights are float32 on a processor, bfloat16 on a GPU that has it. Raises
+    before: every token has half a window of text before it to go by, or all that the text has before it (the strided
+    evaluation of Baevski and Auli 2019). Weights are float32 on a processor, bfloat16 on a GPU that has it. Raises
     ModelError for a model that cannot be loaded, ValueError for a lead that leaves no room or for one without tokens.
     """
     model = model if model is not None else _load(source)

@@ -16,7 +16,7 @@ from typing import Final
 from rapidfuzz import fuzz
 
 from aix_lsp.engine.base import Engine, LoadEvent, ModelError
-from aix_lsp.engine.catalog import embedded, resolve
+from aix_lsp.engine.catalog import known, resolve
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.loading import locate
 from aix_lsp.engine.local import LocalEngine
@@ -79,7 +79,7 @@ class ModelAnswers:
 
 def judged(place: Place, text: str) -> Answer:
     """Compare an answer's first line with what is wanted: without the blanks at its end; HumanEval's without those at
-    both ends."""
+    both ends, since what is wanted is written without its indentation there."""
     line = text.split("\n")[0].rstrip()
     line = line.strip() if place.task == "humaneval" else line
     names = len(place.names & words(line)) / len(place.names) if place.names else None
@@ -94,21 +94,28 @@ def ways_for(formats: Sequence[FimFormat], *, snippets: bool) -> list[Way]:
 
 
 def labels_of(models: Sequence[str]) -> list[str]:
-    """Short names for models given by name or folder; folders of one name are told apart by the folder above.
+    """Short names for models given by name or folder; a folder that shares its name with another one, or with a model
+    of the catalog, is told by as many of the folders above as it takes.
 
-    Raises ModelError for a name that means nothing, and for a folder that would be taken for the embedded model.
+    Raises ModelError for a name that means nothing, and for a model that is given twice.
     """
     entries = [resolve(model) for model in models]
-    for model, entry in zip(models, entries, strict=True):
-        if entry.name == embedded().name and entry.source != embedded().source:
-            raise ModelError(f"the folder {model} has the name of the embedded model, which would answer; rename it")
-    names = [entry.name for entry in entries]
-    return [
-        f"./{entry.source.resolve().parent.name}/{entry.name}"
-        if names.count(entry.name) > 1 and isinstance(entry.source, Path)
-        else entry.name
-        for entry in entries
+    places = [
+        None if model in known() or not isinstance(entry.source, Path) else entry.source.expanduser().resolve()
+        for model, entry in zip(models, entries, strict=True)
     ]
+    told = [entry.name if place is None else place for entry, place in zip(entries, places, strict=True)]
+    for number, model in enumerate(models):
+        if told[number] in told[:number]:
+            raise ModelError(f"the model {model} is given twice")
+    labels = [entry.name for entry in entries]
+    for depth in range(1, max((len(place.parts) for place in places if place is not None), default=0)):
+        shared = {label for label in labels if labels.count(label) > 1 or label in known()}
+        labels = [
+            label if place is None or label not in shared else "/".join((".", *place.parts[1:][-depth:]))
+            for label, place in zip(labels, places, strict=True)
+        ]
+    return labels
 
 
 def checked(model: str, formats: Sequence[FimFormat]) -> Tokenizer:

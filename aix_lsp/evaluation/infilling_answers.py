@@ -51,11 +51,14 @@ def _key(place: Place) -> dict[str, Any]:
     }
 
 
-def read_earlier(folder: Path, places: Sequence[Place]) -> tuple[list[ModelAnswers], dict[str, Loss]]:
+def read_earlier(
+    folder: Path, places: Sequence[Place], files: Sequence[tuple[str, str]] = ()
+) -> tuple[list[ModelAnswers], dict[str, Loss]]:
     """The answers and losses that a run wrote to `folder`, judged anew.
 
-    Raises ValueError when they were given at other places or the files cannot be understood, OSError when they cannot
-    be read. That prompts were made as they are made now is for the caller to know.
+    Raises ValueError when they were given at other places, when losses were taken over others than these files (path,
+    text), or when what is there cannot be understood; OSError when it cannot be read. That prompts were made as they
+    are made now is for the caller to know.
     """
     try:
         data = json.loads((folder / DATA).read_text(encoding="utf-8"))
@@ -66,6 +69,9 @@ def read_earlier(folder: Path, places: Sequence[Place]) -> tuple[list[ModelAnswe
             raise ValueError("its answers were given at other places; take the same folders, numbers and seed")
         models = [_model(label, told, places, records) for label, told in data["models"].items()]
         losses = {label: Loss(**told) for label, told in data["bits_per_byte"].items()}
+        over = len(files), sum(len(text.encode()) for _, text in files)
+        if any((loss.files, loss.bytes) != over for loss in losses.values()):
+            raise ValueError("its bits per byte were taken over other files; take the same --loss-kb")
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{folder} holds no evaluation of infilling that can be read: {error!r}") from error
     except ValueError as error:

@@ -40,10 +40,11 @@ _METRIC_TITLES = {"exact": "exact %", "similarity": "edit similarity", "names": 
 _LEFT: Final = ((1, 5), (6, 15), (16, 30), (31, None))
 
 _NOTES = (
-    "Mean ± standard error. Greedy answers up to the line's end through the product's own prompt and engine, token "
-    "healing on, no post-processing. *copy n* continues as the last n (copy 10: up to 10) tokens of the model's own "
-    "vocabulary did most often elsewhere in the file; *healed* spells an unfinished word anew, as the model may. "
-    "Edit similarity is rapidfuzz's ratio (0 to 100). Differences are paired over the same places."
+    "Mean ± standard error, with places (of bits per byte, files) as the sample. Greedy answers up to the line's end "
+    "through the product's own prompt and engine, token healing on, no post-processing. *copy n* continues as the last "
+    "n (copy 10: up to 10) tokens of the model's own vocabulary did most often elsewhere in the file, of which it sees "
+    "the whole; *healed* spells an unfinished word anew, as the model may. Edit similarity is rapidfuzz's ratio (0 to "
+    "100). Differences are paired over the same places."
 )
 
 
@@ -142,15 +143,12 @@ def _differences(slices: Sequence[Slice], models: Sequence[ModelAnswers]) -> Ite
 
 
 def _pairs_of_ways(ways: Sequence[Way], task: Task) -> Iterator[tuple[Way, Way]]:
+    """Those that are both there: an earlier run may have had other ways."""
     for way in ways:
-        if way.snippets:
-            if task in CROSS_FILE and way.name not in COPIERS:
-                yield way, Way(way.name)
+        if way.name in COPIERS or (way.snippets and task not in CROSS_FILE):
             continue
-        if way.name == "PSM" and Way("SPM") in ways:
-            yield way, Way("SPM")
-        if way.name not in COPIERS:
-            yield from ((way, Way(copier)) for copier in COPIERS)
+        others = [way.name] if way.snippets else [*(["SPM"] if way.name == "PSM" else []), *COPIERS]
+        yield from ((way, Way(other)) for other in others if Way(other) in ways)
 
 
 def _difference(
@@ -171,8 +169,10 @@ def _difference(
 
 
 def _cell(metric: str, mean: dict[str, float], *, sign: bool = False) -> str:
+    """A mean with its standard error; one value alone has none."""
     scale = 1 if metric == "similarity" else 100
-    return f"{mean['value'] * scale:{'+' if sign else ''}.1f} ± {mean['error'] * scale:.1f}"
+    value = f"{mean['value'] * scale:{'+' if sign else ''}.1f}"
+    return f"{value} ± {mean['error'] * scale:.1f}" if mean["count"] > 1 else value
 
 
 def _means_table(data: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -223,7 +223,12 @@ def _differences_table(data: dict[str, Any]) -> tuple[list[str], list[list[str]]
 def _losses_table(data: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Models as rows."""
     rows = [
-        [label, f"{loss['value']:.3f} ± {loss['error']:.3f}", f"{loss['files']:,}", f"{loss['tokens']:,}"]
+        [
+            label,
+            f"{loss['value']:.3f}" + (f" ± {loss['error']:.3f}" if loss["files"] > 1 else ""),
+            f"{loss['files']:,}",
+            f"{loss['tokens']:,}",
+        ]
         for label, loss in data["bits_per_byte"].items()
     ]
     return ["left to right", "bits per byte", "files", "tokens"], rows
@@ -257,5 +262,12 @@ def markdown_of(data: dict[str, Any]) -> str:
     parts = [f"    {data['command']}"]
     for heads, rows in _tables(data):
         lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-        parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        parts.append(
+            "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        )
     return "\n\n".join([*parts, _NOTES]) + "\n"
+
+
+def _escaped(cell: str) -> str:
+    """A folder may have a bar in its name."""
+    return cell.replace("|", "\\|")

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.catalog import resolve
-from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.likelihood import nats_of
 from aix_lsp.engine.loading import locate
 from aix_lsp.engine.tokenizer import load_tokenizer
@@ -22,6 +20,8 @@ from aix_lsp.types import Tokenizer
 
 LONGEST = 16_000
 """Characters of a file that are read at most, to whole lines, so that no single file decides."""
+
+_LONGEST_WINDOW = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +51,21 @@ def sample(texts: Mapping[str, str], *, size: int, seed: int = 0) -> list[tuple[
     return taken
 
 
-def bits_per_byte(model: str, files: Sequence[tuple[str, str]], *, threads: int = 0) -> Loss:
+def bits_per_byte(model: str, files: Sequence[tuple[str, str]], *, positions: int, threads: int = 0) -> Loss:
     """The loss of a model, by catalog name or folder, over files (path, text), each with its header in front.
 
-    Raises ModelError when the model cannot be loaded, ValueError for no files.
+    `positions` are the model's; windows have at most 4,096 tokens. Raises ModelError when the model cannot be loaded,
+    ValueError for no files.
     """
     if not files:
         raise ValueError("no files to take the loss over")
     source = resolve(model).source
-    checkpoint = inspect(locate(source))
-    positions = checkpoint.config.get("max_position_embeddings")
-    if not isinstance(positions, int):
-        raise ModelError(f"{checkpoint.folder / 'config.json'} does not say how many positions the model has")
-    tokenizer = load_tokenizer(checkpoint.folder)
+    tokenizer = load_tokenizer(locate(source))
     texts = [(_lead(tokenizer, path), tokenizer.encode(text)) for path, text in files]
-    bits = [nats / math.log(2) for nats in nats_of(source, texts, positions=min(positions, 4096), threads=threads)]
+    bits = [
+        nats / math.log(2)
+        for nats in nats_of(source, texts, positions=min(positions, _LONGEST_WINDOW), threads=threads)
+    ]
     return loss_of(bits, [len(text.encode()) for _, text in files], sum(len(ids) for _, ids in texts))
 
 

@@ -9,6 +9,7 @@ import gzip
 import json
 import random
 import re
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -35,7 +36,8 @@ _FIRST_WORD = re.compile(r"\w+|[^\w\s]+")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`wanted` stood between `before` and `after` (its line end belongs to `after`, except in HumanEval).
+    """`wanted` stood between `before` and `after`; the line end belongs to `after`, except in HumanEval. Blanks at the
+    end of a line are in none of them.
 
     `group` is the folder's name, `name` the path that the prompt's header shows. Cross-file places have the `snippets`
     that the product would quote there, and in `names` the identifiers that other files define.
@@ -61,9 +63,10 @@ def humaneval_places(path: Path, *, count: int = 0, seed: int = 0) -> list[Place
     data = path.read_bytes()
     try:
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
-    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    places = [_problem(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    # not splitlines, which also cuts at characters that JSON allows inside of a string
+    places = [_problem(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not places:
         raise ValueError(f"{path} has no problems")
     if 0 < count < len(places):
@@ -74,7 +77,9 @@ def humaneval_places(path: Path, *, count: int = 0, seed: int = 0) -> list[Place
 def _problem(path: Path, number: int, line: str) -> Place:
     try:
         fields: dict[str, Any] = json.loads(line)
-        before, after, wanted = (str(fields[name]) for name in ("prompt", "suffix", "canonical_solution"))
+        before, after, wanted = (fields[name] for name in ("prompt", "suffix", "canonical_solution"))
+        if not all(isinstance(part, str) for part in (before, after, wanted)) or not wanted.strip():
+            raise ValueError("a part that is no text, or nothing to fill in")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path}, line {number}: no problem of HumanEval infilling (prompt, suffix, canonical_solution)"
@@ -88,10 +93,10 @@ def texts_in(texts: Mapping[str, str], languages: Collection[str]) -> dict[str, 
 
 
 def line_places(texts: Mapping[str, str], group: str, *, count: int, seed: int = 0) -> list[Place]:
-    """`count` places in files given as path -> text, anywhere in a line that goes on after the cursor.
+    """`count` different places in files given as path -> text, anywhere in a line that goes on after the cursor.
 
-    Files are drawn with equal chance, then a character of one. Files under 3,000 bytes and tests are left out, and
-    lines that are comments. Raises ValueError when there is nothing to draw from.
+    Files are drawn with equal chance, then a character of one. Files of at most 3,000 bytes, files with `test` in
+    their path, and lines that are comments are left out. Raises ValueError when there are not so many.
     """
     files = [
         path for path in sorted(texts) if "test" not in path.lower() and len(texts[path].encode()) > _SMALLEST_FILE
@@ -99,20 +104,22 @@ def line_places(texts: Mapping[str, str], group: str, *, count: int, seed: int =
     if not files:
         raise ValueError(f"{group} has no file over {_SMALLEST_FILE:,} bytes (tests aside) in the languages asked for")
     draw = random.Random(seed)
-    places: list[Place] = []
+    places: dict[tuple[str, int], Place] = {}
     for _ in range(_DRAWS_FOR_ONE * count):
         if len(places) == count:
-            return _in_order(places)
+            break
         path = draw.choice(files)
         text = texts[path]
         offset = draw.randrange(_MARGINS[0], len(text) - _MARGINS[1])
         start, end = text.rfind("\n", 0, offset) + 1, text.find("\n", offset)
         wanted = text[offset:end].rstrip() if end >= 0 else ""
         if text[start:offset].strip() and wanted and not _is_comment(text[start:end], language_of(path)):
-            places.append(Place("line", group, path, text[:offset], text[end:], wanted))
-    if len(places) == count:
-        return _in_order(places)
-    raise ValueError(f"{group} has hardly a line to complete in the languages asked for")
+            behind = text[end - 1 :] if text[end - 1] == "\r" else text[end:]
+            # a place that is drawn twice would count twice
+            places.setdefault((path, offset), Place("line", group, path, text[:offset], behind, wanted))
+    if len(places) < count:
+        raise ValueError(f"{group} has hardly a line to complete in the languages asked for, not {count:,} places")
+    return _in_order(list(places.values()))
 
 
 def _is_comment(line: str, language: Language) -> bool:

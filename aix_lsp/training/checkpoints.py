@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,12 +55,13 @@ def save(
     import torch
     from safetensors.torch import save_file
 
+    remove_partial(folder)
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        save_file(trained(model), temporary / _WEIGHTS)
-        torch.save([optimizer.state_dict() for optimizer in optimizers], temporary / _OPTIMIZERS)
+        with written(folder):
+            save_file(trained(model), temporary / _WEIGHTS)
+            torch.save([optimizer.state_dict() for optimizer in optimizers], temporary / _OPTIMIZERS)
         (temporary / _STATE).write_text(json.dumps({"state": asdict(state), "about": dict(about)}), encoding="utf-8")
         replace_folder(temporary, folder)
     finally:
@@ -73,8 +76,9 @@ def load(
     Raises CheckpointError for a damaged one and for one of another run.
     """
     if not folder.exists() and folder.with_name(f"{folder.name}.old").exists():
-        # interrupted between the two renames
-        folder.with_name(f"{folder.name}.old").rename(folder)
+        # interrupted between the two renames; of several processes one is the first to mend it
+        with suppress(FileNotFoundError):
+            folder.with_name(f"{folder.name}.old").rename(folder)
     if not folder.exists():
         return None
     import torch
@@ -116,3 +120,21 @@ def replace_folder(new: Path, folder: Path) -> None:
         folder.rename(old)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes left half written beside `folder`, under its name and theirs."""
+    for path in folder.parent.glob(f"{glob.escape(folder.name)}.*.partial"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Weights are written inside; a disk that is full, which each library tells in a way of its own, is an OSError."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        why = " ".join(str(error).split())[:120]
+        raise OSError(f"{folder} cannot be written, perhaps for want of room: {why}") from error

@@ -208,7 +208,7 @@ def _checked(name: str, kind: str, value: object) -> object:
         if isinstance(value, bool):
             return value
         raise InitError(f"{name} is {value!r}; it takes true or false")
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and (kind != "float" or abs(value) < 1e300):
         return float(value) if kind == "float" else value
     if kind == "float" and isinstance(value, float) and math.isfinite(value):
         return value

@@ -46,6 +46,12 @@ class LoopSettings:
     checkpoint_minutes: float = 5.0
     report_every: int = 10
 
+    def __post_init__(self) -> None:
+        """Raises TrainingError for counts that cannot be."""
+        for name in ("accumulate", "validate_every", "report_every"):
+            if getattr(self, name) < 1:
+                raise TrainingError(f"{name} must be at least 1, not {getattr(self, name)}")
+
 
 @dataclass(frozen=True, slots=True)
 class StepReport:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from aix_lsp.training.launch import progress
 from aix_lsp.training.recipe import Recipe
 
 EVALUATION = "evaluation.md"
@@ -16,12 +17,12 @@ EVALUATION = "evaluation.md"
 def card_of(recipe: Recipe, folder: Path, config: Any, parameters: int) -> str:
     """The card as Markdown, from what lies in the run's `folder`: corpus, progress, evaluation."""
     corpus = _read(folder / "corpus" / "corpus.json")
-    entries = [json.loads(line) for line in _lines(folder / "run" / "progress.jsonl")]
+    entries = [entry for entry, _ in progress(folder / "run" / "progress.jsonl")]
     parts = [_head(recipe, config, parameters), _prompt(recipe), _data(recipe, corpus), _training(recipe, entries)]
     evaluation = folder / EVALUATION
     if evaluation.is_file():
         parts.append("## Measured\n\n" + evaluation.read_text(encoding="utf-8").strip())
-    parts.append(_limits(recipe))
+    parts.append(_LIMITS)
     return "\n\n".join(parts) + "\n"
 
 
@@ -101,8 +102,7 @@ Loss on held-out files, nats per token, after step {checks[-1]["step"]:,}:
     return text
 
 
-def _limits(recipe: Recipe) -> str:
-    return """## Limits
+_LIMITS = """## Limits
 
 Small and briefly trained: it finishes names, calls and idioms that the surrounding text suggests, often wrongly; it
 does not reason about what code should do, and a long completion is rarely right. It may repeat short pieces of what it
@@ -112,7 +112,3 @@ learned from. The sources keep their own licences."""
 def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -127,12 +127,6 @@ def read_shards(folder: Path, *, most: int | None = None) -> PieceArrays:
     if not names:
         raise PieceStoreError(f"{folder} holds no prepared pieces")
     return joined([_read(name) for name in names])
-
-
-def shard_sizes(folder: Path) -> Iterator[tuple[str, int]]:
-    """Name and bytes of each shard."""
-    for path in sorted(folder.glob("pieces-*.npz")):
-        yield path.name, path.stat().st_size
 
 
 def _shard_name(number: int) -> str:

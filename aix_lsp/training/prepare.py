@@ -10,7 +10,8 @@ from pathlib import Path
 
 from aix_lsp.prompt.fim import FimFamily
 from aix_lsp.training.corpus.records import SourceFile
-from aix_lsp.training.piece_store import PieceStoreError, shard_sizes, write_shards
+from aix_lsp.training.corpus.store import write_json
+from aix_lsp.training.piece_store import PieceStoreError, write_shards
 from aix_lsp.training.pieces import Piece
 from aix_lsp.training.snippets import SnippetFinder
 from aix_lsp.training.windows import WindowDrawer, WindowSettings
@@ -79,10 +80,10 @@ def prepare(
     done = out / _DONE
     if done.is_file():
         return int(json.loads(done.read_text(encoding="utf-8"))["tokens"])
-    for name, _ in list(shard_sizes(out)) if out.is_dir() else ():
-        (out / name).unlink()
+    for path in out.glob("pieces-*"):
+        path.unlink()
     tokens = write_shards(prepared(projects, tokenizer, family, windows, settings, progress=progress), out)
     if not tokens:
-        raise PieceStoreError("there is nothing to train on: no file gave a piece")
-    done.write_text(json.dumps({"tokens": tokens}), encoding="utf-8")
+        raise PieceStoreError(f"there is nothing to learn from: no file gave a piece for {out.name}")
+    write_json(done, {"tokens": tokens})
     return tokens

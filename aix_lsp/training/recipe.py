@@ -93,7 +93,10 @@ class Recipe:
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a file, or a bundled one by its name. Raises RecipeError."""
     if not path.suffix and path.name == str(path):
-        path = RECIPES / f"{path}.toml"
+        name, path = str(path), RECIPES / f"{path}.toml"
+        if not path.is_file():
+            known = ", ".join(one.stem for one in bundled_recipes())
+            raise RecipeError(f"there is no recipe {name} (known: {known}), and a file's name ends in .toml")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -109,7 +112,16 @@ def read_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{path}: corpus takes either sources (a list of packages) or folders")
     if recipe.loop.steps is None and recipe.loop.minutes is None:
         raise RecipeError(f"{path}: loop says neither steps nor minutes")
+    if max(recipe.windows.lengths) > max(recipe.train.sequence, default=0):
+        raise RecipeError(f"{path}: windows.lengths are longer than train.sequence, and would never be trained on")
+    if not 0 < recipe.train.held_out < 1:
+        raise RecipeError(f"{path}: train.held_out is a share of the files, above 0 and below 1")
     return recipe
+
+
+def bundled_recipes() -> list[Path]:
+    """The recipes that come with the package; the other files beside them are what they name."""
+    return sorted(path for path in RECIPES.glob("*.toml") if "[export]" in path.read_text(encoding="utf-8"))
 
 
 def _validated(path: Path, data: dict[str, Any]) -> Recipe:
@@ -124,7 +136,7 @@ def _validated(path: Path, data: dict[str, Any]) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(f"{path}: {where}: {first['msg'].lower()}") from error
+        raise RecipeError(f"{path}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
     return found
 
 

@@ -97,11 +97,16 @@ def row_of(pieces: Sequence[Piece], length: int) -> Row:
 
 
 def packed(arrays: PieceArrays, length: int, *, seed: int, rank: int = 0, world: int = 1) -> Iterator[Row]:
-    """Rows of all pieces that fit, in an order drawn from `seed`, those of process `rank` out of `world` of them.
+    """Rows of all pieces that fit, in an order drawn from `seed`, those of process `rank` out of `world` of them."""
+    for chosen in packing(arrays.sizes(), length, seed=seed, rank=rank, world=world):
+        yield row_of([arrays.piece(number) for number in chosen], length)
+
+
+def packing(sizes: NDArray[np.int64], length: int, *, seed: int, rank: int = 0, world: int = 1) -> Iterator[list[int]]:
+    """Which pieces, by number, stand in each row of `packed`.
 
     Each row begins with the piece that waits longest and takes the largest others that still fit (best-fit packing).
     """
-    sizes = arrays.sizes()
     order = np.random.default_rng(seed).permutation(np.flatnonzero((sizes <= length) & (sizes > 1)))
     own = order[rank::world].tolist()
     waiting: list[int] = []
@@ -119,7 +124,7 @@ def packed(arrays: PieceArrays, length: int, *, seed: int, rank: int = 0, world:
             best = max(fitting, key=lambda number: int(sizes[waiting[number]]))
             room -= int(sizes[waiting[best]])
             chosen.append(waiting.pop(best))
-        yield row_of([arrays.piece(number) for number in chosen], length)
+        yield chosen
 
 
 def sees(row: Row) -> NDArray[np.bool_]:
@@ -178,10 +183,10 @@ class Feed:
         number = 0
         while True:
             chosen = draw.choices(range(len(groups)), shares)[0]
-            count = max(self.tokens // groups[chosen][0], 1)
-            taken = [next(rows[chosen]) for _ in range(count)]
+            length, arrays = groups[chosen]
+            taken = [next(rows[chosen]) for _ in range(max(self.tokens // length, 1))]
             if number >= skip:
-                yield collate(taken)
+                yield collate([row_of([arrays.piece(one) for one in numbers], length) for numbers in taken])
             number += 1
 
     def _groups(self) -> list[tuple[int, PieceArrays]]:
@@ -194,14 +199,16 @@ class Feed:
             low = length
         return found
 
-    def _rows(self, arrays: PieceArrays, length: int) -> Iterator[Row]:
+    def _rows(self, arrays: PieceArrays, length: int) -> Iterator[list[int]]:
+        """Pieces by number, row for row; rows are made of those that are not skipped only."""
+        sizes = arrays.sizes()
         # with fewer pieces than processes each takes all of them, in an order of its own
         alone = len(arrays) < 4 * self.world
         epoch = 0
         while True:
             seed = hash((self.seed, epoch, self.rank if alone else 0)) & 0xFFFFFFFF
-            yield from packed(
-                arrays, length, seed=seed, rank=0 if alone else self.rank, world=1 if alone else self.world
+            yield from packing(
+                sizes, length, seed=seed, rank=0 if alone else self.rank, world=1 if alone else self.world
             )
             epoch += 1
 

@@ -12,13 +12,16 @@ import json
 import os
 import shutil
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aix_lsp.training.checkpoints import replace_folder
+from aix_lsp.training.checkpoints import remove_partial, replace_folder, written
+from aix_lsp.training.corpus.build import usable_cores
+from aix_lsp.training.launch import ATTENDED, end_with_launcher
 from aix_lsp.training.loop import LoopSettings, StepReport, TrainingError, Validation, make_accelerator, train
 from aix_lsp.training.optim import OptimizerSettings
 from aix_lsp.training.piece_store import PieceArrays, read_shards
@@ -77,7 +80,7 @@ def run(spec: Spec) -> None:
     from aix_lsp.training.objective import Objective
 
     if not torch.cuda.is_available():
-        torch.set_num_threads(max(len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1))
+        torch.set_num_threads(max(usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1))
     torch.manual_seed(spec.seed)
     accelerator = make_accelerator()
     out = Path(spec.out)
@@ -101,9 +104,11 @@ def run(spec: Spec) -> None:
         accelerator=accelerator,
     )
     if accelerator.is_main_process:
+        remove_partial(out / "model")
         temporary = out / f"model.{os.getpid()}.partial"
         try:
-            model.save_pretrained(temporary)
+            with written(out / "model"):
+                model.save_pretrained(temporary)
             replace_folder(temporary, out / "model")
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -152,6 +157,14 @@ class _Log:
         self._path = path if active else None
         if active:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._end_line(path)
+
+    @staticmethod
+    def _end_line(path: Path) -> None:
+        """Take off a last line that a full disk cut short: the next entry would go on with it."""
+        data = path.read_bytes() if path.exists() else b""
+        if data and not data.endswith(b"\n"):
+            os.truncate(path, data.rfind(b"\n") + 1)
 
     def step(self, report: StepReport) -> None:
         """One report."""
@@ -170,10 +183,16 @@ class _Log:
 
 def main() -> None:
     """The process's start."""
+    if ATTENDED in sys.argv[2:]:
+        end_with_launcher()
     try:
         run(Spec.read(Path(sys.argv[1])))
     except (TrainingError, ValueError, OSError) as error:
         sys.exit(f"aix-lsp: {error}")
+    except RuntimeError as error:
+        # the library's own, out of memory for one: its trace for those who look, and a line for all
+        traceback.print_exc()
+        sys.exit(f"aix-lsp: {' '.join(str(error).split())[:300]}")
 
 
 if __name__ == "__main__":

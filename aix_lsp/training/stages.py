@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import subprocess
-import sys
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -17,7 +17,6 @@ from aix_lsp.training.recipe import RECIPES, Recipe, RecipeError
 
 Stage = Literal["sources", "corpus", "tokenizer", "pieces", "train", "export"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
-_POLL = 0.5  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +68,10 @@ Tell = Callable[[str], None]
 def follow(recipe: Recipe, work: Work, *, base: Path, until: Stage = "export", tell: Tell = lambda line: None) -> None:
     """Do the stages of a recipe up to `until` in `work`. Paths in the recipe are relative to `base`.
 
-    Raises the error of the stage that fails, each a ValueError with one line; the same call goes on from there.
+    Raises the error of the stage that fails, a ValueError with one line or an OSError (a full disk); the same call goes
+    on from there.
     """
-    _claim(recipe, work)
+    _claim(recipe, work, base)
     steps: dict[Stage, Callable[[Recipe, Work, Path, Tell], None]] = {
         "sources": _sources,
         "corpus": _corpus,
@@ -87,19 +87,39 @@ def follow(recipe: Recipe, work: Work, *, base: Path, until: Stage = "export", t
         tell(f"{stage}: {time.monotonic() - began:.0f} s")
 
 
-def _claim(recipe: Recipe, work: Work) -> None:
-    """Take the folder for this recipe. Only how long to train may change from one call to the next."""
+def _claim(recipe: Recipe, work: Work, base: Path) -> None:
+    """Take the folder for this recipe. Only how long to train may change from one call to the next, and the list of
+    packages until the corpus is begun."""
+    from aix_lsp.training.corpus.store import write_json
+
+    if recipe.start is not None and not (base / recipe.start / "config.json").is_file():
+        raise RecipeError(f"start: {base / recipe.start} holds no model")
+    files = {"init": recipe.init, "sources": recipe.corpus.sources}
+    now = json.loads(json.dumps(asdict(recipe)))
+    now |= {f"{name} file": _fingerprint(base / file) for name, file in files.items() if file is not None}
     work.folder.mkdir(parents=True, exist_ok=True)
     path = work.folder / "recipe.json"
-    now = json.loads(json.dumps(asdict(recipe)))
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        differ = sorted(name for name in now if name != "loop" and now[name] != before.get(name))
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RecipeError(f"{path} is damaged; take another folder, or delete this one") from error
+        may = {"loop"} if work.corpus.exists() else {"loop", "sources file"}
+        # folders of an earlier version say nothing of the files
+        before = {name: value for name, value in now.items() if name.endswith(" file")} | before
+        differ = sorted(name for name in now if name not in may and now[name] != before.get(name))
         if differ:
             raise RecipeError(
                 f"{work.folder} was begun with other settings ({', '.join(differ)}); take another folder, or delete it"
             )
-    path.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+    write_json(path, now)
+
+
+def _fingerprint(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _sources(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
@@ -108,7 +128,13 @@ def _sources(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
     from aix_lsp.training.sources import fetch, load_sources
 
     listed = load_sources(base / recipe.corpus.sources)
-    fetch(listed, work.sources, progress=lambda done, total, what: tell(f"  {done} of {total}: {what}"))
+    roots = fetch(listed, work.sources, progress=lambda done, total, what: tell(f"  {done} of {total}: {what}"))
+    # the corpus is made of the whole folder, so what an earlier list left there would be learned too
+    others = sorted(
+        {path.name for path in work.sources.iterdir() if path.name[0] != "."} - {root.name for root in roots}
+    )
+    if others:
+        raise RecipeError(f"{work.sources} holds {others[0]}, which is not on the list; delete it there")
 
 
 def _corpus(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
@@ -137,32 +163,44 @@ def _tokenizer(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
     """The model to start from, with its tokenizer: a new one of random weights, or an earlier one."""
     if (work.start / "config.json").is_file():
         return
-    from aix_lsp.training.corpus.store import Corpus
+    with _whole(work.start) as folder:
+        if recipe.start is not None:
+            _copy_model(base / recipe.start, folder, recipe.layers)
+        else:
+            _new_model(recipe, work, base / str(recipe.init), folder, tell)
 
-    work.start.mkdir(parents=True, exist_ok=True)
-    if recipe.start is not None:
-        _copy_model(base / recipe.start, work.start, recipe.layers)
-        return
+
+def _new_model(recipe: Recipe, work: Work, init: Path, folder: Path, tell: Tell) -> None:
+    """A tokenizer of the corpus and a model of random weights."""
+    from aix_lsp.training.corpus.store import Corpus
     from aix_lsp.training.init_config import build_model, read_init
     from aix_lsp.training.tokenizer import train_tokenizer
 
-    sizes = read_init(base / str(recipe.init))
+    sizes = read_init(init)
     texts = (file.text for file in Corpus.open(work.corpus).files())
-    train_tokenizer(
-        texts, work.start, pieces=sizes.pieces, seed=recipe.seed, most_characters=recipe.tokenizer.characters
-    )
+    train_tokenizer(texts, folder, pieces=sizes.pieces, seed=recipe.seed, most_characters=recipe.tokenizer.characters)
     model = build_model(sizes, seed=recipe.seed)
     tell(f"  {model.num_parameters():,} parameters, {sizes.pieces:,} pieces")
-    # the configuration is written last, and tells that the stage is whole
-    model.save_pretrained(work.start)
+    model.save_pretrained(folder)
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A folder to fill that becomes `folder` when all went well, and is removed when not."""
+    from aix_lsp.training.checkpoints import replace_folder
+
+    part = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        replace_folder(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _copy_model(source: Path, target: Path, layers: int | None) -> None:
-    """The model in `source` with its tokenizer, deepened to `layers` if given; its configuration is written last."""
-    import shutil
-
-    if not (source / "config.json").is_file():
-        raise RecipeError(f"start: {source.name} holds no model")
+    """The model in `source` with its tokenizer, deepened to `layers` if given."""
     for path in sorted(source.glob("tokenizer*")):
         shutil.copy(path, target / path.name)
     from transformers import AutoModelForCausalLM
@@ -197,11 +235,12 @@ def _pieces(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
 
 
 def _train(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
-    if (work.run / "model" / "config.json").is_file():
-        return
+    from aix_lsp.training.launch import launch
     from aix_lsp.training.scratch import Spec
 
-    table = recipe.train
+    path, table = work.run / "spec.json", recipe.train
+    if (work.run / "model" / "config.json").is_file() and path.is_file() and Spec.read(path).loop == recipe.loop:
+        return
     work.run.mkdir(parents=True, exist_ok=True)
     spec = Spec(
         start=str(work.start),
@@ -217,61 +256,8 @@ def _train(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
         compiled=table.compiled,
         seed=recipe.seed,
     )
-    spec.write(work.run / "spec.json")
-    _launch(work.run / "spec.json", table.processes, work.run / "progress.jsonl", tell)
-
-
-def _launch(spec: Path, processes: int, log: Path, tell: Tell) -> None:
-    """Run the training in processes of its own and tell its progress until it ends. Raises RecipeError."""
-    module = ["-m", "aix_lsp.training.scratch", str(spec)]
-    command = [sys.executable, *module]
-    if processes > 1:
-        # torch's launcher gives each process its place among the others
-        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        command = [sys.executable, *launcher, *module]
-    seen = log.stat().st_size if log.exists() else 0
-    threads = {"OMP_NUM_THREADS": "1"} if processes > 1 else {}
-    with (spec.parent / "output.txt").open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, **threads})
-        try:
-            while process.poll() is None:
-                time.sleep(_POLL)
-                seen = _told(log, seen, tell)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-    _told(log, seen, tell)
-    if process.returncode != 0:
-        lines = (spec.parent / "output.txt").read_text(encoding="utf-8", errors="replace").split("\n")
-        said = next((line for line in reversed(lines) if line.startswith("aix-lsp: ")), f"exit {process.returncode}")
-        raise RecipeError(f"training ended early: {said.removeprefix('aix-lsp: ')}")
-
-
-def _told(log: Path, seen: int, tell: Tell) -> int:
-    """Tell the lines of the progress file behind byte `seen`; where it ends now."""
-    if not log.exists():
-        return seen
-    with log.open("rb") as file:
-        file.seek(seen)
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            seen += len(line)
-            tell(f"  {_sentence(json.loads(line))}")
-    return seen
-
-
-def _sentence(entry: dict[str, Any]) -> str:
-    parts = ", ".join(f"{name} {value:.2f}" for name, value in entry.get("parts", {}).items())
-    if entry.get("kind") == "step":
-        return (
-            f"step {entry['step']:,}, {entry['tokens']:,} tokens, loss {entry['loss']:.3f} ({parts}), "
-            f"{entry['tokens_per_second']:,.0f} tokens/s, {entry['seconds_left'] / 60:.0f} min left"
-        )
-    if entry.get("kind") == "validation":
-        return f"held out after step {entry['step']:,}: loss {entry['loss']:.3f} ({parts})"
-    return f"ended: {entry.get('done', '')}"
+    spec.write(path)
+    launch(path, table.processes, work.run / "progress.jsonl", tell)
 
 
 def _export(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:

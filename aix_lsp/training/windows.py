@@ -17,6 +17,10 @@ from aix_lsp.training.holes import HoleFinder, HoleWeights
 from aix_lsp.training.pieces import Frame, Piece, WindowEncoder
 from aix_lsp.types import DocumentSnapshot, Snippet, Tokenizer
 
+_SHORTEST = 64
+_LEAST = 200  # characters of text in a window, whatever stands before it
+_MOST_SUFFIX = 1500  # characters
+
 
 class SnippetSource(Protocol):
     """Finds lines of other files that are like those around a place."""
@@ -31,6 +35,8 @@ class WindowSettings:
     `psm`, `spm` and the rest (left to right) are shares of windows; in PSM the trunk is learned from left to right as
     well. `trunk` is the range of a PSM piece's share that its trunk takes. `suffix` is the range of a suffix's tokens,
     drawn evenly in its logarithm: most cursors of a tree have little behind them, since each costs its suffix.
+    `middle` is the most characters of a hole. `snippets` is the share of windows with snippets of other files in front,
+    `snippet_share` the most that they take of a piece, and `healing` is that of `WindowEncoder`.
     """
 
     lengths: tuple[int, ...] = (512, 512, 512, 1024)
@@ -44,6 +50,22 @@ class WindowSettings:
     healing: float = 0.85
     weights: HoleWeights = field(default_factory=HoleWeights)
 
+    def __post_init__(self) -> None:
+        """Raises ValueError, with one line that names the field, for what no window can be drawn by."""
+        if not self.lengths or min(self.lengths) < _SHORTEST:
+            raise ValueError(f"lengths must name some of at least {_SHORTEST} tokens")
+        for name in ("psm", "spm", "snippets", "snippet_share", "healing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share and must lie between 0 and 1, not at {getattr(self, name)}")
+        if self.psm + self.spm > 1:
+            raise ValueError("psm and spm are shares of the same windows; together they are at most 1")
+        if not 0 < self.trunk[0] <= self.trunk[1] <= 1:
+            raise ValueError("trunk must be a range of shares above 0, the lower one first")
+        if not 1 <= self.suffix[0] <= self.suffix[1]:
+            raise ValueError("suffix must be a range of tokens from 1 on, the lower one first")
+        if self.middle < 1:
+            raise ValueError("middle must be at least 1 character")
+
 
 class WindowDrawer:
     """Cuts files into pieces. The same file and seed give the same pieces."""
@@ -56,7 +78,11 @@ class WindowDrawer:
         self._encoder = WindowEncoder(tokenizer, family, healing=settings.healing)
 
     def pieces(self, file: SourceFile, snippets: SnippetSource | None = None) -> Iterator[Piece]:
-        """All of a file in windows, one after another from its start."""
+        """All of a file in windows, one after another from its start, of a line that is longer than a piece its start.
+
+        Snippets are looked for as the server does it, at one place of the window; what stands around that place is part
+        of the query, also where a hole will be.
+        """
         draw = random.Random(f"{self._seed} {file.project} {file.path}")
         text = file.text
         language = languages.language_of(file.path)
@@ -64,7 +90,9 @@ class WindowDrawer:
         lines = _line_starts(text)
         rate = _tokens_per_character(self._tokenizer, text)
         header = tuple(self._tokenizer.encode(file_header(self._family, _shown(file, draw))))
-        place = 0
+        if len(header) > min(self._settings.lengths) // 4:
+            header = tuple(self._tokenizer.encode(file_header(self._family, PurePosixPath(file.path).name)))
+        place, most = 0, max(self._settings.lengths)
         while place < len(lines) - 1:
             length = draw.choice(self._settings.lengths)
             frame = Frame((), header)
@@ -75,13 +103,20 @@ class WindowDrawer:
             room = length - len(frame) - 8
             if order == "psm":
                 room = int(room * draw.uniform(*self._settings.trunk))
-            elif order == "spm":
-                room -= min(self._suffix_tokens(draw), room // 2)
-            count = max(int(room / rate), 200)
-            place, end = _next_line(lines, place, start + count)
-            piece = self._piece(order, text, range(start, end), finder, frame, length, rate, draw)
-            if piece is not None and piece.span <= max(self._settings.lengths):
-                yield piece
+            behind = 0
+            if order == "spm":
+                behind = max(min(self._suffix_tokens(draw), room // 2), 1)
+                room -= behind
+            count = max(int(room / rate), _LEAST)
+            while True:
+                following, end = _next_line(lines, place, start + count)
+                piece = self._piece(order, text, range(start, end), finder, frame, length, behind, rate, draw)
+                if len(piece) <= most or following == place + 1:
+                    break
+                # of more tokens than the file's beginning made expect: fewer lines
+                count = int(0.9 * count * most / len(piece))
+            place = following
+            yield piece if len(piece) <= most else Piece(piece.ids[:most], piece.parts[:most])
 
     def _piece(
         self,
@@ -91,35 +126,35 @@ class WindowDrawer:
         finder: HoleFinder,
         frame: Frame,
         length: int,
+        behind: int,
         rate: float,
         draw: random.Random,
-    ) -> Piece | None:
+    ) -> Piece:
         own = text[window.start : window.stop]
         if order == "l2r":
-            return self._fitting(self._encoder.text(own, frame, whole=window.stop == len(text)), length)
+            return self._encoder.text(own, frame, whole=window.stop == len(text))
         if order == "spm":
             # the hole lies near the window's end, so that the prefix is as long as it can be
             tail = range(window.start + len(own) // 2, window.stop)
             hole = finder.draw(draw, within=tail, longest=self._settings.middle)
-            if hole is not None and (after := self._suffix(text, hole.end, rate, draw)):
+            if hole is not None and (after := _suffix(text, hole.end, int(behind / rate))):
                 span = (hole.start - window.start, hole.end - window.start)
-                return self._fitting(self._encoder.suffix_first(own, span, after, frame, draw), length)
-            return self._fitting(self._encoder.text(own, frame, whole=window.stop == len(text)), length)
+                piece = self._encoder.suffix_first(own, span, after, frame, draw)
+                # of more tokens than were reckoned with, its answer would be what is cut off
+                if len(piece) <= max(self._settings.lengths):
+                    return piece
+            return self._encoder.text(own, frame, whole=window.stop == len(text))
         holes = finder.draw_many(draw, length // 40, within=window, longest=self._settings.middle)
         draw.shuffle(holes)
         listed = [
-            (hole.start - window.start, hole.end - window.start, self._suffix(text, hole.end, rate, draw))
+            (
+                hole.start - window.start,
+                hole.end - window.start,
+                _suffix(text, hole.end, int(self._suffix_tokens(draw) / rate)),
+            )
             for hole in holes
         ]
-        piece = self._encoder.prefix_first(own, listed, frame, draw, most=length)
-        return self._fitting(piece, length)
-
-    def _fitting(self, piece: Piece, length: int) -> Piece:
-        """The piece cut to the longest length there is; its branches have been chosen to fit before."""
-        most = max(max(self._settings.lengths), length)
-        if len(piece.ids) <= most or piece.branches:
-            return piece
-        return Piece(piece.ids[:most], piece.parts[:most])
+        return self._encoder.prefix_first(own, listed, frame, draw, most=length)
 
     def _order(self, draw: random.Random) -> str:
         number = draw.random()
@@ -130,16 +165,6 @@ class WindowDrawer:
     def _suffix_tokens(self, draw: random.Random) -> int:
         low, high = self._settings.suffix
         return int(low * math.exp(math.log(high / low) * draw.random()))
-
-    def _suffix(self, text: str, start: int, rate: float, draw: random.Random) -> str:
-        """Text behind a hole, cut at a line's end as a prompt's budget cuts it."""
-        reach = start + max(int(self._suffix_tokens(draw) / rate), 8)
-        if reach >= len(text):
-            return text[start:]
-        end = text.rfind("\n", start, reach) + 1
-        # at least the rest of the cursor's own line
-        end = end or text.find("\n", reach) + 1 or len(text)
-        return text[start : min(end, start + 1500)]
 
     def _quoted(
         self, file: SourceFile, start: int, length: int, snippets: SnippetSource, draw: random.Random
@@ -155,6 +180,17 @@ class WindowDrawer:
 def _shown(file: SourceFile, draw: random.Random) -> str:
     """A file's path as a prompt shows it: mostly from the project's folder, sometimes its name alone."""
     return PurePosixPath(file.path).name if draw.random() < 0.15 else file.path
+
+
+def _suffix(text: str, start: int, characters: int) -> str:
+    """About so many characters behind a hole, cut at a line's end as a prompt's budget cuts them."""
+    reach = start + max(characters, 8)
+    if reach >= len(text):
+        return text[start:]
+    end = text.rfind("\n", start, reach) + 1
+    # at least the rest of the cursor's own line
+    end = end or text.find("\n", reach) + 1 or len(text)
+    return text[start : min(end, start + _MOST_SUFFIX)]
 
 
 def _line_starts(text: str) -> list[int]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.catalog import CatalogEntry, cached_folder, choose, described, embedded, known, resolve
@@ -120,7 +122,11 @@ def test_an_adapter_of_a_folder_with_the_embedded_models_name_gets_that_folder(t
     (adapter / "adapter_config.json").write_text(
         json.dumps({"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": str(other)})
     )
-    (adapter / "adapter_model.safetensors").write_bytes(b"")
+    factor = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
+    save_file(
+        {factor.format("A"): np.zeros((8, 4), np.float32), factor.format("B"): np.zeros((4, 8), np.float32)},
+        adapter / "adapter_model.safetensors",
+    )
     entries = choose(ModelSettings(adapter=str(adapter)), None, lambda name: False)
     assert [entry.source for entry in entries] == [other, embedded().source]
 

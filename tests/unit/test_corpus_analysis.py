@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aix_lsp.training.corpus.analysis import Analyser, AnalysisError, Finding, load_rules
+from aix_lsp.training.corpus.analysis import Analyser, Finding
+from aix_lsp.training.corpus.analysis_rules import AnalysisError, load_rules
 from aix_lsp.training.corpus.records import SourceFile
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -193,6 +194,15 @@ def test_a_project_is_read_in_order_with_reasons_for_what_is_left_out(tmp_path: 
         "p/x_pb2.py": ("generated", len(CODE)),
     }
     assert list(read_files(found, largest=5000)) == read
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
+def test_names_that_cannot_stand_in_a_header_are_left_out(tmp_path: Path) -> None:
+    found = project(tmp_path, {"a.py": CODE, "na\nme.py": CODE + "b = 1\n", "naïve é.py": CODE + "c = 1\n"})
+    (tmp_path / os.fsdecode(b"\xff.py")).write_text(CODE + "d = 1\n")
+    read = list(read_files(found))
+    assert [each.path for each in read if isinstance(each, SourceFile)] == ["a.py", "naïve é.py"]
+    assert [each.reason for each in read if isinstance(each, Dropped)] == ["unprintable name"] * 2
 
 
 def test_only_the_languages_asked_for_are_read(tmp_path: Path) -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tokenizers
 import torch
 
+from aix_lsp.cli.eval_infilling import Options, run
+from aix_lsp.cli.failure import UsageError
 from aix_lsp.engine.base import ModelError
+from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.likelihood import nats_of
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.evaluation.infilling import (
@@ -21,6 +26,7 @@ from aix_lsp.evaluation.infilling import (
     Way,
     answers_needed,
     checked,
+    evaluate,
     generated,
     judged,
     labels_of,
@@ -38,7 +44,7 @@ from aix_lsp.evaluation.places import (
 )
 from aix_lsp.evaluation.retrieval import Workspace
 from aix_lsp.types import ModelInfo, Snippet
-from tests.unit.tiny_models import save_model, tiny_model
+from tests.unit.tiny_models import embedded_folder, save_model, tiny_model
 
 LINES = "".join(
     f"def function_{i}(first, second):\n    # comment {i}\n    return first + second * {i}\n" for i in range(60)
@@ -72,6 +78,17 @@ def test_line_ends_of_windows_are_no_part_of_what_is_wanted() -> None:
     text = LINES.replace("\n", "\r\n")
     for place in line_places({"a.py": text}, "shop", count=10):
         assert not place.wanted.endswith("\r")
+        assert place.before + place.wanted + place.after == text
+
+
+def test_no_place_is_drawn_twice() -> None:
+    # 26 places in all: anywhere behind the first letter in the one line that is no comment
+    comments = "# nothing\n" * 300
+    text = comments + "x" * 26 + "y\n" + comments
+    places = line_places({"a.py": text}, "shop", count=20, seed=5)
+    assert len({len(place.before) for place in places}) == 20
+    with pytest.raises(ValueError, match="hardly a line to complete in the languages asked for, not 27 places"):
+        line_places({"a.py": text}, "shop", count=27)
 
 
 def test_places_are_in_the_order_of_their_files() -> None:
@@ -126,6 +143,9 @@ def test_humaneval_is_read_whole_or_drawn_in_order(tmp_path: Path) -> None:
         (b"{}\n", "line 1: no problem"),
         (b"\xff\xfe", "cannot be read"),
         (b"\x1f\x8b", "cannot be"),
+        (gzip.compress(b"x" * 100)[:15] + b"\xff" * 9, "cannot be read"),
+        (b'{"prompt": "", "suffix": null, "canonical_solution": "x"}', "line 1: no problem"),
+        (b'{"prompt": "", "suffix": "", "canonical_solution": " "}', "line 1: no problem"),
     ],
 )
 def test_a_file_that_is_no_humaneval_is_told_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
@@ -134,6 +154,13 @@ def test_a_file_that_is_no_humaneval_is_told_in_one_line(tmp_path: Path, content
     with pytest.raises(ValueError, match=words) as caught:
         humaneval_places(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_line_separator_inside_of_a_problem_does_not_cut_it(tmp_path: Path) -> None:
+    row = {"prompt": "x = '\u2028'\n", "suffix": "", "canonical_solution": "y = 1"}
+    (tmp_path / "problems").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    (place,) = humaneval_places(tmp_path / "problems")
+    assert place.before == "x = '\u2028'\n"
 
 
 STORE = "class UserStore:\n    def load_user(self, user_id):\n        return self.table[user_id]\n"
@@ -199,14 +226,32 @@ def test_names_count_as_whole_words() -> None:
     assert judged(CROSS, " = store.loads(key)").names == 0.5
 
 
-def test_the_embedded_models_name_means_the_embedded_model(tmp_path: Path) -> None:
-    assert labels_of(["aix-mini", str(tmp_path / "v1")]) == ["aix-mini", "v1"]
-    one, two = str(tmp_path / "a" / "v1"), str(tmp_path / "b" / "v1")
-    assert labels_of([one, two]) == ["./a/v1", "./b/v1"]
-    with pytest.raises(ModelError, match="rename it"):
-        labels_of([str(tmp_path / "aix-mini")])
+def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    def folder(*parts: str) -> str:
+        return str(tmp_path.joinpath(*parts))
+
+    assert labels_of(["aix-mini", folder("v1")]) == ["aix-mini", "v1"]
+    assert labels_of([folder("a", "v1"), folder("b", "v1")]) == ["./a/v1", "./b/v1"]
+    assert labels_of([folder("a", "b", "v1"), folder("c", "b", "v1"), folder("v2")]) == ["./a/b/v1", "./c/b/v1", "v2"]
+    # a catalog name means what is in the catalog
+    assert labels_of(["aix-mini", folder("aix-mini")]) == ["aix-mini", "./aix-mini"]
+    assert labels_of([folder("aix-mini")]) == ["./aix-mini"]
     with pytest.raises(ModelError, match="there is no model"):
         labels_of(["nonsense"])
+
+
+def test_a_model_is_measured_once(tmp_path: Path) -> None:
+    for models in (["aix-mini", "aix-mini"], [str(tmp_path / "v1"), str(tmp_path / "x" / ".." / "v1")]):
+        with pytest.raises(ModelError, match="given twice"):
+            labels_of(models)
+
+
+def test_a_folder_with_the_embedded_models_name_answers_itself(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "aix-mini")
+    done = evaluate(str(folder), [LINE], label="./aix-mini", formats=("psm",), threads=1)
+    assert done.info.parameters < 1_000_000 < inspect(embedded_folder()).parameters
+    assert list(done.answers) == ways_for(("psm",), snippets=False)
+    assert all(len(answers) == 1 for answers in done.answers.values())
 
 
 def test_a_model_that_knows_no_such_prompt_is_refused(tmp_path: Path) -> None:
@@ -278,12 +323,23 @@ def test_markdown_shows_the_command_and_every_table() -> None:
     models = [model("old", ["", ""], ["", ""]), model("new", ["sum(amounts)", ""], ["", ""])]
     data = data_of([LINE, CROSS], models, command="aix-lsp eval x", losses={"old": loss_of([8.0, 8.0], [4, 4], 5)})
     text = markdown_of(data)
+    assert "| a\\|b |" in markdown_of({**data, "bits_per_byte": {"a|b": data["bits_per_byte"]["old"]}})
     assert text.startswith("    aix-lsp eval x\n\n|  | n | old PSM | old SPM | old copy 3 |")
-    assert "| rest of line: exact % | 1 | 0.0 ± 0.0 |" in text
+    assert "| rest of line: exact % | 1 | 0.0 |" in text  # of one place there is no standard error
+    alone = markdown_of({**data, "bits_per_byte": {"old": data["bits_per_byte"]["old"] | {"files": 1}}})
+    assert "| old | 2.000 | 1 | 5 |" in alone
     assert "| old | 2.000 ± 0.000 | 2 | 5 |" in text
     tables = [block for block in text.split("\n\n") if block.startswith("|")]
     assert [len({line.count("|") for line in table.splitlines()}) for table in tables] == [1, 1, 1]
     assert len(tables_of(data)) == 3
+
+
+def test_a_mean_of_several_places_has_its_standard_error() -> None:
+    places = [LINE, LINE, LINE, LINE]
+    answers: list[Answer | None] = [judged(LINE, text) for text in ("sum(amounts)", "", "", "")]
+    one = ModelAnswers("one", ModelInfo("one", 1024), {Way("PSM"): answers})
+    # the deviation of 1, 0, 0, 0 is a half, over the root of four
+    assert "| rest of line: exact % | 4 | 25.0 ± 25.0 |" in markdown_of(data_of(places, [one], command="x"))
 
 
 def test_answers_can_be_read_again() -> None:
@@ -295,12 +351,16 @@ def test_answers_can_be_read_again() -> None:
 def test_an_earlier_run_is_read_back_as_it_was_and_only_for_the_same_places(tmp_path: Path) -> None:
     models = [model("old", ["sum(amounts)", " = store"], ["", " = store.load(key)"])]
     losses = {"old": loss_of([8.0, 6.0], [4, 4], 5)}
+    files = [("a.py", "x=1\n"), ("b.py", "y=2\n")]
     data = data_of([LINE, CROSS], models, command="x", losses=losses)
     (tmp_path / DATA).write_text(json.dumps(data))
     (tmp_path / ANSWERS).write_text("".join(json.dumps(record) + "\n" for record in answers_of([LINE, CROSS], models)))
-    assert read_earlier(tmp_path, [LINE, CROSS]) == (models, losses)
-    again, _ = read_earlier(tmp_path, [LINE, CROSS])
+    assert read_earlier(tmp_path, [LINE, CROSS], files) == (models, losses)
+    again, _ = read_earlier(tmp_path, [LINE, CROSS], files)
     assert data_of([LINE, CROSS], again, command="x", losses=losses) == data
+    for others in ([], files[:1], [("a.py", "x = 1"), *files[1:]]):
+        with pytest.raises(ValueError, match="taken over other files"):
+            read_earlier(tmp_path, [LINE, CROSS], others)
     with pytest.raises(ValueError, match="at other places"):
         read_earlier(tmp_path, [CROSS, LINE])
     (tmp_path / DATA).write_text("{}")
@@ -352,3 +412,76 @@ def test_a_lead_that_leaves_no_room_is_refused() -> None:
     for lead in ([1] * 9, []):
         with pytest.raises(ValueError, match="in front of it"):
             next(nats_of("", [(lead, [1])], positions=10, model=tiny_model()))
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+def options(*folders: Path, **changes: Any) -> Options:
+    given: dict[str, Any] = {
+        "folders": folders,
+        "humaneval": None,
+        "models": ["aix-mini"],
+        "problems": 0,
+        "places": 1,
+        "cases": 0,
+        "seed": 0,
+        "formats": "psm",
+        "languages": "python",
+        "threads": 1,
+        "loss_kb": 0,
+    }
+    return Options(**(given | changes))
+
+
+def test_a_folder_is_not_measured_twice(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    for other in (tmp_path, tmp_path / "inside", tmp_path / "inside" / ".."):
+        with pytest.raises(UsageError, match="drawn twice"):
+            run(options(tmp_path, other), as_json=True, out=None)
+        with pytest.raises(UsageError, match="drawn twice"):
+            run(options(other, tmp_path), as_json=True, out=None)
+
+
+def test_what_cannot_be_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(UsageError, match="is no folder"):
+        run(options(tmp_path), as_json=True, out=tmp_path / "a.txt")
+    with pytest.raises(UsageError, match="nothing to measure"):
+        run(options(tmp_path, places=0), as_json=True, out=None)
+    with pytest.raises(ValueError, match="no file in the languages asked for"):
+        run(options(tmp_path, places=0, loss_kb=1), as_json=True, out=None)
+
+
+def test_the_command_names_no_folder_of_this_machine(tmp_path: Path) -> None:
+    asked = options(tmp_path / "shop", humaneval=tmp_path / "problems.gz", models=[str(tmp_path / "v1")])
+    command = asked.command(["aix-mini", "v1", "./aix-mini"])
+    assert str(tmp_path) not in command
+    assert "infilling shop --humaneval problems.gz" in command
+    assert "--model aix-mini --model ./v1 --model ./aix-mini" in command
+
+
+def test_each_models_answers_are_saved_before_the_next_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def answered(model: str, places: Sequence[Place], **rest: Any) -> ModelAnswers:
+        asked.append(model)
+        if len(asked) == 2:
+            raise ModelError("it fails")
+        nothing: list[Answer | None] = [judged(place, "") for place in places]
+        return ModelAnswers(rest["label"], ModelInfo(model, 1024), {Way("PSM"): nothing})
+
+    monkeypatch.setattr("aix_lsp.evaluation.infilling.evaluate", answered)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "a.py").write_text(LINES)
+    other, out = save_model(tmp_path / "v1"), tmp_path / "out"
+    with pytest.raises(ModelError, match="it fails"):
+        run(options(tmp_path / "shop", models=["aix-mini", str(other)]), as_json=True, out=out)
+    assert sorted(path.name for path in out.iterdir()) == ["answers.jsonl", "infilling.json", "infilling.md"]
+    # and the next run asks the second one alone
+    run(options(tmp_path / "shop", models=[str(other)], earlier=out), as_json=True, out=tmp_path / "again")
+    data = json.loads(capsys.readouterr().out)
+    assert list(data["models"]) == ["aix-mini", "v1"]
+    assert "--model aix-mini --model ./v1" in data["command"]

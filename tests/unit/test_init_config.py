@@ -31,7 +31,10 @@ def written(tmp_path: Path, content: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("mini", 9_440_640), ("mini_19m", 18_290_176), ("smoke", 494_208)])
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("mini", 9_440_640), ("mini_deep", 15_735_168), ("mini_19m", 18_290_176), ("smoke", 494_208)],
+)
 def test_the_recipes_have_the_sizes_that_they_promise(name: str, parameters: int) -> None:
     config = read_init(recipe(name))
     assert config.parameters() == parameters
@@ -51,7 +54,7 @@ def test_the_mini_recipe_is_the_embedded_models_shape() -> None:
 
 
 def test_only_files_with_a_model_are_recipes() -> None:
-    with pytest.raises(InitError, match=r"no recipe 'nothing'; there are .*mini, mini_19m, smoke"):
+    with pytest.raises(InitError, match=r"no recipe 'nothing'; there are mini, mini_19m, mini_deep, smoke"):
         recipe("nothing")
     assert recipe("smoke") == RECIPES / "smoke.toml"
 
@@ -91,6 +94,7 @@ def test_defaults_fill_what_a_file_leaves_out(tmp_path: Path) -> None:
         ("ffn = 48", 'ffn = "48"', "ffn is '48'; it takes a whole number"),
         ("ffn = 48", "ffn = 48\ntie = 1", "tie is 1; it takes true or false"),
         ("ffn = 48", "ffn = 48\nrope_theta = nan", "rope_theta is nan; it takes a number"),
+        ("ffn = 48", f"ffn = 48\nrope_theta = 1{'0' * 400}", "it takes a number"),
         ("ffn = 48", "ffn = 48\nrope_theta = 0", "rope_theta is 0.0; choose 1 to"),
         ("ffn = 48", "ffn = 48\nmax_parameters = 1000", "max_parameters is 1,000 and these sizes have 31,904"),
         ("pieces = 512", "pieces = 3", "pieces is 3; choose 512 to 65536"),

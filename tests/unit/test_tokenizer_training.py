@@ -18,9 +18,10 @@ import aix_lsp
 from aix_lsp.engine.tokenizer import ModelTokenizer, TokenizerError, load_tokenizer, stop_ids
 from aix_lsp.training.tokenizer import BLOCK, FIRST_LEARNED, MARKERS, TokenizerTrainingError, train_tokenizer
 from aix_lsp.training.tokenizer_export import Difference, differences, is_ours, probes, summary, write_tokenizer_json
+from tests.unit.tiny_models import embedded_folder
 
 PACKAGE = Path(aix_lsp.__file__).parent
-EMBEDDED = PACKAGE / "models" / "aix-mini-v0"
+EMBEDDED = embedded_folder()
 ROOMS = ("engine", "prompt", "retrieval")
 TEXTS = [path.read_text("utf-8") for room in ROOMS for path in sorted((PACKAGE / room).glob("*.py"))]
 PIECES = 1024

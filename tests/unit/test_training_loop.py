@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,6 +219,35 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
         save(tmp_path / "c", model, listed, RunState(step=2), {})
     assert json.loads((tmp_path / "c" / "state.json").read_text())["state"]["step"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limits of this kind")
+@pytest.mark.parametrize("most", [1_000, 20_000])
+def test_libraries_that_cannot_write_are_told_as_a_full_disk(tmp_path: Path, most: int) -> None:
+    import resource
+
+    # large enough for the weights of one of them and not for the state of the other
+    model = torch.nn.Linear(64, 64)
+    listed = [torch.optim.AdamW(model.parameters())]
+    model(torch.ones(1, 64)).sum().backward()
+    listed[0].step()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        with pytest.raises(OSError, match="cannot be written") as caught:
+            save(tmp_path / "c", model, listed, RunState(step=1), {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    for name in ("c.123.partial", "c.456.partial", "cc.7.partial"):
+        (tmp_path / name).mkdir()
+    model = small_model()
+    save(tmp_path / "c", model, optimizers(model, OptimizerSettings()), RunState(step=1), {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "cc.7.partial"]
 
 
 def test_training_ends_when_the_held_out_loss_does_not_fall(tmp_path: Path) -> None:

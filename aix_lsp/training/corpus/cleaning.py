@@ -19,7 +19,7 @@ from aix_lsp.training.corpus.report import Tally
 from aix_lsp.training.corpus.store import ProjectEntry, write_shard
 
 if TYPE_CHECKING:
-    from aix_lsp.training.corpus.analysis import Rules
+    from aix_lsp.training.corpus.analysis_rules import Rules
 
 
 @dataclass(frozen=True, slots=True)

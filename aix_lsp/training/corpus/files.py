@@ -174,6 +174,8 @@ def _table(text: str) -> bool:
 
 def _judge_path(file: Path, path: str, largest: int) -> tuple[int, str | None]:
     """Size in bytes (0 if there is none), and why the file is not even read."""
+    if not path.isprintable():  # a line break in it, or bytes that are no UTF-8: it could not stand in a header
+        return 0, "unprintable name"
     try:
         status = os.lstat(file)
     except (OSError, ValueError):

@@ -31,7 +31,7 @@ _MUCH_LARGER: Final = 2
 _MIN_BYTES_TO_COMPARE: Final = 64
 """Smaller files are the same in projects that have nothing to do with one another."""
 
-_NOT_IN_A_NAME: Final = re.compile(r"[\s/\\:\x00-\x1f\x7f]+")
+_NOT_IN_A_NAME: Final = re.compile(r"[\s/\\:\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 class SourcesError(ValueError):

@@ -1,0 +1,75 @@
+"""The options of `aix-lsp eval`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from aix_lsp.cli.options import Json
+
+evaluation = typer.Typer(help="Measure what is found and offered, on checkouts of your own.", rich_markup_mode=None)
+
+
+@evaluation.command(name="retrieval")
+def eval_retrieval(
+    repositories: Annotated[list[Path], typer.Argument(metavar="REPO...", help="Folders with source code.")],
+    cases: Annotated[int, typer.Option("--cases", min=1, help="Most cases of each folder.")] = 100,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which cases are drawn.")] = 0,
+    json: Json = False,
+    out: Annotated[Optional[Path], typer.Option("--out", help="Folder for the data and a bar chart.")] = None,  # noqa: UP045
+) -> None:
+    """Take lines out that use names of other files, and see which ways of retrieving bring back what they need."""
+    from aix_lsp.cli.eval import run_retrieval
+
+    run_retrieval(folders=repositories, cases=cases, seed=seed, as_json=json, out=out)
+
+
+@evaluation.command(name="infilling")
+def eval_infilling(
+    folders: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(metavar="FOLDERS", help="Projects that no model was trained on."),
+    ] = None,
+    humaneval: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--humaneval", metavar="FILE", help="HumanEval-SingleLineInfilling.jsonl.gz."),
+    ] = None,
+    model: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--model", help="Catalog name or folder; may be repeated to compare (aix-mini)."),
+    ] = None,
+    problems: Annotated[int, typer.Option("--problems", min=0, help="Problems of HumanEval; 0: all.")] = 200,
+    places: Annotated[int, typer.Option("--places", min=0, help="Rests of lines, over all folders.")] = 300,
+    cases: Annotated[int, typer.Option("--cases", min=0, help="Most lines that need other files.")] = 150,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which places are drawn.")] = 0,
+    formats: Annotated[str, typer.Option("--formats", help="Prompt formats: psm, spm, l2r.")] = "psm,spm",
+    languages: Annotated[str, typer.Option("--languages", help="Language identifiers of the files.")] = "python",
+    loss_kb: Annotated[int, typer.Option("--loss-kb", min=0, help="KB of each folder for bits per byte.")] = 50,
+    threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Processor threads; 0: as it comes.")] = 0,
+    earlier: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--earlier", metavar="DIR", help="An earlier run's --out over the same places, to compare with."),
+    ] = None,
+    json: Json = False,
+    out: Annotated[Optional[Path], typer.Option("--out", help="Folder for data, answers and Markdown.")] = None,  # noqa: UP045
+) -> None:
+    """Take out what stands behind a cursor, and see how often models, and copying, write it exactly so again."""
+    from aix_lsp.cli.eval_infilling import Options, run
+
+    options = Options(
+        folders=folders or [],
+        humaneval=humaneval,
+        models=model or ["aix-mini"],
+        problems=problems,
+        places=places,
+        cases=cases,
+        seed=seed,
+        formats=formats,
+        languages=languages,
+        threads=threads,
+        loss_kb=loss_kb,
+        earlier=earlier,
+    )
+    run(options, as_json=json, out=out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -12,8 +13,11 @@ from aix_lsp.cli.failure import UsageError
 _PACKAGES = ("accelerate", "datasketch", "detect_secrets", "ruff", "sklearn")
 
 
-def run(*, recipe: str, work: Path, until: str | None) -> None:
-    """Follow a recipe in the folder `work`, up to the stage `until`; the same call goes on with what was stopped."""
+def run(*, recipe: str, work: Path, until: str | None, start: Path | None) -> None:
+    """Follow a recipe in the folder `work`, up to the stage `until`; the same call goes on with what was stopped.
+
+    `start` is a model's folder in place of the one that the recipe trains on.
+    """
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise UsageError(
@@ -31,6 +35,10 @@ def run(*, recipe: str, work: Path, until: str | None) -> None:
     base = RECIPES if bundled(recipe) else path.parent
     try:
         read = read_recipe(path)
+        if start is not None:
+            if read.start is None:
+                raise UsageError(f"{recipe} makes a new model; there is nothing for --start")
+            read = replace(read, start=str(start.resolve()))
         follow(read, Work(work), base=base, until=last, tell=_tell)
     except ValueError as error:
         raise UsageError(str(error)) from error

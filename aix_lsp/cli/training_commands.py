@@ -17,11 +17,15 @@ def recipe(
         Optional[str],  # noqa: UP045
         typer.Option("--until", metavar="STAGE", help="sources, corpus, tokenizer, pieces, train, or export (all)."),
     ] = None,
+    start: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--start", metavar="DIR", help="Train on this model instead of the recipe's."),
+    ] = None,
 ) -> None:
     """Make a model from nothing by a recipe; goes on where it was interrupted."""
     from aix_lsp.cli.recipe import run
 
-    run(recipe=recipe, work=work, until=until)
+    run(recipe=recipe, work=work, until=until, start=start)
 
 
 def train(

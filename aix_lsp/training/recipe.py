@@ -49,7 +49,8 @@ class TokenizerTable:
 class TrainTable:
     """What a run takes besides loop and rates: `processes` beside one another, the lengths of rows, tokens in a batch
     of one process, the share of files that are held out, the tokens of them that a validation looks at, and whether the
-    model's pass is compiled (a minute at first, twice as fast then)."""
+    model's pass is compiled (a minute at first, twice as fast then). `keep` is the share of the weights that training
+    began with in the finished ones (`averaging.py`); of use with `start` only."""
 
     processes: int = 1
     sequence: tuple[int, ...] = (512, 1024)
@@ -57,6 +58,7 @@ class TrainTable:
     held_out: float = 0.015
     held_out_tokens: int = 100_000
     compiled: bool = True
+    keep: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

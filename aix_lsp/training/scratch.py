@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aix_lsp.training.averaging import average_into
 from aix_lsp.training.checkpoints import remove_partial, replace_folder, written
 from aix_lsp.training.corpus.build import usable_cores
 from aix_lsp.training.launch import ATTENDED, end_with_launcher
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 class Spec:
     """What one run trains on what. `start` is a model's folder, `out` gets the run: `checkpoint/`, `progress.jsonl`
     and at the end `model/`. `tokens` are those of one process in one batch; `sequence` the lengths of rows. `compiled`
-    is a wish: without a compiler on the machine the pass runs as it is."""
+    is a wish: without a compiler on the machine the pass runs as it is. `keep` is the share of the start's weights in the
+    finished ones."""
 
     start: str
     pieces: str
@@ -48,6 +50,7 @@ class Spec:
     tokens: int = 8192
     held_out_tokens: int = 100_000
     compiled: bool = True
+    keep: float = 0.0
     seed: int = 0
 
     def write(self, path: Path) -> None:
@@ -104,6 +107,8 @@ def run(spec: Spec) -> None:
         accelerator=accelerator,
     )
     if accelerator.is_main_process:
+        if spec.keep:
+            average_into(model, AutoModelForCausalLM.from_pretrained(spec.start, dtype=torch.float32), spec.keep)
         remove_partial(out / "model")
         temporary = out / f"model.{os.getpid()}.partial"
         try:

@@ -254,6 +254,7 @@ def _train(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
         tokens=table.tokens,
         held_out_tokens=table.held_out_tokens,
         compiled=table.compiled,
+        keep=table.keep,
         seed=recipe.seed,
     )
     spec.write(path)

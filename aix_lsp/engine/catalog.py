@@ -39,11 +39,11 @@ def embedded() -> CatalogEntry:
     """The model inside the package: always there, runs on any processor."""
     return CatalogEntry(
         name="aix-mini",
-        source=Path(str(files("aix_lsp").joinpath("models", "aix-mini-v0"))),
+        source=Path(str(files("aix_lsp").joinpath("models", "aix-mini"))),
         # It learned to continue what stands last in the prompt, not to look back over a suffix (its README).
         format="spm",
         languages=("python",),
-        licence="Apache-2.0; trained from scratch on permissively licensed Python, see models/aix-mini-v0/README.md.",
+        licence="Apache-2.0; trained from scratch on permissively licensed Python, see models/aix-mini/README.md.",
     )
 
 

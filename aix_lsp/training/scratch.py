@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 class Spec:
     """What one run trains on what. `start` is a model's folder, `out` gets the run: `checkpoint/`, `progress.jsonl`
     and at the end `model/`. `tokens` are those of one process in one batch; `sequence` the lengths of rows. `compiled`
-    is a wish: without a compiler on the machine the pass runs as it is. `keep` is the share of the start's weights in the
-    finished ones."""
+    is a wish: without a compiler on the machine the pass runs as it is. `keep` is the share of the start's
+    weights in the finished ones."""
 
     start: str
     pieces: str

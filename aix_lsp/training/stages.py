@@ -80,11 +80,19 @@ def follow(recipe: Recipe, work: Work, *, base: Path, until: Stage = "export", t
         "train": _train,
         "export": _export,
     }
+    _no_bars()
     for stage in STAGES[: STAGES.index(until) + 1]:
         began = time.monotonic()
         tell(f"{stage} ...")
         steps[stage](recipe, work, base, tell)
         tell(f"{stage}: {time.monotonic() - began:.0f} s")
+
+
+def _no_bars() -> None:
+    """Keep transformers' bars for reading and writing weights out of what is told."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
 
 def _claim(recipe: Recipe, work: Work, base: Path) -> None:

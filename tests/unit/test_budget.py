@@ -51,7 +51,7 @@ quoted = st.builds(
 
 @pytest.fixture(scope="module")
 def mini() -> ModelTokenizer:
-    return load_tokenizer(Path(aix_lsp.__file__).parent / "models" / "aix-mini-v0")
+    return load_tokenizer(Path(aix_lsp.__file__).parent / "models" / "aix-mini")
 
 
 def build(

@@ -13,7 +13,7 @@ from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.tokenizer import load_tokenizer
 from aix_lsp.prompt.healing import take_back
 
-MINI = load_tokenizer(Path(str(files("aix_lsp").joinpath("models", "aix-mini-v0"))))
+MINI = load_tokenizer(Path(str(files("aix_lsp").joinpath("models", "aix-mini"))))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ HEADER = "# the file path is: {}\n# the code file is written by Python\n"
 
 @pytest.fixture(scope="module")
 def mini() -> ModelTokenizer:
-    return load_tokenizer(Path(aix_lsp.__file__).parent / "models" / "aix-mini-v0")
+    return load_tokenizer(Path(aix_lsp.__file__).parent / "models" / "aix-mini")
 
 
 def snippet(path: str, lines: int = 10, *, start: int = 1, end: str = "") -> Snippet:

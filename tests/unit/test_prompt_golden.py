@@ -44,7 +44,7 @@ class Shape:
 
 @pytest.fixture(scope="module")
 def mini() -> ModelTokenizer:
-    return load_tokenizer(Path(aix_lsp.__file__).parent / "models" / "aix-mini-v0")
+    return load_tokenizer(Path(aix_lsp.__file__).parent / "models" / "aix-mini")
 
 
 def prompt_of(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import aix_lsp
 from aix_lsp.engine.tokenizer import ModelTokenizer, TokenizerError, load_tokenizer, stop_ids
 
-MINI = Path(aix_lsp.__file__).parent / "models" / "aix-mini-v0"
+MINI = Path(aix_lsp.__file__).parent / "models" / "aix-mini"
 MARKERS = ("▁<AIX-SPAN-PRE>", "▁<AIX-SPAN-POST>", "▁<AIX-SPAN-MIDDLE>")
 
 SPELLED_OUT = (

@@ -132,8 +132,8 @@ class DefinitionIndex:
         packed, hidden = self._packed, self._hidden
         for number, rows in packed.rows_of(list(words), most).items():
             places = [
-                DefinitionPlace(path, row.start_line, row.end_line, KINDS[row.kind])
-                for path, row in rows
+                DefinitionPlace(path, start_line, end_line, KINDS[kind])
+                for path, start_line, end_line, kind in rows
                 if path not in hidden
             ]
             if places:

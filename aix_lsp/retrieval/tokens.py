@@ -37,6 +37,7 @@ def _words(text: str) -> list[str]:
     return (_ASCII_WORD if text.isascii() else _WORD).findall(text)
 
 
+@lru_cache(maxsize=1 << 15)
 def expand(word: str, keywords: frozenset[str]) -> tuple[str, ...]:
     """The terms of one identifier: itself, then its parts where there are several. A number has none."""
     if word.isascii() and word.isalpha() and word.islower():  # most words have no parts
@@ -91,7 +92,7 @@ class TermHasher(dict[str, tuple[int, ...]]):
     def __missing__(self, word: str) -> tuple[int, ...]:
         if len(self) >= self._limit:
             self.clear()
-        numbers = tuple(hash_terms(expand(word, self._keywords)))
+        numbers = tuple(hash_terms(expand.__wrapped__(word, self._keywords)))
         self[word] = numbers
         return numbers
 

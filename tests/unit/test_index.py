@@ -8,7 +8,7 @@ from aix_lsp.languages import language_of
 from aix_lsp.retrieval.build import build_segment
 from aix_lsp.retrieval.definitions import build_definitions
 from aix_lsp.retrieval.index import RetrievalIndex
-from aix_lsp.retrieval.query import header_by_indentation, query_terms
+from aix_lsp.retrieval.query import header_around, query_terms
 from aix_lsp.retrieval.segment import PackedSegment
 from aix_lsp.types import DocumentSnapshot, Snippet
 
@@ -138,8 +138,8 @@ def test_other_cells_of_a_notebook_belong_to_the_query() -> None:
         ("|", ""),
     ],
 )
-def test_header_by_indentation(marked: str, expected: str) -> None:
-    assert header_by_indentation(marked.replace("|", ""), marked.index("|")) == expected
+def test_header_around(marked: str, expected: str) -> None:
+    assert header_around(marked.replace("|", ""), marked.index("|")) == expected
 
 
 def test_copies_of_the_same_lines_are_quoted_once() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -75,7 +76,7 @@ class Bm25Index:
     @property
     def nbytes(self) -> int:
         """Memory of the packed arrays."""
-        return sum(view.segment.nbytes + view.alive.nbytes + view.frequencies.nbytes for view in self._state.views)
+        return sum(view.nbytes for view in self._state.views)
 
     @property
     def packing_due(self) -> bool:
@@ -182,26 +183,32 @@ class Bm25Index:
         if not parts:
             return []
         found = best_matches(parts, factors, average_length=state.tokens / state.chunks, limit=limit)
-        ranked: list[tuple[float, str, int, int, Matches]] = []
-        for part, matches in zip(parts, found, strict=True):
+        ranked: list[tuple[float, str, int, int, int]] = []
+        for number, (part, matches) in enumerate(zip(parts, found, strict=True)):
             segment = part.view.segment
             files = np.searchsorted(segment.files, matches.chunks, side="right") - 1
-            for number, (chunk, file) in enumerate(zip(matches.chunks.tolist(), files.tolist(), strict=True)):
-                rank = -float(f"{matches.scores[number]:.10g}")
-                ranked.append((rank, segment.paths[file], int(segment.start_lines[chunk]), number, matches))
-        ranked.sort(key=lambda entry: entry[:3])
-        return [_hit(*entry[1:], terms) for entry in ranked[:limit]]
+            starts = segment.start_lines[matches.chunks]
+            columns = zip(matches.scores.tolist(), files.tolist(), starts.tolist(), strict=True)
+            for place, (score, file, start) in enumerate(columns):
+                ranked.append((-float(f"{score:.10g}"), segment.paths[file], start, number, place))
+        ranked.sort()
+        described = [_terms_of(matches, terms) for matches in found]
+        hits: list[Hit] = []
+        for _, path, start, number, place in ranked[:limit]:
+            matches = found[number]
+            score = float(matches.scores[place])
+            hits.append(Hit(path, start, int(matches.end_lines[place]), score, described[number][place]))
+        return hits
 
 
-def _hit(path: str, start_line: int, number: int, matches: Matches, names: Sequence[str]) -> Hit:
-    """One of the matches as the outside sees it."""
-    score = float(matches.scores[number])
-    first, end = np.searchsorted(matches.owners, (number, number + 1)).tolist()
-    shares = zip((-matches.shares[first:end] / score).tolist(), matches.terms[first:end].tolist(), strict=True)
-    terms = sorted([(share, names[term]) for share, term in shares])
-    return Hit(
-        path, start_line, int(matches.end_lines[number]), score, tuple([(name, -share) for share, name in terms])
-    )
+def _terms_of(matches: Matches, names: Sequence[str]) -> list[tuple[tuple[str, float], ...]]:
+    """The terms of each match with their shares of its score, largest first."""
+    shares = matches.shares / matches.scores[matches.owners]
+    ranks = np.argsort(np.argsort(np.array(names)))
+    order = np.lexsort((ranks[matches.terms], -shares, matches.owners))
+    listed = list(zip([names[term] for term in matches.terms[order].tolist()], shares[order].tolist(), strict=True))
+    ends = np.searchsorted(matches.owners, np.arange(len(matches.chunks) + 1)).tolist()
+    return [tuple(listed[first:end]) for first, end in pairwise(ends)]
 
 
 def _moved(old: _State, gone: Sequence[Hashes], added: View | None) -> Integers:

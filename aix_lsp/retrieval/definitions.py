@@ -131,11 +131,9 @@ class DefinitionIndex:
         found: dict[str, list[DefinitionPlace]] = {}
         packed, hidden = self._packed, self._hidden
         for number, rows in packed.rows_of(list(words), most).items():
-            places = [
-                DefinitionPlace(path, start_line, end_line, KINDS[kind])
-                for path, start_line, end_line, kind in rows
-                if path not in hidden
-            ]
+            places = list(map(DefinitionPlace._make, rows))
+            if hidden:
+                places = [place for place in places if place.path not in hidden]
             if places:
                 found[words[number]] = places
         for number in words.keys() & self._by_name.keys():

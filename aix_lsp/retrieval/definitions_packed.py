@@ -66,10 +66,10 @@ class PackedDefinitions:
         arrays = (self.names, self.files, self.start_lines, self.end_lines, self.kinds)
         return sum(array.nbytes for array in arrays)
 
-    def rows_of(self, names: Sequence[int], most: int) -> dict[int, list[tuple[str, int, int, int]]]:
-        """Hash -> its definitions as (path, first line, last line, number of the kind); hashes with none or with more
-        than `most` are left out."""
-        wanted = np.array(names, dtype=np.uint64)
+    def rows_of(self, names: Sequence[int], most: int) -> dict[int, list[tuple[str, int, int, DefinitionKind]]]:
+        """Hash -> its definitions as (path, first line, last line, kind); hashes with none or with more than `most`
+        are left out."""
+        wanted = np.fromiter(names, dtype=np.uint64, count=len(names))
         firsts = np.searchsorted(self.names, wanted, side="left")
         counts = np.searchsorted(self.names, wanted, side="right") - firsts
         hits = np.flatnonzero((counts > 0) & (counts <= most))
@@ -78,8 +78,8 @@ class PackedDefinitions:
         # the positions of all rows of all names, one after the other
         at = np.arange(int(sizes.sum())) + np.repeat(firsts[hits] - (ends - sizes), sizes)
         paths = map(self.paths.__getitem__, self.files[at].tolist())
-        columns = (self.start_lines[at].tolist(), self.end_lines[at].tolist(), self.kinds[at].tolist())
-        rows = list(zip(paths, *columns, strict=True))
+        kinds = map(KINDS.__getitem__, self.kinds[at].tolist())
+        rows = list(zip(paths, self.start_lines[at].tolist(), self.end_lines[at].tolist(), kinds, strict=True))
         bounds = [0, *ends.tolist()]
         return {names[i]: rows[bounds[k] : bounds[k + 1]] for k, i in enumerate(hits.tolist())}
 

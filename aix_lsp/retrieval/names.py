@@ -25,6 +25,7 @@ from aix_lsp.syntax_imports import ImportStatement, imports_at_a_glance
 from aix_lsp.types import DocumentSnapshot, Snippet
 
 _REACH = 400  # lines on either side of the cursor in which names count
+_COUNTED = 100  # lines; beyond, a distance says no more than that it is far
 _STILL_NEAR = 15  # lines
 _MOST_PLACES = 24  # a name with more definitions says little about where to look
 _IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
@@ -94,11 +95,16 @@ def names_around(
     row = len(above)
     # From afar to near, so that the nearest use is the one that stays.
     upward: dict[str, int] = {}
-    for line in range(max(row - _REACH, 0), row):
+    first, counted = max(row - _REACH, 0), max(row - _COUNTED, 0)
+    far = [above[line] for line in range(first, counted) if line + 1 not in skipped]
+    upward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
+    for line in range(counted, row):
         if line + 1 not in skipped:
             upward.update(dict.fromkeys(_IDENTIFIER.findall(above[line]), row - 1 - line))
     downward: dict[str, int] = {}
-    for distance in range(min(_REACH, len(below)) - 1, -1, -1):
+    far = [line for number, line in enumerate(below[_COUNTED:_REACH], row + _COUNTED) if number not in skipped]
+    downward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
+    for distance in range(min(_COUNTED, len(below)) - 1, -1, -1):
         if row + distance not in skipped:
             downward.update(dict.fromkeys(_IDENTIFIER.findall(below[distance]), distance or 1))
     names = {name: NameUse(distance, downward.get(name), imported.get(name)) for name, distance in upward.items()}

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aix_lsp.retrieval.segment import Bools
-from aix_lsp.retrieval.view import View
+from aix_lsp.retrieval.segment import Bools, Numbers, PackedSegment
+from aix_lsp.retrieval.view import K1, B, Impacts, View
 
-K1, B, EPSILON = 1.5, 0.75, 0.25
+EPSILON = 0.25
 _ZERO = 1e-12  # an average of zero may come out a little above it
 _TIE = 1e-9
 _ROUGH = 1e-4  # more than what single precision loses
+_USUAL_DRIFT = 1.1  # impacts of another average length serve up to here
 _BLOCK = 64
 _FREQUENT_SHARE = 0.03
 _MOST_CANDIDATES = 1_024
@@ -100,10 +101,13 @@ def best_matches(parts: Sequence[Postings], weights: Floats, *, average_length: 
     rare = _rare(weights, sizes)
     scores = _rough_scores(parts, weights, rare, average_length)
     most = (K1 + 1) * float(weights[~rare].sum())
-    candidates = _candidates(scores, limit, most)
-    if candidates is None:
+    tolerance, lost = _roughness(parts, weights, average_length)
+    candidates = _reaching(scores, limit, most + lost, tolerance)
+    if not limit <= len(candidates) <= _MOST_CANDIDATES:
         scores += _rough_scores(parts, weights, ~rare, average_length)
-        candidates = _highest(scores, limit, _ROUGH)
+        candidates = _reaching(scores, limit, lost, tolerance)
+        if len(candidates) < limit:
+            candidates = np.flatnonzero(scores > 0)
     found: list[Matches] = []
     first = 0
     for part in parts:
@@ -123,16 +127,55 @@ def _rare(weights: Floats, sizes: Integers) -> Bools:
     return rare
 
 
-def _candidates(scores: Floats, limit: int, most: float) -> Integers | None:
-    """Chunks that can be among the best `limit` when each may still gain `most`; None if those are too many."""
-    best = scores[_highest(scores, limit, 0.0)]
-    if len(best) < limit:
-        return np.flatnonzero(scores > 0) if most == 0 else None
-    floor = float(np.partition(best, len(best) - limit)[len(best) - limit]) * (1 - _ROUGH) - most
-    if floor <= 0:
+def _roughness(parts: Sequence[Postings], weights: Floats, average_length: float) -> tuple[float, float]:
+    """How far rough scores may be off: a share of the score, and an amount."""
+    used = [impacts for part in parts if (impacts := _impacts(part.view, average_length)) is not None]
+    ratios = [average_length / impacts.average_length for impacts in used]
+    drift = max((max(ratio, 1 / ratio) for ratio in ratios), default=1.0)
+    return 1 - (1 - _ROUGH) / drift, (K1 + 1) * float(weights.sum()) / 0xFFFF if ratios else 0.0
+
+
+def _impacts(view: View, average_length: float) -> Impacts | None:
+    """A view's impacts, if they serve for this average length."""
+    impacts = view.impacts
+    if impacts is None or not 1 / _USUAL_DRIFT < average_length / impacts.average_length < _USUAL_DRIFT:
         return None
-    found = np.flatnonzero(scores >= floor)
-    return found if len(found) <= _MOST_CANDIDATES else None
+    return impacts
+
+
+def _reaching(scores: Floats, limit: int, most: float, tolerance: float) -> Integers:
+    """Chunks with a positive score that can be among the best `limit` when each may still gain `most` and be off by
+    a share of `tolerance`; too few (less than `limit`) when that rules nothing out."""
+    highest = _block_maxima(scores)
+    floor = _last_of_best(highest, limit)
+    best = _at_least(scores, highest, floor) if floor > 0 else np.flatnonzero(scores > 0)
+    floor = _last_of_best(scores[best], limit) * (1 - tolerance) - most
+    if floor > 0:
+        return _at_least(scores, highest, floor)
+    return best[:0]
+
+
+def _block_maxima(scores: Floats) -> Floats:
+    """The highest score of each run of chunks; the last run is filled up with zeros."""
+    whole = len(scores) // _BLOCK * _BLOCK
+    highest: Floats = scores[:whole].reshape(-1, _BLOCK).max(axis=1)
+    return np.append(highest, scores[whole:].max()) if whole < len(scores) else highest
+
+
+def _last_of_best(scores: Floats, limit: int) -> float:
+    """The score that `limit` of these reach; 0 when there are fewer."""
+    if len(scores) < limit:
+        return 0.0
+    return float(np.partition(scores, len(scores) - limit)[len(scores) - limit])
+
+
+def _at_least(scores: Floats, highest: Floats, floor: float) -> Integers:
+    """Positions of the scores that reach a floor above 0, ascending; only blocks that do are looked at."""
+    blocks = np.flatnonzero(highest >= floor)
+    positions = (blocks[:, None] * _BLOCK + np.arange(_BLOCK)).ravel()
+    positions = positions[: np.searchsorted(positions, len(scores))]
+    found: Integers = positions[scores[positions] >= floor]
+    return found
 
 
 def _best_of(found: list[Matches], limit: int) -> list[Matches]:
@@ -142,23 +185,6 @@ def _best_of(found: list[Matches], limit: int) -> list[Matches]:
         floor = np.partition(scores, len(scores) - limit)[len(scores) - limit] * (1 - _TIE)
         return [matches.above(max(float(floor), 0.0)) for matches in found]
     return found
-
-
-def _highest(scores: Floats, limit: int, tolerance: float) -> Integers:
-    """Positions of the `limit` highest positive scores, and of what equals the last of them within a tolerance."""
-    blocks = len(scores) // _BLOCK
-    if blocks > limit:
-        # As many blocks have a maximum that high, so at least as many scores are: few are left to look at.
-        highest = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
-        floor = np.partition(highest, blocks - limit)[blocks - limit] * (1 - tolerance)
-        candidates = np.flatnonzero(scores >= floor) if floor > 0 else np.flatnonzero(scores > 0)
-    else:
-        candidates = np.flatnonzero(scores > 0)
-    if limit < len(candidates):
-        found = scores[candidates]
-        floor = np.partition(found, len(found) - limit)[len(found) - limit]
-        candidates = candidates[found >= floor * (1 - tolerance)]
-    return candidates
 
 
 def _rough_scores(parts: Sequence[Postings], weights: Floats, chosen: Bools, average_length: float) -> Floats:
@@ -175,13 +201,14 @@ def _rough_scores(parts: Sequence[Postings], weights: Floats, chosen: Bools, ave
         starts, ends = segment.term_starts[places], segment.term_starts[places + 1]
         slices = [slice(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
         chunks = np.concatenate([segment.term_chunks[piece] for piece in slices])
-        counts = np.concatenate([segment.term_counts[piece] for piece in slices]).astype(np.float32)
-        values = segment.lengths[chunks].astype(np.float32)
-        values *= slope
-        values += base
-        values += counts
-        np.divide(counts, values, out=values)
-        values *= np.repeat((weights[part.terms[used]] * (K1 + 1)).astype(np.float32), ends - starts)
+        factors = (weights[part.terms[used]] * (K1 + 1)).astype(np.float32)
+        impacts = _impacts(view, average_length)
+        if impacts is not None:
+            values = np.concatenate([impacts.values[piece] for piece in slices]).astype(np.float32)
+            factors /= np.float32(0xFFFF)
+        else:
+            values = _values(segment, chunks, slices, slope, base)
+        values *= np.repeat(factors, ends - starts)
         found = _sums(chunks, values, len(segment))
         if view.chunks < len(segment):
             found *= view.alive
@@ -189,6 +216,18 @@ def _rough_scores(parts: Sequence[Postings], weights: Floats, chosen: Bools, ave
             found[first:end] = 0.0
         scores.append(found)
     return scores[0] if len(scores) == 1 else np.concatenate(scores)
+
+
+def _values(
+    segment: PackedSegment, chunks: Numbers, slices: list[slice], slope: np.float32, base: np.float32
+) -> NDArray[np.float32]:
+    """count / (count + norm) of some postings, those of `slices` by term."""
+    counts = np.concatenate([segment.term_counts[piece] for piece in slices]).astype(np.float32)
+    values = segment.lengths[chunks].astype(np.float32)
+    values *= slope
+    values += base
+    values += counts
+    return np.divide(counts, values, out=values)
 
 
 def _exact(part: Postings, chunks: Integers, weights: Floats, average_length: float) -> Matches:

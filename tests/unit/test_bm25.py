@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 
-from aix_lsp.retrieval import bm25, scoring
+from aix_lsp.retrieval import bm25, scoring, view
 from aix_lsp.retrieval.bm25 import Bm25Index, ChunkTerms, Hit, PackedSegment
 
 Corpus = dict[str, list[list[str]]]
@@ -280,9 +280,12 @@ def _alike(hits: list[Hit], other: list[Hit]) -> bool:
     share=st.sampled_from([0.01, 0.03, 0.1, 0.3, 0.6]),
     limit=st.sampled_from([1, 3, 18]),
     edits=st.integers(0, 4),
+    impacts=st.booleans(),
 )
-@settings(max_examples=25)
-def test_frequent_terms_that_are_not_read_change_nothing(seed: int, share: float, limit: int, edits: int) -> None:
+@settings(max_examples=40)
+def test_frequent_terms_that_are_not_read_change_nothing(
+    seed: int, share: float, limit: int, edits: int, impacts: bool
+) -> None:
     random = np.random.default_rng(seed)
     words = np.array([f"w{i}" for i in range(60)])
     shares = 1.0 / np.arange(1, 61)
@@ -293,7 +296,8 @@ def test_frequent_terms_that_are_not_read_change_nothing(seed: int, share: float
 
     corpus = {f"{i:02d}.py": file() for i in range(30)}
     index = Bm25Index()
-    index.load(segment_of(corpus))
+    with mock.patch.object(view, "_WITH_IMPACTS", 1 if impacts else 1_000_000):
+        index.load(segment_of(corpus))
     for number in range(edits):
         corpus[f"{number:02d}.py"] = file()
         index.replace(f"{number:02d}.py", chunks_of(corpus[f"{number:02d}.py"]))

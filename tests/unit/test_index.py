@@ -135,6 +135,9 @@ def test_other_cells_of_a_notebook_belong_to_the_query() -> None:
         ("function f() {\n|", "function f() {"),
         ("function f() {\n  a();\n}\n|", ""),
         ("fun f(a: Int) {\n    a\n|", "fun f(a: Int) {"),
+        ("def f(\n    a: int,\n    b: int,\n) -> int:\n    |", "def f( a: int, b: int, ) -> int:"),
+        ("class A\n{\n    void M(int a)\n    {\n        |", "void M(int a) {"),
+        ("class A {\n  m() {\n    call({\n      |", "m() {"),
         ("|", ""),
     ],
 )

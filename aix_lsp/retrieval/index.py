@@ -13,7 +13,7 @@ from aix_lsp.languages import language_of
 from aix_lsp.retrieval.bm25 import Bm25Index, Hit
 from aix_lsp.retrieval.build import ChunkBuilder
 from aix_lsp.retrieval.chunks import split_lines
-from aix_lsp.retrieval.crosscodeeval import flat_terms, followers
+from aix_lsp.retrieval.crosscodeeval import MORE_HITS, flat_terms, followers
 from aix_lsp.retrieval.definitions import DefinitionIndex
 from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
 from aix_lsp.retrieval.query import SUFFIX_LINES, query_terms, surroundings
@@ -59,7 +59,7 @@ class RetrievalIndex:
     @property
     def packing_due(self) -> bool:
         """Whether `pack` is worth its time."""
-        return self._bm25.packing_due or self.definitions.packing_due
+        return self._bm25.packing_due or self.definitions.packing_due or self.definitions.waiting
 
     def paths(self) -> set[str]:
         """The files in the index that have any text."""
@@ -75,9 +75,9 @@ class RetrievalIndex:
         self._bm25.load(segment, since)
 
     def update(self, path: str, text: str, language_id: str = "") -> None:
-        """This is the text of a file from now on."""
+        """This is the text of a file from now on. What a long one defines is read by the next `pack`."""
         self._bm25.replace(path, self._builder.chunks(path, text, language_id))
-        self.definitions.update(path, text, language_id)
+        self.definitions.update_soon(path, text, language_id)
 
     def remove(self, path: str) -> None:
         """The file is gone."""
@@ -91,8 +91,11 @@ class RetrievalIndex:
         self.definitions.remove_many(paths)
 
     def pack(self) -> None:
-        """Merge all segments; may take some tenths of a second, and holds up nobody."""
-        if self._bm25.packing_due or not self.definitions.packing_due:
+        """Read what long files define that changed, then merge what is worth it, or all if nothing was to do; may
+        take some tenths of a second, and holds up nobody."""
+        waiting = self.definitions.waiting
+        self.definitions.read_waiting()
+        if self._bm25.packing_due or not (waiting or self.definitions.packing_due):
             self._bm25.pack()
         if self.definitions.packing_due:
             self.definitions.pack()
@@ -122,9 +125,9 @@ class RetrievalIndex:
             return []
         excluded = {document.name} if exclude is None else set(exclude)
         if scheme == "crosscodeeval":
-            flat = flat_terms(surroundings(document, offset)[0], query_lines)
-            hits = self._bm25.query(flat, limit=limit, exclude_paths=excluded)
-            return followers(hits, self._chunk_lines, read)
+            flat = flat_terms(surroundings(document, offset)[0], query_lines, lower=True)
+            hits = self._bm25.query(flat, limit=limit + MORE_HITS, exclude_paths=excluded)
+            return followers(hits, self._chunk_lines, read, limit)
         language = language_of(document.name, document.language_id)
         weights = query_terms(document, offset, language, query_lines, suffix_lines)
         names = names_around(document, offset, language, suffix=suffix_lines > 0)

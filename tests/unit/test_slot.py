@@ -218,3 +218,26 @@ def test_the_crosscodeeval_scheme_quotes_what_follows_the_match() -> None:
     document, offset = at("then_yyy()\n|")
     (last,) = index.query(document, offset, scheme="crosscodeeval", read=files.get)
     assert (last.start_line, last.end_line) == (11, 14)
+
+
+def test_the_crosscodeeval_scheme_finds_words_whatever_their_case_and_looks_past_blank_lines() -> None:
+    files = {"a.py": "makeWidget(Alpha)\n" + "".join(f"other_{'x' * i}()\n" for i in range(12))}
+    index = RetrievalIndex()
+    index.update("a.py", files["a.py"])
+    document, offset = at("makeWidget(Alpha)\n" + "\n" * 12 + "|")
+    (snippet,) = index.query(document, offset, scheme="crosscodeeval", read=files.get)
+    assert (snippet.start_line, snippet.end_line) == (11, 13)
+    document, offset = at("makeWidget(Alpha)\n" + "value = 1\n" * 10 + "|")
+    assert index.query(document, offset, scheme="crosscodeeval", read=files.get) == []
+
+
+def test_the_crosscodeeval_scheme_quotes_no_text_twice() -> None:
+    body = "first_name()\n" * 10 + "then_other()\n"
+    files = dict.fromkeys(("a.py", "b.py", "c.py"), body) | {"d.py": "first_name()\n" * 10 + "last_of()\n"}
+    files |= {f"filler_{i}.py": f"filler_{i}()\n" for i in range(9)}
+    index = RetrievalIndex()
+    for path, text in files.items():
+        index.update(path, text)
+    document, offset = at("first_name()\n|")
+    found = index.query(document, offset, limit=3, scheme="crosscodeeval", read=files.get)
+    assert sorted(snippet.text for snippet in found) == ["last_of()", "then_other()"]

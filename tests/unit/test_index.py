@@ -173,7 +173,7 @@ def test_lines_that_moved_a_little_are_quoted_as_they_are_now() -> None:
     files = {"store.py": STORE}
     _, find = workspace(files)
     files["store.py"] = "# new\n" + STORE
-    (snippet,) = find("UserStore().load_user(|")
+    (snippet,) = find("UserStore().load_user(|\nend()\n")
     assert snippet.text == "\n".join(files["store.py"].split("\n")[:3])
 
 

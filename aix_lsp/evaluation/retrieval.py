@@ -19,7 +19,7 @@ from aix_lsp.evaluation.cases import Case, find_cases, words
 from aix_lsp.languages import language_id_of
 from aix_lsp.retrieval.bm25 import Bm25Index, ChunkTerms, Hit
 from aix_lsp.retrieval.chunks import chunk_lines, split_lines
-from aix_lsp.retrieval.crosscodeeval import flat_terms, followers
+from aix_lsp.retrieval.crosscodeeval import MORE_HITS, flat_terms, followers
 from aix_lsp.retrieval.segment import PackedSegment
 from aix_lsp.retrieval.tokens import hash_terms
 from aix_lsp.settings import RetrievalSettings, Settings
@@ -87,13 +87,13 @@ class WordIndex:
         self._index = Bm25Index()
         self._index.load(PackedSegment.build((path, list(_chunks(text))) for path, text in texts.items()))
 
-    def _hits(self, case: Case) -> list[Hit]:
+    def _hits(self, case: Case, limit: int = SNIPPETS) -> list[Hit]:
         terms = flat_terms(case.before, QUERY_LINES)
-        return self._index.query(terms, limit=SNIPPETS, exclude_paths=[case.path])
+        return self._index.query(terms, limit=limit, exclude_paths=[case.path])
 
     def crosscodeeval(self, case: Case) -> list[Snippet]:
         """Each time the chunk behind the one that matches."""
-        return followers(self._hits(case), CHUNK_LINES, self._texts.get)
+        return followers(self._hits(case, SNIPPETS + MORE_HITS), CHUNK_LINES, self._texts.get, SNIPPETS)
 
     def okapi(self, case: Case) -> list[Snippet]:
         """The chunks that match."""

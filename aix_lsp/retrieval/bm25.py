@@ -11,11 +11,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from aix_lsp.retrieval.scoring import Integers, Matches, average_idf, best_matches, inverse_frequencies
+from aix_lsp.retrieval.scoring import Integers, Matches, Postings, average_idf, best_matches, inverse_frequencies
 from aix_lsp.retrieval.segment import ChunkTerms, Hashes, PackedSegment, merge
 from aix_lsp.retrieval.tokens import term_hash
 from aix_lsp.retrieval.view import View
@@ -75,7 +76,7 @@ class Bm25Index:
     @property
     def nbytes(self) -> int:
         """Memory of the packed arrays."""
-        return sum(view.segment.nbytes + view.alive.nbytes + view.frequencies.nbytes for view in self._state.views)
+        return sum(view.nbytes for view in self._state.views)
 
     @property
     def packing_due(self) -> bool:
@@ -165,43 +166,49 @@ class Bm25Index:
         if not words or not state.chunks or limit <= 0:
             return []
         hashes = np.sort(np.fromiter(words, dtype=np.uint64, count=len(words)))
-        frequencies = state.frequencies_of(hashes)
-        hashes, frequencies = hashes[frequencies > 0], frequencies[frequencies > 0]
+        located = [view.positions(hashes) for view in state.views]
+        frequencies = np.zeros(len(hashes), dtype=np.int64)
+        for view, (places, known) in zip(state.views, located, strict=True):
+            frequencies[known] += view.frequencies[places[known]]
         terms = [words[number] for number in hashes.tolist()]
         factors = np.array([weights[term] for term in terms], dtype=np.float64)
         factors *= inverse_frequencies(frequencies, state.chunks, state.average_idf)
-        ranked: list[tuple[float, str, int, int, Matches, list[str]]] = []
-        for view in state.views:
-            places, known = view.positions(hashes)
-            known &= factors > 0
-            if not known.any():
-                continue
-            matches = best_matches(
-                view,
-                places[known],
-                factors[known],
-                average_length=state.tokens / state.chunks,
-                limit=limit,
-                excluded=view.ranges(exclude_paths),
-            )
-            names = [term for term, here in zip(terms, known.tolist(), strict=True) if here]
-            segment = view.segment
+        counted = (frequencies > 0) & (factors > 0)
+        factors[~counted] = 0.0
+        parts: list[Postings] = []
+        for view, (places, known) in zip(state.views, located, strict=True):
+            here = np.flatnonzero(known & counted)
+            if len(here):
+                parts.append(Postings(view, here, places[here], view.ranges(exclude_paths)))
+        if not parts:
+            return []
+        found = best_matches(parts, factors, average_length=state.tokens / state.chunks, limit=limit)
+        ranked: list[tuple[float, str, int, int, int]] = []
+        for number, (part, matches) in enumerate(zip(parts, found, strict=True)):
+            segment = part.view.segment
             files = np.searchsorted(segment.files, matches.chunks, side="right") - 1
-            for number, (chunk, file) in enumerate(zip(matches.chunks.tolist(), files.tolist(), strict=True)):
-                rank = -float(f"{matches.scores[number]:.10g}")
-                start = int(segment.start_lines[chunk])
-                ranked.append((rank, segment.paths[file], start, number, matches, names))
-        ranked.sort(key=lambda entry: entry[:3])
-        return [_hit(*entry[1:]) for entry in ranked[:limit]]
+            starts = segment.start_lines[matches.chunks]
+            columns = zip(matches.scores.tolist(), files.tolist(), starts.tolist(), strict=True)
+            for place, (score, file, start) in enumerate(columns):
+                ranked.append((-float(f"{score:.10g}"), segment.paths[file], start, number, place))
+        ranked.sort()
+        described = [_terms_of(matches, terms) for matches in found]
+        hits: list[Hit] = []
+        for _, path, start, number, place in ranked[:limit]:
+            matches = found[number]
+            score = float(matches.scores[place])
+            hits.append(Hit(path, start, int(matches.end_lines[place]), score, described[number][place]))
+        return hits
 
 
-def _hit(path: str, start_line: int, number: int, matches: Matches, names: Sequence[str]) -> Hit:
-    """One of the matches as the outside sees it."""
-    score = float(matches.scores[number])
-    mine = matches.owners == number
-    shares = zip(matches.terms[mine].tolist(), matches.shares[mine].tolist(), strict=True)
-    terms = sorted(((names[term], share / score) for term, share in shares), key=lambda part: (-part[1], part[0]))
-    return Hit(path, start_line, int(matches.end_lines[number]), score, tuple(terms))
+def _terms_of(matches: Matches, names: Sequence[str]) -> list[tuple[tuple[str, float], ...]]:
+    """The terms of each match with their shares of its score, largest first."""
+    shares = matches.shares / matches.scores[matches.owners]
+    ranks = np.argsort(np.argsort(np.array(names)))
+    order = np.lexsort((ranks[matches.terms], -shares, matches.owners))
+    listed = list(zip([names[term] for term in matches.terms[order].tolist()], shares[order].tolist(), strict=True))
+    ends = np.searchsorted(matches.owners, np.arange(len(matches.chunks) + 1)).tolist()
+    return [tuple(listed[first:end]) for first, end in pairwise(ends)]
 
 
 def _moved(old: _State, gone: Sequence[Hashes], added: View | None) -> Integers:

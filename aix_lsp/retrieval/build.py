@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
@@ -35,7 +36,7 @@ class ChunkBuilder:
         hasher = self._hashers.get(keywords)
         if hasher is None:
             hasher = self._hashers.setdefault(keywords, TermHasher(keywords, self._words))
-        shared = hash_terms(path_tokens(path))
+        shared = array("Q", hash_terms(path_tokens(path))).tobytes()
         known = self._recent.pop((path, language_id), {})
         seen: dict[tuple[int, int], Hashes] = {}
         found = []
@@ -45,7 +46,7 @@ class ChunkBuilder:
             key = (hash(quoted), len(quoted))
             terms = known.get(key)
             if terms is None:
-                terms = np.array(hasher.terms(quoted) + shared, dtype=np.uint64)
+                terms = np.frombuffer(hasher.terms(quoted) + shared, dtype=np.uint64)
             seen[key] = terms
             found.append(ChunkTerms(piece.start_line, piece.end_line, terms))
         self._recent[path, language_id] = seen

@@ -19,6 +19,7 @@ from aix_lsp.syntax_queries import DefinitionKind
 LARGEST_PARSED = 300_000
 """Characters; longer files are mostly generated or data, and parsing one would hold up the next query."""
 
+_PARSED_AT_ONCE = 16_000  # characters: some two milliseconds
 _PACK_AT = 512
 
 
@@ -41,6 +42,7 @@ class DefinitionIndex:
         self._by_name: dict[int, dict[str, list[Row]]] = {}
         self._clock = 0
         self._moments: dict[str, int] = {}
+        self._waiting: dict[str, tuple[str, str]] = {}  # path -> text and language identifier
         self._swapping = threading.Lock()
 
     def __len__(self) -> int:
@@ -69,6 +71,29 @@ class DefinitionIndex:
         """This is the text of a file from now on. Files without a grammar, and very long ones, define nothing."""
         self._put(path, definition_rows(path, text, language_id))
 
+    def update_soon(self, path: str, text: str, language_id: str = "") -> None:
+        """The same, but a long file is left to `read_waiting`; until then what it defined before counts."""
+        if len(text) <= _PARSED_AT_ONCE or len(text) > LARGEST_PARSED:
+            self.update(path, text, language_id)
+            return
+        with self._swapping:
+            self._waiting[path] = (text, language_id)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether long files are to be read."""
+        return bool(self._waiting)
+
+    def read_waiting(self) -> None:
+        """Read the long files that changed. Changes and queries go on meanwhile."""
+        while self._waiting:
+            with self._swapping:
+                path, given = next(iter(self._waiting.items()), ("", ("", "")))
+            rows = definition_rows(path, *given)
+            with self._swapping:
+                if self._waiting.get(path) is given:  # else it changed again, or went
+                    self._set(path, rows)
+
     def remove(self, path: str) -> None:
         """The file is gone."""
         self._put(path, [])
@@ -80,11 +105,15 @@ class DefinitionIndex:
 
     def _put(self, path: str, rows: list[Row]) -> None:
         with self._swapping:
-            self._clock += 1
-            self._moments[path] = self._clock
-            if path in self._packed.numbers:
-                self._hidden.add(path)
-            self._lay_over(path, rows)
+            self._set(path, rows)
+
+    def _set(self, path: str, rows: list[Row]) -> None:
+        self._waiting.pop(path, None)
+        self._clock += 1
+        self._moments[path] = self._clock
+        if path in self._packed.numbers:
+            self._hidden.add(path)
+        self._lay_over(path, rows)
 
     def _lay_over(self, path: str, rows: list[Row]) -> None:
         for row in self._changed.pop(path, ()):
@@ -131,11 +160,9 @@ class DefinitionIndex:
         found: dict[str, list[DefinitionPlace]] = {}
         packed, hidden = self._packed, self._hidden
         for number, rows in packed.rows_of(list(words), most).items():
-            places = [
-                DefinitionPlace(path, row.start_line, row.end_line, KINDS[row.kind])
-                for path, row in rows
-                if path not in hidden
-            ]
+            places = list(map(DefinitionPlace._make, rows))
+            if hidden:
+                places = [place for place in places if place.path not in hidden]
             if places:
                 found[words[number]] = places
         for number in words.keys() & self._by_name.keys():

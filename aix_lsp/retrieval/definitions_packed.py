@@ -66,18 +66,22 @@ class PackedDefinitions:
         arrays = (self.names, self.files, self.start_lines, self.end_lines, self.kinds)
         return sum(array.nbytes for array in arrays)
 
-    def rows_of(self, names: Sequence[int], most: int) -> dict[int, list[tuple[str, Row]]]:
-        """Hash -> its definitions as (path, row); hashes with none or with more than `most` are left out."""
-        wanted = np.array(names, dtype=np.uint64)
+    def rows_of(self, names: Sequence[int], most: int) -> dict[int, list[tuple[str, int, int, DefinitionKind]]]:
+        """Hash -> its definitions as (path, first line, last line, kind); hashes with none or with more than `most`
+        are left out."""
+        wanted = np.fromiter(names, dtype=np.uint64, count=len(names))
         firsts = np.searchsorted(self.names, wanted, side="left")
-        ends = np.searchsorted(self.names, wanted, side="right")
-        counts = ends - firsts
-        hits = np.flatnonzero((counts > 0) & (counts <= most)).tolist()
-        return {names[i]: [self._row(at) for at in range(int(firsts[i]), int(ends[i]))] for i in hits}
-
-    def _row(self, at: int) -> tuple[str, Row]:
-        row = Row(int(self.names[at]), int(self.start_lines[at]), int(self.end_lines[at]), int(self.kinds[at]))
-        return self.paths[int(self.files[at])], row
+        counts = np.searchsorted(self.names, wanted, side="right") - firsts
+        hits = np.flatnonzero((counts > 0) & (counts <= most))
+        sizes = counts[hits]
+        ends = np.cumsum(sizes)
+        # the positions of all rows of all names, one after the other
+        at = np.arange(int(sizes.sum())) + np.repeat(firsts[hits] - (ends - sizes), sizes)
+        paths = map(self.paths.__getitem__, self.files[at].tolist())
+        kinds = map(KINDS.__getitem__, self.kinds[at].tolist())
+        rows = list(zip(paths, self.start_lines[at].tolist(), self.end_lines[at].tolist(), kinds, strict=True))
+        bounds = [0, *ends.tolist()]
+        return {names[i]: rows[bounds[k] : bounds[k + 1]] for k, i in enumerate(hits.tolist())}
 
     def merged(self, without: Collection[str], changed: Mapping[str, Sequence[Row]]) -> PackedDefinitions:
         """The same without some files, and with others."""

@@ -6,28 +6,32 @@ looked at again before it is shown, because a file may have changed since it was
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from typing import Literal
 
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.bm25 import Bm25Index, Hit
 from aix_lsp.retrieval.build import ChunkBuilder
 from aix_lsp.retrieval.chunks import split_lines
-from aix_lsp.retrieval.crosscodeeval import flat_terms, followers
+from aix_lsp.retrieval.crosscodeeval import MORE_HITS, flat_terms, followers
 from aix_lsp.retrieval.definitions import DefinitionIndex
 from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
 from aix_lsp.retrieval.query import SUFFIX_LINES, query_terms, surroundings
-from aix_lsp.retrieval.ranking import SECONDARY_FACTOR, is_secondary
+from aix_lsp.retrieval.ranking import SECONDARY_FACTOR, is_secondary, take_best_beside
 from aix_lsp.retrieval.segment import PackedSegment
-from aix_lsp.retrieval.slot import definition_snippets
+from aix_lsp.retrieval.slot import definition_snippets, repeats
 from aix_lsp.retrieval.tokens import expand, path_tokens, tokenize
 from aix_lsp.types import DocumentSnapshot, Snippet
 
 _SAME = 0.9
 _STILL_THERE = 0.5
 _SHOWN_TERMS = 8
-_MORE_HITS = 12
+_MORE_HITS = 24
 _EDITED_FILES = 16
+_STRONGEST = 3  # terms of a hit: the first line that has one of them is always quoted
+_AHEAD = 2  # lines; where nothing stands below the cursor, what follows the lines that match counts most
 # Names that the missing line may use join the query, each as if it stood in the line thrice as often as is likely
 # (measured; docs/log.md).
 _EXPECTED_NAMES = 8
@@ -59,7 +63,7 @@ class RetrievalIndex:
     @property
     def packing_due(self) -> bool:
         """Whether `pack` is worth its time."""
-        return self._bm25.packing_due or self.definitions.packing_due
+        return self._bm25.packing_due or self.definitions.packing_due or self.definitions.waiting
 
     def paths(self) -> set[str]:
         """The files in the index that have any text."""
@@ -75,9 +79,9 @@ class RetrievalIndex:
         self._bm25.load(segment, since)
 
     def update(self, path: str, text: str, language_id: str = "") -> None:
-        """This is the text of a file from now on."""
+        """This is the text of a file from now on. What a long one defines is read by the next `pack`."""
         self._bm25.replace(path, self._builder.chunks(path, text, language_id))
-        self.definitions.update(path, text, language_id)
+        self.definitions.update_soon(path, text, language_id)
 
     def remove(self, path: str) -> None:
         """The file is gone."""
@@ -91,8 +95,11 @@ class RetrievalIndex:
         self.definitions.remove_many(paths)
 
     def pack(self) -> None:
-        """Merge all segments; may take some tenths of a second, and holds up nobody."""
-        if self._bm25.packing_due or not self.definitions.packing_due:
+        """Read what long files define that changed, then merge what is worth it, or all if nothing was to do; may
+        take some tenths of a second, and holds up nobody."""
+        waiting = self.definitions.waiting
+        self.definitions.read_waiting()
+        if self._bm25.packing_due or not (waiting or self.definitions.packing_due):
             self._bm25.pack()
         if self.definitions.packing_due:
             self.definitions.pack()
@@ -115,16 +122,16 @@ class RetrievalIndex:
 
         `exclude` are files that do not count: the document's own name unless given. `read` gives a file's text as
         it is now, or None. Left out are chunks that nearly repeat a better one or the document itself, and those
-        whose lines no longer hold what made them match. The scheme `crosscodeeval` quotes as that benchmark does,
-        without any of this.
+        whose lines no longer hold what made them match; a term counts half for each chunk quoted already. The scheme
+        `crosscodeeval` quotes as that benchmark does, without any of this.
         """
         if limit <= 0 or not len(self._bm25):
             return []
         excluded = {document.name} if exclude is None else set(exclude)
         if scheme == "crosscodeeval":
-            flat = flat_terms(surroundings(document, offset)[0], query_lines)
-            hits = self._bm25.query(flat, limit=limit, exclude_paths=excluded)
-            return followers(hits, self._chunk_lines, read)
+            flat = flat_terms(surroundings(document, offset)[0], query_lines, lower=True)
+            hits = self._bm25.query(flat, limit=limit + MORE_HITS, exclude_paths=excluded)
+            return followers(hits, self._chunk_lines, read, limit)
         language = language_of(document.name, document.language_id)
         weights = query_terms(document, offset, language, query_lines, suffix_lines)
         names = names_around(document, offset, language, suffix=suffix_lines > 0)
@@ -139,13 +146,17 @@ class RetrievalIndex:
             hits = _with_secondary_lower(hits)
         quoted = _Quoted(document, offset, read)
         snippets: list[Snippet] = []
-        for hit in hits:
-            text = quoted.text_of(hit)
-            if text is not None:
+        ahead = 0 if suffix_lines > 0 and surroundings(document, offset)[1].strip() else _AHEAD
+        quoted_terms: Counter[str] = Counter()
+        while hits and len(snippets) < limit:
+            hit = take_best_beside(hits, quoted_terms)
+            lines = quoted.lines_of(hit, ahead)
+            if lines is not None:
+                quoted_terms.update(term for term, _ in hit.terms)
+                text = quoted.text_of(hit.path, lines)
                 terms = hit.terms[:_SHOWN_TERMS]
-                snippets.append(Snippet(hit.path, hit.start_line, hit.end_line, hit.score, "similar", text, terms))
-                if len(snippets) == limit:
-                    break
+                snippets.append(Snippet(hit.path, lines.start, lines.stop - 1, hit.score, "similar", text, terms))
+        snippets.sort(key=lambda snippet: -snippet.score)
         if definitions:
             snippets += definition_snippets(
                 ranking.order(with_similar(names, snippets)),
@@ -172,26 +183,41 @@ class _Quoted:
         self._files: dict[str, Sequence[str]] = {}
         self._taken: list[set[str]] = []
 
-    def text_of(self, hit: Hit) -> str | None:
-        """The lines of a hit, or None when they should not be quoted."""
-        lines = self._lines(hit.path)[hit.start_line - 1 : hit.end_line]
-        if len(lines) < hit.end_line - hit.start_line + 1:
+    def lines_of(self, hit: Hit, ahead: int = 0) -> range | None:
+        """The numbers of the lines to quote of a hit, `ahead` lines with text further on where there are as many;
+        None when it should not be quoted."""
+        lines = self._lines(hit.path)
+        matching = lines[hit.start_line - 1 : hit.end_line]
+        if len(matching) < hit.end_line - hit.start_line + 1:
             return None
-        text = "\n".join(lines)
-        terms = set(tokenize(text, language_of(hit.path).keywords))
+        keywords = language_of(hit.path).keywords
+        terms = set(tokenize("\n".join(matching), keywords))
         known = terms.union(path_tokens(hit.path))
         if not terms or sum(share for term, share in hit.terms if term in known) < _STILL_THERE:
             return None
-        if any(_nearly_same(terms, others) for others in self._taken) or self._holds(lines):
+        strongest = {term for term, _ in hit.terms[:_STRONGEST]}
+        numbers = range(hit.start_line, hit.end_line + 1)
+        above = (number for number in numbers if not strongest.isdisjoint(tokenize(lines[number - 1], keywords)))
+        numbers = _further(lines, numbers, ahead, next(above, numbers.start)) if ahead else numbers
+        quoted = lines[numbers.start - 1 : numbers.stop - 1]
+        if ahead:
+            terms = set(tokenize("\n".join(quoted), keywords))
+        if any(_nearly_same(terms, others) for others in self._taken) or self._holds(quoted):
             return None
         self._taken.append(terms)
-        return text
+        return numbers
+
+    def text_of(self, path: str, numbers: range) -> str:
+        """Lines of a file by their numbers, 1-based."""
+        return "\n".join(self._lines(path)[numbers.start - 1 : numbers.stop - 1])
 
     def is_new(self, quoted: Sequence[Snippet], path: str, start_line: int, lines: Sequence[str]) -> bool:
         """Whether these lines are neither in a snippet that is quoted already nor in the document itself."""
         last = start_line + min(len(lines), 3) - 1
         for snippet in quoted:
             if snippet.path == path and snippet.start_line <= start_line and last <= snippet.end_line:
+                return False
+            if repeats(lines, snippet.text):
                 return False
         return not self._holds(lines)
 
@@ -218,6 +244,17 @@ class _Quoted:
                 if allowed < 0:
                     return False
         return True
+
+
+def _further(lines: Sequence[str], numbers: range, ahead: int, first: int) -> range:
+    """So many lines with text further on, as far as there are any, and no further than from the line `first`."""
+    spare = [number for number in range(numbers.start, first) if lines[number - 1].strip()]
+    below = range(numbers.stop, len(lines) + 1)
+    added = list(islice((number for number in below if lines[number - 1].strip()), min(ahead, len(spare))))
+    if not added:
+        return numbers
+    filled = (number for number in range(spare[len(added) - 1] + 1, first + 1) if lines[number - 1].strip())
+    return range(next(filled), added[-1] + 1)
 
 
 def _nearly_same(terms: set[str], others: set[str]) -> bool:

@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from itertools import takewhile
+from operator import eq
+from typing import NamedTuple
 
 from aix_lsp.languages import Language, language_of
 from aix_lsp.retrieval.chunks import split_lines
 from aix_lsp.retrieval.definitions import DefinitionIndex, DefinitionPlace
 from aix_lsp.retrieval.ranking import is_secondary
 from aix_lsp.retrieval.tokens import expand
-from aix_lsp.syntax_imports import ImportStatement, import_statements
+from aix_lsp.syntax_imports import ImportStatement, imports_at_a_glance
 from aix_lsp.types import DocumentSnapshot, Snippet
 
-_PARSED = 40_000  # characters; of a longer document only its head is parsed for imports
-_HEAD = 12_000
 _REACH = 400  # lines on either side of the cursor in which names count
+_COUNTED = 100  # lines; beyond, a distance says no more than that it is far
 _STILL_NEAR = 15  # lines
 _MOST_PLACES = 24  # a name with more definitions says little about where to look
 _IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
@@ -58,8 +59,7 @@ _KINDS: Mapping[str, float] = {
 _FAMILIES: Mapping[str, str] = {"javascript": "typescript", "tsx": "typescript", "c": "cpp"}
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A definition that may be meant, and how likely that looks (the larger the likelier)."""
 
     name: str
@@ -67,8 +67,7 @@ class Candidate:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class NameUse:
+class NameUse(NamedTuple):
     """How a document uses a name: how many lines away the nearest use above and below is (0: on the cursor's line),
     the statement that imports it, and the rank (from 0) of the first similar chunk that has it."""
 
@@ -78,6 +77,9 @@ class NameUse:
     similar: int | None = None
 
 
+_NOT_USED = NameUse()
+
+
 def names_around(
     document: DocumentSnapshot, offset: int, language: Language, *, suffix: bool = True
 ) -> dict[str, NameUse]:
@@ -85,33 +87,43 @@ def names_around(
     if language.grammar is None:
         return {}
     text = document.text if suffix else document.text[:offset]
-    whole = len(text) <= _PARSED
-    statements = import_statements(text if whole else text[:_HEAD], language.grammar)
+    statements = imports_at_a_glance(text, language.grammar)
     imported = {name: statement for statement in statements for name in statement.names}
     skipped = {line for item in statements for line in range(item.start_line, item.end_line + 1)}
     above = split_lines(text[:offset])
     below = split_lines(text[offset:])
     row = len(above)
+    # From afar to near, so that the nearest use is the one that stays.
     upward: dict[str, int] = {}
-    for distance, line in enumerate(reversed(above[-_REACH:])):
-        if row - distance not in skipped:
-            for name in _IDENTIFIER.findall(line):
-                upward.setdefault(name, distance)
+    first, counted = max(row - _REACH, 0), max(row - _COUNTED, 0)
+    far = [above[line] for line in range(first, counted) if line + 1 not in skipped]
+    upward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
+    for line in range(counted, row):
+        if line + 1 not in skipped:
+            upward.update(dict.fromkeys(_IDENTIFIER.findall(above[line]), row - 1 - line))
     downward: dict[str, int] = {}
-    for distance, line in enumerate(below[:_REACH]):
+    far = [line for number, line in enumerate(below[_COUNTED:_REACH], row + _COUNTED) if number not in skipped]
+    downward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
+    for distance in range(min(_COUNTED, len(below)) - 1, -1, -1):
         if row + distance not in skipped:
-            for name in _IDENTIFIER.findall(line):
-                downward.setdefault(name, max(distance, 1))
-    names = dict.fromkeys([*imported, *upward, *downward])
-    return {name: NameUse(upward.get(name), downward.get(name), imported.get(name)) for name in names}
+            downward.update(dict.fromkeys(_IDENTIFIER.findall(below[distance]), distance or 1))
+    names = {name: NameUse(distance, downward.get(name), imported.get(name)) for name, distance in upward.items()}
+    for name in downward.keys() - names.keys():
+        names[name] = NameUse(None, downward[name], imported.get(name))
+    for name in imported.keys() - names.keys():
+        names[name] = NameUse(imported=imported[name])
+    return names
 
 
 def with_similar(names: Mapping[str, NameUse], similar: Sequence[Snippet]) -> dict[str, NameUse]:
     """The names of a document and those of the similar chunks."""
+    ranks: dict[str, int] = {}
+    for rank in range(len(similar) - 1, -1, -1):
+        ranks.update(dict.fromkeys(_IDENTIFIER.findall(similar[rank].text), rank))
     found = dict(names)
-    for rank, snippet in reversed(list(enumerate(similar))):
-        for name in _IDENTIFIER.findall(snippet.text):
-            found[name] = replace(found.get(name, NameUse()), similar=rank)
+    for name, rank in ranks.items():
+        above, below, imported, _ = found.get(name) or _NOT_USED
+        found[name] = NameUse(above, below, imported, rank)
     return found
 
 
@@ -133,31 +145,70 @@ class NameRanking:
         self._weights = weights
         self._exclude = {path, *exclude}
         self._known: dict[str, Candidate | None] = {}
+        self._folders = _facts(path).folders
+        self._aside = is_secondary(path)
 
     def order(self, names: Mapping[str, NameUse]) -> list[Candidate]:
         """Likeliest first."""
         worth = {name: use for name, use in names.items() if _worth_a_look(use)}
-        places = self._index.find((name for name in worth if name not in self._known), most=_MOST_PLACES)
+        known = self._known
+        places = self._index.find([name for name in worth if name not in known], most=_MOST_PLACES)
         found = []
         for name, use in worth.items():
-            if name not in self._known:
-                self._known[name] = self._candidate(name, use, places.get(name, ()))
-            known = self._known[name]
-            if known is not None:
-                found.append(replace(known, score=known.score + _likely(use)))
-        found.sort(key=lambda item: (-item.score, item.place.path, item.place.start_line))
+            if name not in known:
+                listed = places.get(name)
+                known[name] = None if listed is None else self._candidate(name, use, listed)
+            candidate = known[name]
+            if candidate is not None:
+                found.append(Candidate(name, candidate.place, candidate.score + _likely(use)))
+        found.sort(key=_by_score)
         return found
 
     def _candidate(self, name: str, use: NameUse, places: Sequence[DefinitionPlace]) -> Candidate | None:
         """The definition that is meant, with the part of its score that is the same wherever the name is used."""
         if any(place.path in self._exclude for place in places):
             return None  # what the file defines itself needs no other file
-        best = _best_place(places, self._path, self._language, use.imported)
+        best = self._best_place(places, use.imported)
         if best is None:
             return None
         place, said = best
         score = _RELATED * _related(name, self._weights, self._language) + _KINDS[place.kind] + _SAID_BY_IMPORT * said
-        return Candidate(name, place, score + _SECONDARY * (is_secondary(place.path) and not is_secondary(self._path)))
+        return Candidate(name, place, score + _SECONDARY * (is_secondary(place.path) and not self._aside))
+
+    def _best_place(
+        self, places: Sequence[DefinitionPlace], statement: ImportStatement | None
+    ) -> tuple[DefinitionPlace, float] | None:
+        """The definition that is meant, and whether an import says so: 1 when it names the file or a folder of it,
+        0.5 when it does not, 0 without one."""
+        family = _family(self._language.grammar)
+        same = [place for place in places if _facts(place.path).family == family]
+        if not same:
+            return None
+        if statement is None:
+            best = same[0] if len(same) == 1 else max(same, key=self._fitness)
+            return best, 0.0
+        said = _said(statement.text)
+
+        def fitness(place: DefinitionPlace) -> tuple[float, str, int]:
+            parts = _facts(place.path).parts
+            named = sum([1.0 / (1 + i) for i, part in enumerate(reversed(parts)) if part in said])
+            nearness, path, line = self._fitness(place)
+            return 3 * named + nearness, path, line
+
+        best = same[0] if len(same) == 1 else max(same, key=fitness)
+        return best, 0.5 if said.isdisjoint(_facts(best.path).parts) else 1.0
+
+    def _fitness(self, place: DefinitionPlace) -> tuple[float, str, int]:
+        """The larger, the more likely meant, when no import says anything."""
+        path = place.path
+        folders = self._folders
+        shared = sum(takewhile(bool, map(eq, folders, _facts(path).folders)))
+        other = is_secondary(path) and not self._aside
+        return shared / (1 + len(folders)) + 0.3 * _KINDS[place.kind] - other, path, -place.start_line
+
+
+def _by_score(candidate: Candidate) -> tuple[float, str, int]:
+    return -candidate.score, candidate.place.path, candidate.place.start_line
 
 
 def _worth_a_look(use: NameUse) -> bool:
@@ -196,51 +247,33 @@ def _related(name: str, weights: Mapping[str, float], language: Language) -> flo
     return sum(min(weights.get(part, 0.0), 1.0) for part in parts) / max(len(parts), 1)
 
 
-def _best_place(
-    places: Sequence[DefinitionPlace], path: str, language: Language, statement: ImportStatement | None
-) -> tuple[DefinitionPlace, float] | None:
-    """The definition that is meant, and whether an import says so: 1 when it names the file or a folder of it, 0.5
-    when it does not, 0 without one."""
-    same = [place for place in places if same_family(_grammar_of(place.path), language.grammar)]
-    if not same:
-        return None
-    if len(same) == 1 and statement is None:
-        return same[0], 0.0
-    said = {part.lower() for part in _PATH_PART.findall(statement.text)} if statement is not None else set()
-    folders = path.split("/")[:-1]
-    aside = is_secondary(path)
+class _Facts(NamedTuple):
+    """What a path says: the family of its grammar, its folders, and its parts in lower case without endings."""
 
-    def fitness(place: DefinitionPlace) -> float:
-        parts = reversed(_parts(place.path)) if said else ()
-        named = sum(1.0 / (1 + i) for i, part in enumerate(parts) if part in said)
-        shared = sum(1 for _ in _common(folders, place.path.split("/")[:-1]))
-        other = is_secondary(place.path) and not aside
-        return 3 * named + shared / (1 + len(folders)) + 0.3 * _KINDS[place.kind] - other
-
-    best = max(same, key=lambda place: (fitness(place), place.path, -place.start_line))
-    if statement is None:
-        return best, 0.0
-    return best, 1.0 if said.intersection(_parts(best.path)) else 0.5
+    family: str | None
+    folders: tuple[str, ...]
+    parts: tuple[str, ...]
 
 
 @lru_cache(maxsize=1 << 15)
-def _grammar_of(path: str) -> str | None:
-    return language_of(path).grammar
+def _facts(path: str) -> _Facts:
+    parts = path.split("/")
+    names = tuple([part.split(".")[0].lower() for part in parts])
+    return _Facts(_family(language_of(path).grammar) or "", tuple(parts[:-1]), names)
 
 
-def _parts(path: str) -> list[str]:
-    return [part.split(".")[0].lower() for part in path.split("/")]
+@lru_cache(maxsize=256)
+def _said(statement: str) -> frozenset[str]:
+    """The words of an import statement in lower case."""
+    return frozenset([part.lower() for part in _PATH_PART.findall(statement)])
 
 
-def _common(a: Sequence[str], b: Sequence[str]) -> Iterator[str]:
-    for one, other in zip(a, b, strict=False):
-        if one != other:
-            return
-        yield one
+def _family(grammar: str | None) -> str | None:
+    return None if grammar is None else _FAMILIES.get(grammar, grammar)
 
 
 def same_family(grammar: str | None, other: str | None) -> bool:
     """Whether files of two grammars can name each other's definitions."""
     if grammar is None or other is None:
         return False
-    return _FAMILIES.get(grammar, grammar) == _FAMILIES.get(other, other)
+    return _family(grammar) == _family(other)

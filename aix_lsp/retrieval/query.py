@@ -8,11 +8,11 @@ against CrossCodeEval's query, which is the last ten lines with equal weights.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from aix_lsp.languages import Language
 from aix_lsp.retrieval.chunks import split_lines
 from aix_lsp.retrieval.tokens import tokenize
-from aix_lsp.syntax import enclosing_header
 from aix_lsp.types import DocumentSnapshot
 
 DECAY = 0.7
@@ -20,16 +20,19 @@ SUFFIX_LINES = 5
 HEADER_WEIGHT = 0.3
 
 _NEAR = 16_384  # characters on either side in which the lines are looked for
-_PARSED = 40_000  # characters; parsing more takes longer than the search
 _HEADER_REACH = 65_536
 
-_DEFINES = re.compile(
+_KEYWORD = re.compile(
     r"\b(class|def|enum|extension|fn|fun|func|function|impl|interface|method|module|namespace|object|proc|protocol|"
-    r"record|struct|sub|trait)\b|[\w>~\]]\s*\("
+    r"record|struct|sub|trait)\b"
 )
+_CALLED = re.compile(r"[\w>~\]]\s*\(")
 _CONTROL = re.compile(
-    r"[}\s]*(if|elif|else|for|foreach|while|switch|match|case|catch|except|try|with|when|return|do)\b"
+    r"[}\s]*(if|elif|else|for|foreach|while|switch|match|case|catch|except|try|with|when|return|do|import|from|assert|using|new)\b"
 )
+_SIGNATURE_LINES = 24
+_GOES_ON = (")", "]", "{", "->", "where", "throws", ":")
+_BODY = ("{", "=>", "->", "do")
 _OPENS = ("{", ":", "(", ",", ")", "=>", "->", "do", "then")
 
 
@@ -55,7 +58,7 @@ def query_terms(
     listed += [(DECAY ** (first + i), line) for i, line in enumerate(filled[: max(query_lines - first, 0)])]
     filled = [line for line in below if line.strip()]
     listed += [(DECAY ** (first + i), line) for i, line in enumerate(filled[:suffix_lines])]
-    listed.append((HEADER_WEIGHT, header_around(document, offset, language)))
+    listed.append((HEADER_WEIGHT, header_around(document.text, offset)))
     weights: dict[str, float] = {}
     for weight, line in listed:
         for term in tokenize(line, language.keywords):
@@ -70,35 +73,49 @@ def surroundings(document: DocumentSnapshot, offset: int) -> tuple[str, str]:
     return before + document.text[:offset], document.text[offset:] + after
 
 
-def header_around(document: DocumentSnapshot, offset: int, language: Language) -> str:
-    """The signature of the function or type around a place: from the syntax tree, or by indentation where there is
-    no grammar, where the code is too broken, and in long documents."""
-    header = ""
-    if language.grammar is not None and len(document.text) <= _PARSED:
-        header = enclosing_header(document.text, offset, language.grammar)
-    return header or header_by_indentation(document.text, offset)
+def header_around(text: str, offset: int) -> str:
+    """The signature of the function or type around a place: the nearest line above that looks like one and is
+    indented less, with the lines that it goes on over; "" if none.
 
-
-def header_by_indentation(text: str, offset: int) -> str:
-    """The nearest line above that opens something like a function or a type and is indented less; "" if none."""
+    A syntax tree tells it no better for a search (measured), and takes longer than the search itself.
+    """
     lines = split_lines(text[max(offset - _HEADER_REACH, 0) : offset])
     own = lines.pop()
-    filled = [line for line in reversed(lines) if line.strip()]
+    filled = [line for line in reversed(lines) if line and not line.isspace()]
     # An empty line's own indentation says nothing: it belongs where the line above it is, or inside what that opens.
     limit = _indentation(own) if own else 0
     if not own and filled:
         opened = filled[0].rstrip().endswith(("{", ":", "("))
         limit = _indentation(filled[0]) + opened
-    for line in filled:
+    for number, line in enumerate(filled):
         if limit == 0:
             break
         indentation = _indentation(line)
         if indentation >= limit:
             continue
         limit = indentation
-        if line.rstrip().endswith(_OPENS) and _DEFINES.search(line) and not _CONTROL.match(line):
-            return line.strip()
+        header = _whole_signature(filled, number, indentation)
+        if _is_header(header):
+            return header
     return ""
+
+
+def _whole_signature(lines: Sequence[str], number: int, indentation: int) -> str:
+    """A line, and where it only closes or opens brackets the lines above that belong to it. `lines` go upward."""
+    parts = [lines[number].strip()]
+    for line in lines[number + 1 : number + _SIGNATURE_LINES]:
+        if not parts[-1].startswith(_GOES_ON) and _indentation(lines[number + len(parts) - 1]) <= indentation:
+            break
+        parts.append(line.strip())
+    return " ".join(reversed(parts))
+
+
+def _is_header(line: str) -> bool:
+    if not line.endswith(_OPENS) or _CONTROL.match(line):
+        return False
+    if _KEYWORD.search(line):
+        return True
+    return line.endswith(_BODY) and not line.endswith("({") and _CALLED.search(line) is not None
 
 
 def _indentation(line: str) -> int:

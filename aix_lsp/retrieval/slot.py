@@ -19,6 +19,12 @@ LINES = 5
 """Most lines of each that are quoted."""
 
 
+def repeats(lines: Sequence[str], text: str) -> bool:
+    """Whether a quote has nothing that another does not have: copies of a file say the same in different places."""
+    held = {line.strip() for line in text.split("\n")}
+    return all(line.strip() in held for line in lines)
+
+
 def definition_snippets(
     candidates: Iterable[Candidate],
     *,
@@ -41,7 +47,9 @@ def definition_snippets(
         held = any(candidate.name in line for line in lines)  # else the file changed since it was read
         end = place.start_line + len(lines) - 1
         again = any(
-            item.path == place.path and item.start_line <= end and place.start_line <= item.end_line for item in found
+            (item.path == place.path and item.start_line <= end and place.start_line <= item.end_line)
+            or repeats(lines, item.text)
+            for item in found
         )
         if not held or again or not fits(place.path, place.start_line, lines):
             continue

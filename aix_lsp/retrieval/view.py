@@ -10,6 +10,35 @@ from numpy.typing import NDArray
 
 from aix_lsp.retrieval.segment import Bools, Hashes, PackedSegment
 
+K1, B = 1.5, 0.75
+"""BM25Okapi's parameters."""
+_WITH_IMPACTS = 4_096  # chunks
+_IMPACT_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Impacts:
+    """What BM25 makes of the counts of a segment's postings by term, count / (count + norm), in units of 1 / 65,535
+    [postings], for one average length of chunks. For r times that length they are right within a factor r."""
+
+    average_length: float
+    values: NDArray[np.uint16]
+
+    @classmethod
+    def of(cls, segment: PackedSegment) -> Impacts | None:
+        """For the segment's own average length; None for a small one, where it is not worth the memory."""
+        if len(segment) < _WITH_IMPACTS:
+            return None
+        average_length = float(segment.lengths.mean(dtype=np.float64)) or 1.0
+        norms = (K1 * (1 - B + B * segment.lengths / average_length)).astype(np.float32)
+        values = np.empty(len(segment.term_chunks), dtype=np.uint16)
+        for first in range(0, len(values), _IMPACT_BLOCK):
+            block = slice(first, first + _IMPACT_BLOCK)
+            counts = segment.term_counts[block].astype(np.float32)
+            shares = counts / (counts + norms[segment.term_chunks[block]])
+            values[block] = np.maximum(np.rint(shares * np.float32(0xFFFF)), 1)  # what matches stays above 0
+        return cls(average_length, values)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
@@ -21,13 +50,20 @@ class View:
     frequencies: NDArray[np.int32]
     chunks: int
     tokens: int
+    impacts: Impacts | None
 
     @classmethod
     def of(cls, segment: PackedSegment) -> View:
         """A view with everything alive."""
         alive = np.ones(len(segment), dtype=np.bool_)
         tokens = int(segment.lengths.sum(dtype=np.int64))
-        return cls(segment, alive, segment.document_frequencies(), len(segment), tokens)
+        return cls(segment, alive, segment.document_frequencies(), len(segment), tokens, Impacts.of(segment))
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays."""
+        impacts = self.impacts.values.nbytes if self.impacts is not None else 0
+        return self.segment.nbytes + self.alive.nbytes + self.frequencies.nbytes + impacts
 
     def ranges(self, paths: Collection[str]) -> list[tuple[int, int]]:
         """Where the living chunks of these files lie."""
@@ -57,7 +93,7 @@ class View:
             tokens += int(segment.lengths[first:end].sum(dtype=np.int64))
             taken.append(segment.chunk_terms[segment.chunk_starts[first] : segment.chunk_starts[end]])
         np.subtract.at(frequencies, np.concatenate(taken), 1)
-        return View(segment, alive, frequencies, self.chunks - chunks, self.tokens - tokens), taken
+        return View(segment, alive, frequencies, self.chunks - chunks, self.tokens - tokens, self.impacts), taken
 
     def positions(self, hashes: Hashes) -> tuple[NDArray[np.int64], Bools]:
         """Where these hashes stand in the vocabulary, and whether they do."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rank_bm25 import BM25Okapi
 
-from aix_lsp.retrieval import bm25
+from aix_lsp.retrieval import bm25, scoring, view
 from aix_lsp.retrieval.bm25 import Bm25Index, ChunkTerms, Hit, PackedSegment
 
 Corpus = dict[str, list[list[str]]]
@@ -273,3 +273,39 @@ def _alike(hits: list[Hit], other: list[Hit]) -> bool:
     return [hit[:3] for hit in hits] == [hit[:3] for hit in other] and [hit.score for hit in hits] == pytest.approx(
         [hit.score for hit in other], rel=1e-9
     )
+
+
+@given(
+    seed=st.integers(0, 1_000),
+    share=st.sampled_from([0.01, 0.03, 0.1, 0.3, 0.6]),
+    limit=st.sampled_from([1, 3, 18]),
+    edits=st.integers(0, 4),
+    impacts=st.booleans(),
+)
+@settings(max_examples=40)
+def test_frequent_terms_that_are_not_read_change_nothing(
+    seed: int, share: float, limit: int, edits: int, impacts: bool
+) -> None:
+    random = np.random.default_rng(seed)
+    words = np.array([f"w{i}" for i in range(60)])
+    shares = 1.0 / np.arange(1, 61)
+    shares /= shares.sum()
+
+    def file() -> list[list[str]]:
+        return [list(random.choice(words, int(random.integers(1, 30)), p=shares)) for _ in range(6)]
+
+    corpus = {f"{i:02d}.py": file() for i in range(30)}
+    index = Bm25Index()
+    with mock.patch.object(view, "_WITH_IMPACTS", 1 if impacts else 1_000_000):
+        index.load(segment_of(corpus))
+    for number in range(edits):
+        corpus[f"{number:02d}.py"] = file()
+        index.replace(f"{number:02d}.py", chunks_of(corpus[f"{number:02d}.py"]))
+    weights = dict(zip(random.choice(words, 25, replace=False), random.uniform(0.05, 1.0, 25).tolist(), strict=True))
+    with mock.patch.object(scoring, "_FREQUENT_SHARE", share):
+        hits = index.query(weights, limit=limit, exclude_paths=["05.py"])
+    scores = {key: score for key, score in oracle(corpus, weights).items() if key[0] != "05.py"}
+    ranked = sorted(scores.items(), key=lambda item: (-float(f"{item[1]:.10g}"), item[0]))[:limit]
+    assert [(hit.path, hit.start_line) for hit in hits] == [key for key, _ in ranked]
+    assert [hit.score for hit in hits] == pytest.approx([score for _, score in ranked], rel=1e-6)
+    assert [sum(part for _, part in hit.terms) for hit in hits] == pytest.approx([1.0] * len(hits))

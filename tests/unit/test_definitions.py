@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from aix_lsp.retrieval.definitions import LARGEST_PARSED, DefinitionIndex, DefinitionPlace, build_definitions
 from aix_lsp.retrieval.definitions_packed import PackedDefinitions
+from aix_lsp.retrieval.index import RetrievalIndex
 
 STORE = "class UserStore:\n    def load_user(self, user_id):\n        return self.table[user_id]\n\n\nLIMIT = 3\n"
 
@@ -28,6 +29,34 @@ def test_names_lead_to_lines_and_kinds() -> None:
         "load_user": [DefinitionPlace("store.py", 2, 3, "method")],
         "LIMIT": [DefinitionPlace("store.py", 6, 6, "variable")],
     }
+
+
+def test_a_long_file_is_read_when_asked_for_and_its_old_definitions_count_until_then() -> None:
+    index = index_of({"store.py": STORE})
+    filling = "value = compute(other)\n" * 2_000
+    index.update_soon("store.py", STORE.replace("UserStore", "Basket") + filling)
+    assert index.waiting
+    assert (index.find(["UserStore"]).keys(), index.find(["Basket"])) == ({"UserStore"}, {})
+    index.read_waiting()
+    assert not index.waiting
+    assert (index.find(["UserStore"]), index.find(["Basket"]).keys()) == ({}, {"Basket"})
+    index.update_soon("short.py", "def spare(): ...\n")
+    assert index.find(["spare"])
+    for path in ("gone.py", "changed.py"):
+        index.update_soon(path, "def left(): ...\n" + filling)
+    index.remove("gone.py")
+    index.update("changed.py", "def kept(): ...\n")
+    index.read_waiting()
+    assert index.find(["left", "kept"]).keys() == {"kept"}
+
+
+def test_packing_the_workspace_reads_long_files() -> None:
+    index = RetrievalIndex()
+    index.update("store.py", STORE + "value = compute(other)\n" * 2_000)
+    assert index.packing_due
+    index.pack()
+    assert not index.packing_due
+    assert index.definitions.find(["UserStore"])
 
 
 def test_case_matters() -> None:

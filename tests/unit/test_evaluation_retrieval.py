@@ -112,11 +112,11 @@ def test_a_small_checkout_from_end_to_end(tmp_path: Path) -> None:
     (tmp_path / "store.py").write_text(store)
     for i in range(6):
         (tmp_path / f"filler_{i}.py").write_text(f"filler_{i} = {i}\n" * 30)
-    (tmp_path / "main.py").write_text("from store import UserStore\n" + "\n" * 60 + "opened = UserStore()\n")
+    (tmp_path / "main.py").write_text("from store import UserStore\n" + "pass\n" * 60 + "opened = UserStore()\n")
     (result,) = evaluate(tmp_path, count=10)
     assert (result.repository, result.language) == (tmp_path.name, "python")
     found = {scheme: entry.found for scheme, entry in result.scores.items()}
-    assert found[NO_RETRIEVAL] == found[CROSSCODEEVAL] == found[OKAPI] == 0.0  # nothing but blank lines above
+    assert found[NO_RETRIEVAL] == found[CROSSCODEEVAL] == found[OKAPI] == 0.0  # nothing above says it
     assert found[SIMILAR] == found[WITH_DEFINITION] == found[CEILING] == 1.0
     assert result.scores[WITH_DEFINITION].among_all
 

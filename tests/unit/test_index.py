@@ -8,7 +8,7 @@ from aix_lsp.languages import language_of
 from aix_lsp.retrieval.build import build_segment
 from aix_lsp.retrieval.definitions import build_definitions
 from aix_lsp.retrieval.index import RetrievalIndex
-from aix_lsp.retrieval.query import header_by_indentation, query_terms
+from aix_lsp.retrieval.query import header_around, query_terms
 from aix_lsp.retrieval.segment import PackedSegment
 from aix_lsp.types import DocumentSnapshot, Snippet
 
@@ -135,11 +135,14 @@ def test_other_cells_of_a_notebook_belong_to_the_query() -> None:
         ("function f() {\n|", "function f() {"),
         ("function f() {\n  a();\n}\n|", ""),
         ("fun f(a: Int) {\n    a\n|", "fun f(a: Int) {"),
+        ("def f(\n    a: int,\n    b: int,\n) -> int:\n    |", "def f( a: int, b: int, ) -> int:"),
+        ("class A\n{\n    void M(int a)\n    {\n        |", "void M(int a) {"),
+        ("class A {\n  m() {\n    call({\n      |", "m() {"),
         ("|", ""),
     ],
 )
-def test_header_by_indentation(marked: str, expected: str) -> None:
-    assert header_by_indentation(marked.replace("|", ""), marked.index("|")) == expected
+def test_header_around(marked: str, expected: str) -> None:
+    assert header_around(marked.replace("|", ""), marked.index("|")) == expected
 
 
 def test_copies_of_the_same_lines_are_quoted_once() -> None:
@@ -170,7 +173,7 @@ def test_lines_that_moved_a_little_are_quoted_as_they_are_now() -> None:
     files = {"store.py": STORE}
     _, find = workspace(files)
     files["store.py"] = "# new\n" + STORE
-    (snippet,) = find("UserStore().load_user(|")
+    (snippet,) = find("UserStore().load_user(|\nend()\n")
     assert snippet.text == "\n".join(files["store.py"].split("\n")[:3])
 
 

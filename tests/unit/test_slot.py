@@ -104,7 +104,7 @@ def test_shares_of_expected_names_sum_to_one() -> None:
 def test_the_first_lines_of_the_imported_name_are_quoted() -> None:
     body = "".join(f"    field_{i} = {i}\n" for i in range(30))
     files = {"store.py": "x_y = 1\n" * 9 + "class UserStore:\n" + body}
-    snippet = slot(files, "from store import UserStore\n|")
+    snippet = slot(files, "from store import UserStore\n|\nend()\n")
     assert snippet is not None
     assert snippet.text.split("\n")[:2] == ["class UserStore:", "    field_0 = 0"]
     assert (snippet.path, snippet.start_line, snippet.end_line) == ("store.py", 10, 9 + LINES)
@@ -218,3 +218,68 @@ def test_the_crosscodeeval_scheme_quotes_what_follows_the_match() -> None:
     document, offset = at("then_yyy()\n|")
     (last,) = index.query(document, offset, scheme="crosscodeeval", read=files.get)
     assert (last.start_line, last.end_line) == (11, 14)
+
+
+def test_the_crosscodeeval_scheme_finds_words_whatever_their_case_and_looks_past_blank_lines() -> None:
+    files = {"a.py": "makeWidget(Alpha)\n" + "".join(f"other_{'x' * i}()\n" for i in range(12))}
+    index = RetrievalIndex()
+    index.update("a.py", files["a.py"])
+    document, offset = at("makeWidget(Alpha)\n" + "\n" * 12 + "|")
+    (snippet,) = index.query(document, offset, scheme="crosscodeeval", read=files.get)
+    assert (snippet.start_line, snippet.end_line) == (11, 13)
+    document, offset = at("makeWidget(Alpha)\n" + "value = 1\n" * 10 + "|")
+    assert index.query(document, offset, scheme="crosscodeeval", read=files.get) == []
+
+
+def test_the_crosscodeeval_scheme_quotes_no_text_twice() -> None:
+    body = "first_name()\n" * 10 + "then_other()\n"
+    files = dict.fromkeys(("a.py", "b.py", "c.py"), body) | {"d.py": "first_name()\n" * 10 + "last_of()\n"}
+    files |= {f"filler_{i}.py": f"filler_{i}()\n" for i in range(9)}
+    index = RetrievalIndex()
+    for path, text in files.items():
+        index.update(path, text)
+    document, offset = at("first_name()\n|")
+    found = index.query(document, offset, limit=3, scheme="crosscodeeval", read=files.get)
+    assert sorted(snippet.text for snippet in found) == ["last_of()", "then_other()"]
+
+
+def test_copies_of_a_definition_are_quoted_once() -> None:
+    files = {"a.py": STORE, "b.py": STORE, "c.py": CART, "d.py": CART}
+    index = RetrievalIndex()
+    for path, text in files.items():
+        index.update(path, text)
+    document, offset = at("from a import UserStore\nfrom c import Cart\n\nUserStore(Cart(|")
+    found = index.query(document, offset, limit=1, read=files.get)
+    texts = [snippet.text for snippet in found]
+    assert len(texts) == len(set(texts))
+    assert {snippet.text.split("(")[0].split(":")[0] for snippet in found} == {"class UserStore", "class Cart"}
+
+
+def test_three_quotes_match_for_different_reasons() -> None:
+    files = {f"same_{i}.py": f"open_ledger(book_{'x' * (i + 1)}, page_{'y' * (i + 1)})\n" for i in range(5)}
+    files["other.py"] = "close_journal(volume)\n"
+    files |= {f"filler_{i}.py": f"filler_{'z' * i}()\n" for i in range(20)}
+    index = RetrievalIndex()
+    for path, text in files.items():
+        index.update(path, text)
+    document, offset = at("close_journal(some)\nopen_ledger(|")
+    found = index.query(document, offset, limit=2, definitions=False, read=files.get)
+    assert sorted(snippet.path.split("_")[0].split(".")[0] for snippet in found) == ["other", "same"]
+
+
+def test_where_nothing_stands_below_the_quote_goes_on_a_little() -> None:
+    lines = [f"{letter * 4}()" for letter in "abcdefghijkl"] + ["", "last_one()"]
+    files = {"a.py": "\n".join(lines)}
+    index = RetrievalIndex()
+    index.update("a.py", files["a.py"])
+    for marked, first, last in (
+        ("eeee()\n|", 3, 12),
+        ("eeee()\n|\n\n", 3, 12),
+        ("bbbb()\n|", 2, 11),
+        ("eeee()\n|\nbelow()\n", 1, 10),
+        ("last_one()\n|", 11, 14),
+    ):
+        document, offset = at(marked)
+        (snippet,) = index.query(document, offset, limit=1, definitions=False, read=files.get)
+        assert (snippet.start_line, snippet.end_line) == (first, last)
+        assert snippet.text == "\n".join(lines[first - 1 : last])

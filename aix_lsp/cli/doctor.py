@@ -140,6 +140,7 @@ def _tokenizer(settings: Settings) -> Finding:
 
 
 def _workspace(folder: Path, settings: Settings) -> Finding:
+    from aix_lsp.completion.folder_report import left_out_in_words
     from aix_lsp.completion.indexer import job_for
 
     if not folder.is_dir():
@@ -147,11 +148,12 @@ def _workspace(folder: Path, settings: Settings) -> Finding:
     began = time.perf_counter()
     found = job_for(folder.resolve(), settings).scanner().scan()
     seconds = time.perf_counter() - began
-    left_out = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found.left_out.items()) if count)
+    left_out = left_out_in_words(found.left_out)
     detail = f"{len(found.files):,} files to index, found in {seconds:.2f} s" + (
         f"; left out: {left_out}" if left_out else ""
     )
     if found.truncated:
+        detail = f"the most recently changed {detail}; older ones are left out: there are more than workspace.max_files"
         return Finding("workspace", "warn", detail, "raise workspace.max_files, or name folders in .aixignore")
     if not found.files:
         return Finding(

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from aix_lsp.completion.folder import Folder, expanded, gone, needs_rescan
 from aix_lsp.completion.indexer import IndexReport, build, definitions_of, indexer_process
+from aix_lsp.completion.several_roots import OTHER_FOLDER_WEIGHT, Found, best_of_all
 from aix_lsp.languages import is_code
 from aix_lsp.retrieval.index import RetrievalIndex
-from aix_lsp.retrieval.slot import QUOTED
 from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot, Snippet
 from aix_lsp.workspace.secrets import contains_secret, is_secret_path
@@ -26,7 +26,6 @@ from aix_lsp.workspace.secrets import contains_secret, is_secret_path
 logger = logging.getLogger(__name__)
 
 _SLICE_SECONDS = 0.01
-_OTHER_FOLDER_WEIGHT = 0.8
 
 
 class WorkspaceContext:
@@ -74,21 +73,24 @@ class WorkspaceContext:
         folder.building.add_done_callback(self._builds.discard)
 
     async def _index(self, folder: Folder) -> None:
+        folder.enter("scanning")
         self._on_state(folder.path, "indexing")
         folder.scanner.invalidate()
         mark = folder.index.definitions.mark()
         found = False
         try:
             async with indexer_process() as process:
-                folder.take_over(*await process.chunks(folder.job))
+                folder.take_over(*await process.chunks(folder.job, folder.scanned))
                 found = True
                 await self._settle(folder, "ready")
                 folder.index.definitions.load(await process.definitions(), since=mark)
+                folder.enter("ready")
         except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
             logger.warning("indexing %s failed: %s", "definitions" if found else "a folder", type(error).__name__)
+            known = isinstance(error, (RuntimeError, OSError))
+            folder.enter("failed", str(error) if known else "broken index")
             if not found:
-                known = isinstance(error, (RuntimeError, OSError))
-                await self._settle(folder, f"failed: {error}" if known else "failed: broken index")
+                await self._settle(folder, f"failed: {folder.failure}")
         folder.changed_meanwhile.clear()  # both indexes have it already
         await self._pack(folder)
 
@@ -107,6 +109,7 @@ class WorkspaceContext:
         built = build(folder.job)
         folder.take_over(built.report, built.segment)
         folder.index.definitions.load(definitions_of(folder.job, built.paths))
+        folder.enter("ready")
         folder.scanner_busy = False
         return built.report
 
@@ -215,30 +218,21 @@ class WorkspaceContext:
         return (owner.relative(path) if owner is not None else None) or path.name
 
     def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
-        """The best snippets for a place. The document's own folder comes first: hits of other folders count a
-        little less, since scores of two indexes compare only roughly."""
+        """The best snippets for a place. The document's own folder comes first: hits of other folders count less."""
         self._take_over_open_documents(document.path)
         own = self._owner(document.path) if document.path is not None else None
-        found: list[tuple[float, bool, Snippet]] = []
-        for folder in self.folders:
+        found: list[Found] = []
+        for number, folder in enumerate(self.folders, 1):
             relative = folder.relative(document.path) if document.path is not None else None
-            weight = 1.0 if own in (folder, None) else _OTHER_FOLDER_WEIGHT
+            weight = 1.0 if own in (folder, None) else OTHER_FOLDER_WEIGHT
             hits = self._query(folder.index, document, offset, settings, relative, self._reader(folder))
             # what lies in an inner folder too is that folder's to quote
-            found.extend(
-                (hit.score * weight, folder is own, hit)
-                for hit in hits
-                if self._owner(folder.path / hit.path) is folder
-            )
+            found.extend(Found(number, weight, hit) for hit in hits if self._owner(folder.path / hit.path) is folder)
         outside = document.path.as_posix() if document.path is not None else None
-        weight = _OTHER_FOLDER_WEIGHT if own else 1.0
+        weight = OTHER_FOLDER_WEIGHT if own else 1.0
         hits = self._query(self._elsewhere, document, offset, settings, outside, self._read_elsewhere)
-        found.extend((hit.score * weight, False, replace(hit, path=Path(hit.path).name)) for hit in hits)
-        found.sort(key=lambda item: (-item[0], not item[1], item[2].path, item[2].start_line))
-        hits = [snippet for _, _, snippet in found]
-        similar = [snippet for snippet in hits if snippet.kind == "similar"]
-        meant = [snippet for snippet in hits if snippet.kind == "definition"]
-        return similar[: settings.retrieval.snippets] + meant[:QUOTED]
+        found.extend(Found(0, weight, replace(hit, path=Path(hit.path).name)) for hit in hits)
+        return best_of_all(found, settings.retrieval.snippets)
 
     def _query(
         self,

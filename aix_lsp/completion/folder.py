@@ -6,11 +6,16 @@ import asyncio
 import itertools
 import os
 from pathlib import Path
+from typing import Literal
 
 from aix_lsp.completion.indexer import IndexReport, job_for
 from aix_lsp.retrieval.bm25 import PackedSegment
 from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.settings import Settings
+
+Phase = Literal["waiting", "scanning", "chunks", "definitions", "ready", "failed"]
+"""Where the indexing of a folder stands: not begun; looking for files; reading and cutting them; similar lines are
+found and definitions are being looked for; done; stopped, see `failure`."""
 
 RESCAN_PATHS = 300
 """More changed paths than this at once, as when a branch is switched, are left to the indexer process."""
@@ -25,6 +30,11 @@ class Folder:
         self.scanner = self.job.scanner()
         self.index = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
         self.report: IndexReport | None = None
+        self.found: IndexReport | None = None
+        """What the latest scan found; `report` is of the index in use."""
+        self.phase: Phase = "waiting"
+        self.failure = ""
+        self.from_disk = False
         self.building: asyncio.Task[None] | None = None
         self.changed_meanwhile: set[str] = set()
         self.scanner_busy = True
@@ -46,7 +56,18 @@ class Folder:
         fresh = RetrievalIndex(chunk_lines=self.job.chunk_lines, definitions=self.index.definitions)
         fresh.load(segment)
         self.index = fresh
-        self.report = report
+        self.report = self.found = report
+        self.from_disk = False
+        self.enter("definitions")
+
+    def scanned(self, found: IndexReport) -> None:
+        """The scan is over, and files are read now."""
+        self.found = found
+        self.enter("chunks")
+
+    def enter(self, phase: Phase, failure: str = "") -> None:
+        """Note where the indexing stands."""
+        self.phase, self.failure = phase, failure
 
 
 def expanded(folder: Folder, inside: set[str]) -> set[str]:

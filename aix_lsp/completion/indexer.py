@@ -2,8 +2,8 @@
 then one of their definitions.
 
 A process of its own, niced: a Python thread that indexes slows a decoding step 2.3 to 5 times, a niced process
-1.4 times (measured; docs/log.md). It reads one JSON object from stdin and writes to stdout one header line, the
-packed chunks, and when it has them the packed definitions. Nothing else is kept.
+1.4 times (measured; docs/log.md). It reads one JSON object from stdin and writes to stdout one line about the scan, a
+header line, the packed chunks, and when it has them the packed definitions. Nothing else is kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -61,7 +61,8 @@ def job_for(root: Path, settings: Settings) -> IndexJob:
 
 @dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What a scan found. `left_out` counts files by reason; `truncated`: there were more than `max_files`."""
+    """What a scan found. `left_out` counts files by reason, "content" for those that only reading told: no text after
+    all, or a secret in it; `truncated`: there were more than `max_files`, and the most recently changed were taken."""
 
     files: int
     left_out: dict[str, int]
@@ -77,10 +78,11 @@ class BuiltChunks:
     segment: PackedSegment
 
 
-def build(job: IndexJob) -> BuiltChunks:
-    """Scan, read and pack the chunks in this process."""
+def build(job: IndexJob, on_scanned: Callable[[IndexReport], None] = lambda found: None) -> BuiltChunks:
+    """Scan, read and pack the chunks in this process. `on_scanned` is told of the scan before files are read."""
     scanner = job.scanner()
     found = scanner.scan()
+    on_scanned(IndexReport(len(found.files), found.left_out, found.truncated))
     paths: list[str] = []
 
     def texts() -> Iterator[tuple[str, str]]:
@@ -91,7 +93,9 @@ def build(job: IndexJob) -> BuiltChunks:
                 yield entry.path, text
 
     segment = build_segment(texts(), chunk_lines=job.chunk_lines)
-    return BuiltChunks(IndexReport(len(paths), found.left_out, found.truncated), tuple(paths), segment)
+    unread = len(found.files) - len(paths)
+    left_out = {**found.left_out, "content": unread} if unread else found.left_out
+    return BuiltChunks(IndexReport(len(paths), left_out, found.truncated), tuple(paths), segment)
 
 
 def definitions_of(job: IndexJob, paths: Sequence[str]) -> PackedDefinitions:
@@ -114,16 +118,19 @@ class IndexerProcess:
             raise RuntimeError("the indexer was started without pipes")
         return stream
 
-    async def chunks(self, job: IndexJob) -> tuple[IndexReport, PackedSegment]:
-        """Give it the job and wait for what it finds."""
+    async def chunks(
+        self, job: IndexJob, on_scanned: Callable[[IndexReport], None]
+    ) -> tuple[IndexReport, PackedSegment]:
+        """Give it the job and wait for what it finds. `on_scanned` is told which files there are."""
         if self._process.stdin is not None:
             self._process.stdin.write(json.dumps(asdict(job)).encode())
             self._process.stdin.close()
         output = self._stream(self._process.stdout)
         try:
+            on_scanned(IndexReport(**json.loads(await output.readline())))
             header = json.loads(await output.readline() or b"{}")
             packed = await output.readexactly(header.pop("segment_bytes"))
-        except (KeyError, ValueError, asyncio.IncompleteReadError):
+        except (KeyError, ValueError, TypeError, asyncio.IncompleteReadError):
             raise RuntimeError(await self._last_words()) from None
         return IndexReport(**header), PackedSegment.from_bytes(packed)
 
@@ -181,9 +188,14 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(19)
     job = IndexJob(**json.load(sys.stdin))
-    built = build(job)
-    packed = built.segment.to_bytes()
     output = sys.stdout.buffer
+
+    def tell(found: IndexReport) -> None:
+        output.write(json.dumps(asdict(found)).encode() + b"\n")
+        output.flush()
+
+    built = build(job, tell)
+    packed = built.segment.to_bytes()
     output.write(json.dumps({**asdict(built.report), "segment_bytes": len(packed)}).encode() + b"\n")
     output.write(packed)
     output.flush()

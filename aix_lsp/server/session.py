@@ -204,10 +204,15 @@ class Session:
             self._progress.pop("index").end()
 
     def _report_index(self, folder: Path) -> None:
+        from aix_lsp.completion.folder_report import left_out_in_words
+
         report = next((item.report for item in self.context.folders if item.path == folder), None)
         if report is None:
             return
-        self.messages.note(f"indexed {report.files} files of {folder.name}")
+        left_out = left_out_in_words(report.left_out)
+        self.messages.note(
+            f"indexed {report.files} files of {folder.name}" + (f"; left out: {left_out}" if left_out else "")
+        )
         if report.truncated:
             self.messages.warn(
                 f"{folder.name} has more files than workspace.max_files; "

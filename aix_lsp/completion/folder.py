@@ -30,7 +30,7 @@ class Folder:
         self.scanner = self.job.scanner()
         self.index = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
         self.report: IndexReport | None = None
-        self.found: IndexReport | None = None
+        self.scan: IndexReport | None = None
         """What the latest scan found; `report` is of the index in use."""
         self.phase: Phase = "waiting"
         self.failure = ""
@@ -56,13 +56,13 @@ class Folder:
         fresh = RetrievalIndex(chunk_lines=self.job.chunk_lines, definitions=self.index.definitions)
         fresh.load(segment)
         self.index = fresh
-        self.report = self.found = report
+        self.report = self.scan = report
         self.from_disk = False
         self.enter("definitions")
 
     def scanned(self, found: IndexReport) -> None:
         """The scan is over, and files are read now."""
-        self.found = found
+        self.scan = found
         self.enter("chunks")
 
     def enter(self, phase: Phase, failure: str = "") -> None:

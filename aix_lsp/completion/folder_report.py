@@ -40,7 +40,7 @@ def folder_to_dict(folder: Folder) -> dict[str, Any]:
     `left_out` and `truncated` are of the latest scan, null or empty before the first. `from_disk`: the index came
     from the user's cache folder.
     """
-    report = folder.found
+    report = folder.scan
     return {
         "path": str(folder.path),
         "phase": folder.phase,

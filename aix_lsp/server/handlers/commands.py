@@ -38,7 +38,9 @@ def register(server: AixServer) -> None:
                 {
                     "path": str(folder.path),
                     "files": folder.report.files if folder.report is not None else 0,
+                    "reused": folder.report.reused if folder.report is not None else 0,
                     "indexing": folder.is_building,
+                    "cache": folder.job.cache,
                 }
                 for folder in session.context.folders
             ],

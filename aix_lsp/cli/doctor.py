@@ -54,6 +54,7 @@ def examine(workspace: Path, options: Mapping[str, Any]) -> Iterator[Finding]:
     for check in (_model, _tokenizer):
         yield _guarded(check, configuration.settings)
     yield _workspace(workspace, configuration.settings)
+    yield _kept_index(workspace, configuration.settings)
     yield _watches(workspace, configuration.settings)
 
 
@@ -141,7 +142,7 @@ def _tokenizer(settings: Settings) -> Finding:
 
 def _workspace(folder: Path, settings: Settings) -> Finding:
     from aix_lsp.completion.folder_report import left_out_in_words
-    from aix_lsp.completion.indexer import job_for
+    from aix_lsp.completion.index_job import job_for
 
     if not folder.is_dir():
         return Finding("workspace", "fail", f"{folder} is no folder", "give one with --workspace")
@@ -160,6 +161,24 @@ def _workspace(folder: Path, settings: Settings) -> Finding:
             "workspace", "warn", detail, "open a folder with code; without one, completions see one file alone"
         )
     return Finding("workspace", "ok", detail)
+
+
+def _kept_index(folder: Path, settings: Settings) -> Finding:
+    from aix_lsp.completion.index_cache import cache_folder, entries, entry_of
+
+    if not settings.workspace.cache_index:
+        return Finding("kept index", "ok", "none: workspace.cache_index is off")
+    root = cache_folder()
+    kept = list(entries(root))
+    own = entry_of(root, str(folder.resolve()))
+    size = sum(entry.size for entry in kept if entry.path == own)
+    total = sum(entry.size for entry in kept)
+    here = f"{size / 1e6:.1f} MB for this folder" if size else "none for this folder yet"
+    detail = f"{own}: {here}; {total / 1e6:.1f} MB for all {len(kept)} folders"
+    nearest = next(parent for parent in (root, *root.parents) if parent.exists())
+    if not os.access(nearest, os.W_OK):
+        return Finding("kept index", "warn", f"{nearest} cannot be written", "every start reads all files again")
+    return Finding("kept index", "ok", detail)
 
 
 def _watches(folder: Path, settings: Settings) -> Finding:

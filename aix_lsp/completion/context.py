@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from aix_lsp.completion.folder import Folder, expanded, gone, needs_rescan
-from aix_lsp.completion.indexer import IndexReport, build, definitions_of, indexer_process
+from aix_lsp.completion.folder import Folder, StoredIndexError, Takeover, expanded, gone, needs_rescan
+from aix_lsp.completion.index_job import ChunksPart, IndexJob, IndexReport
+from aix_lsp.completion.indexer_client import indexer_process
+from aix_lsp.completion.indexing import index
 from aix_lsp.completion.several_roots import OTHER_FOLDER_WEIGHT, Found, best_of_all
 from aix_lsp.languages import is_code
 from aix_lsp.retrieval.index import RetrievalIndex
@@ -26,14 +28,20 @@ from aix_lsp.workspace.secrets import contains_secret, is_secret_path
 logger = logging.getLogger(__name__)
 
 _SLICE_SECONDS = 0.01
+_QUIET_SECONDS = 0.3
+_MOST_WAITED_SECONDS = 3.0
 
 
 class WorkspaceContext:
     """All folders, and the open documents over them. Implements the service's Retriever."""
 
-    def __init__(self, settings: Settings, on_state: Callable[[Path, str], None] | None = None) -> None:
-        """`on_state(folder, "indexing" | "ready" | "failed: why" | "removed")` is called on the event loop."""
+    def __init__(
+        self, settings: Settings, on_state: Callable[[Path, str], None] | None = None, cache: Path | None = None
+    ) -> None:
+        """`on_state(folder, "indexing" | "ready" | "failed: why" | "removed")` is called on the event loop. `cache` is
+        the folder of kept indexes (`index_cache.cache_folder`); None keeps none."""
         self._settings = settings
+        self._cache = cache
         self._on_state = on_state or (lambda folder, state: None)
         self._folders: dict[Path, Folder] = {}
         self._open: dict[Path, tuple[str, str]] = {}
@@ -51,7 +59,7 @@ class WorkspaceContext:
     def add_folder(self, path: Path) -> Folder:
         """Know a folder. Its index is empty until it is built."""
         if path not in self._folders:
-            self._folders[path] = Folder(path, self._settings)
+            self._folders[path] = Folder(path, self._settings, self._cache)
             self._stale.update(self._open)
         return self._folders[path]
 
@@ -64,35 +72,71 @@ class WorkspaceContext:
         self._stale.update(self._open)
 
     def start_indexing(self, path: Path) -> None:
-        """Index a folder in the indexer process, from scratch; the index in use stays until the new one is whole."""
+        """Index a folder in the indexer process; the index in use stays until the new one is whole."""
         folder = self._folders[path]
         if folder.building is not None:
             folder.building.cancel()
+        folder.found = folder.rescan_due = folder.rules_changed = False
         folder.building = asyncio.ensure_future(self._index(folder))
         self._builds.add(folder.building)
         folder.building.add_done_callback(self._builds.discard)
 
+    def _rescan(self, folder: Folder, *, rules: bool) -> None:
+        """Have the indexer look again once it is quiet. It is not stopped before it has handed over what is similar:
+        one storm after the other would keep it from ever doing so."""
+        folder.last_storm = time.monotonic()
+        if not folder.is_building or folder.found:
+            self.start_indexing(folder.path)
+        folder.rescan_due = True
+        folder.rules_changed |= rules
+
     async def _index(self, folder: Folder) -> None:
-        folder.enter("scanning")
         self._on_state(folder.path, "indexing")
-        folder.scanner.invalidate()
-        mark = folder.index.definitions.mark()
-        found = False
-        try:
-            async with indexer_process() as process:
-                folder.take_over(*await process.chunks(folder.job, folder.scanned))
-                found = True
-                await self._settle(folder, "ready")
-                folder.index.definitions.load(await process.definitions(), since=mark)
-                folder.enter("ready")
-        except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
-            logger.warning("indexing %s failed: %s", "definitions" if found else "a folder", type(error).__name__)
-            known = isinstance(error, (RuntimeError, OSError))
-            folder.enter("failed", str(error) if known else "broken index")
-            if not found:
-                await self._settle(folder, f"failed: {folder.failure}")
+        again = True
+        while again:
+            folder.enter("scanning")
+            await _quiet_since(folder)
+            folder.rescan_due = folder.rules_changed = False
+            try:
+                await self._index_once(folder)
+            except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
+                logger.warning(
+                    "indexing %s failed: %s", "definitions" if folder.found else "a folder", type(error).__name__
+                )
+                folder.enter("failed", str(error) if isinstance(error, (RuntimeError, OSError)) else "broken index")
+                if not folder.found:
+                    await self._settle(folder, f"failed: {folder.failure}")
+            again = folder.rescan_due
         folder.changed_meanwhile.clear()  # both indexes have it already
         await self._pack(folder)
+        if not folder.failure:
+            folder.enter("ready")
+
+    async def _index_once(self, folder: Folder) -> None:
+        """Follow the indexer to its end, or until the folder must be looked at again."""
+        folder.scanner.invalidate()
+        folder.changed_meanwhile.clear()  # the indexer sees it
+        for reuse in (True, True, False):
+            try:
+                return await self._follow(folder, folder.job_with(self._open, reuse=reuse))
+            except StoredIndexError:
+                # another process has just replaced the kept index, or it is damaged
+                logger.info("the kept index could not be used")
+        raise RuntimeError("no index could be made")
+
+    async def _follow(self, folder: Folder, job: IndexJob) -> None:
+        takeover = Takeover(folder)
+        async with indexer_process() as process:
+            async for part in process.parts(job):
+                await asyncio.to_thread(takeover.prepare, part)
+                if folder.rules_changed:
+                    return  # it may hold what must not be quoted any more
+                takeover.finish(part)
+                if isinstance(part, ChunksPart) and part.last:
+                    if folder.rescan_due:
+                        return  # soon there is something newer
+                    folder.found = True
+                    await self._settle(folder, "ready")
 
     async def _settle(self, folder: Folder, state: str) -> None:
         """Similar lines can be found: take over what changed meanwhile."""
@@ -106,12 +150,22 @@ class WorkspaceContext:
     def index_now(self, path: Path) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""
         folder = self.add_folder(path)
-        built = build(folder.job)
-        folder.take_over(built.report, built.segment)
-        folder.index.definitions.load(definitions_of(folder.job, built.paths))
-        folder.enter("ready")
+        try:
+            self._index_here(folder, folder.job)
+        except StoredIndexError:
+            self._index_here(folder, folder.job_with((), reuse=False))
         folder.scanner_busy = False
-        return built.report
+        if folder.report is None:
+            raise RuntimeError("the folder was not indexed")
+        folder.enter("ready")
+        return folder.report
+
+    @staticmethod
+    def _index_here(folder: Folder, job: IndexJob) -> None:
+        takeover = Takeover(folder)
+        for part in index(job):
+            takeover.prepare(part)
+            takeover.finish(part)
 
     def opened_or_changed(self, path: Path, text: str, language_id: str) -> None:
         """An open document's text is now this."""
@@ -136,14 +190,13 @@ class WorkspaceContext:
             paths, self._pending = self._pending, set()
             began = time.monotonic()
             for folder in self.folders:
-                inside = {item for path in paths if (item := folder.relative(path)) is not None}
-                if inside:
-                    inside = await asyncio.to_thread(expanded, folder, inside)
-                if folder.path not in self._folders:
+                inside = await asyncio.to_thread(expanded, folder, paths)
+                if folder.path not in self._folders or not inside:
                     continue
                 if needs_rescan(folder, inside):
-                    folder.index.remove_many(gone(folder, inside))
-                    self.start_indexing(folder.path)
+                    self._rescan(folder, rules=any(map(folder.scanner.holds_rules, inside)))
+                    await self._forget_gone(folder)
+                    began = time.monotonic()
                     continue
                 for relative in inside:
                     self._path_changed(folder, relative)
@@ -151,6 +204,18 @@ class WorkspaceContext:
                         await asyncio.sleep(0)
                         began = time.monotonic()
                 await self._pack(folder)
+
+    async def _forget_gone(self, folder: Folder) -> None:
+        """What is no longer on disk is not searched any more, before the indexer has looked at everything."""
+        index = folder.index
+        paths = await asyncio.to_thread(gone, folder)
+        await asyncio.to_thread(index.remove_chunks, paths)
+        began = time.monotonic()
+        for path in paths:
+            index.definitions.remove(path)
+            if time.monotonic() - began > _SLICE_SECONDS:
+                await asyncio.sleep(0)
+                began = time.monotonic()
 
     async def _warm_up(self, folder: Folder) -> None:
         """The first question after the rules were read anew starts git; not on the loop, and nobody else asks
@@ -279,3 +344,10 @@ class WorkspaceContext:
             if not task.cancelling():  # a second time would end its cleaning up
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _quiet_since(folder: Folder) -> None:
+    """Wait for the end of a storm of changes; not at all when there was none."""
+    end = time.monotonic() + _MOST_WAITED_SECONDS
+    while (rest := min(end, folder.last_storm + _QUIET_SECONDS) - time.monotonic()) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(rest)

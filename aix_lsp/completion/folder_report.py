@@ -21,7 +21,7 @@ _WORDS: Mapping[str, str] = {
     "binary": "binary",
     "generated": "generated",
     "minified": "minified",
-    "content": "with a secret or no text inside",
+    "withheld": "with a secret or no text inside",
 }
 
 
@@ -37,8 +37,8 @@ def folder_to_dict(folder: Folder) -> dict[str, Any]:
     """One folder as the status shows it.
 
     `phase` is where its indexing stands (see `Folder.phase`), `files` and `chunks` what can be found now. `found`,
-    `left_out` and `truncated` are of the latest scan, null or empty before the first. `from_disk`: the index came
-    from the user's cache folder.
+    `left_out` and `truncated` are of the latest scan, null or empty before the first. `reused` files came
+    from the index that is kept in the folder `cache`, and were not read: `from_disk`.
     """
     report = folder.scan
     return {
@@ -52,5 +52,7 @@ def folder_to_dict(folder: Folder) -> dict[str, Any]:
         "found": report.files if report is not None else None,
         "left_out": dict(report.left_out) if report is not None else {},
         "truncated": report.truncated if report is not None else False,
-        "from_disk": folder.from_disk,
+        "reused": folder.report.reused if folder.report is not None else 0,
+        "from_disk": folder.report is not None and folder.report.reused > 0,
+        "cache": folder.job.cache,
     }

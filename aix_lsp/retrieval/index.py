@@ -90,6 +90,10 @@ class RetrievalIndex:
         self._bm25.remove_many(paths)
         self.definitions.remove_many(paths)
 
+    def remove_chunks(self, paths: Iterable[str]) -> None:
+        """The chunks of these files are gone; their definitions are left to the caller. On any thread."""
+        self._bm25.remove_many(paths)
+
     def pack(self) -> None:
         """Merge all segments; may take some tenths of a second, and holds up nobody."""
         if self._bm25.packing_due or not self.definitions.packing_due:

@@ -103,7 +103,7 @@ class Session:
         self.acceptance = parts.AcceptanceLog(None)
         self._statistics_file = parts.statistics_file()
         self._apply_statistics()
-        self.context = parts.WorkspaceContext(settings, self._index_state)
+        self.context = parts.WorkspaceContext(settings, self._index_state, parts.cache_folder())
         self._watcher = parts.WorkspaceWatcher(
             self._paths_changed, self._message_from_thread, mode=settings.workspace.watch
         )
@@ -211,7 +211,8 @@ class Session:
             return
         left_out = left_out_in_words(report.left_out)
         self.messages.note(
-            f"indexed {report.files} files of {folder.name}" + (f"; left out: {left_out}" if left_out else "")
+            f"indexed {report.files} files of {folder.name}, {report.reused} of them as at the last start"
+            + (f"; left out: {left_out}" if left_out else "")
         )
         if report.truncated:
             self.messages.warn(
@@ -272,6 +273,7 @@ class _Parts:
     def __init__(self) -> None:
         from aix_lsp.completion.acceptance import AcceptanceLog, statistics_file
         from aix_lsp.completion.context import WorkspaceContext
+        from aix_lsp.completion.index_cache import cache_folder
         from aix_lsp.completion.service import CompletionService
         from aix_lsp.configuration import Configuration
         from aix_lsp.workspace.watcher import WorkspaceWatcher
@@ -279,6 +281,7 @@ class _Parts:
         self.AcceptanceLog = AcceptanceLog
         self.statistics_file = statistics_file
         self.WorkspaceContext = WorkspaceContext
+        self.cache_folder = cache_folder
         self.CompletionService = CompletionService
         self.Configuration = Configuration
         self.WorkspaceWatcher = WorkspaceWatcher

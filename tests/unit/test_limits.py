@@ -77,7 +77,7 @@ async def test_files_that_only_reading_tells_about_are_counted(tmp_path: Path) -
     write(tmp_path, "a.py", 0)
     write(tmp_path, "key.py", 0, "KEY = '''-----BEGIN " + "PRIVATE KEY-----\n'''\n")
     context, folder, _ = await indexed(tmp_path)
-    assert folder_to_dict(folder)["left_out"] == {"content": 1}
+    assert folder_to_dict(folder)["left_out"] == {"withheld": 1}
     assert folder_to_dict(folder)["files"] == 1
     await context.close()
 

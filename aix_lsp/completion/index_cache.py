@@ -150,10 +150,15 @@ def tidy(cache_root: Path, keep: Path, *, most_bytes: int = MOST_BYTES) -> None:
     for entry in sorted(entries(cache_root), key=lambda entry: -entry.used):
         total += entry.size
         if entry.path == keep or (now - entry.used < UNUSED_SECONDS and total <= most_bytes):
-            for path in entry.path.glob(f"*{TEMPORARY}"):
-                with contextlib.suppress(OSError):
-                    if now - path.stat().st_mtime > _ABANDONED_SECONDS:
-                        path.unlink()
+            _remove_abandoned(entry, now)
             continue
         total -= entry.size
         shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _remove_abandoned(entry: Entry, now: float) -> None:
+    for path in entry.path.glob(f"*{TEMPORARY}"):
+        with contextlib.suppress(OSError):
+            if now - path.stat().st_mtime > _ABANDONED_SECONDS:
+                path.unlink()
+                os.utime(entry.path, (entry.used, entry.used))  # this was no use of it

@@ -1,7 +1,9 @@
 """The indexer process: reads a job from stdin, and writes what `indexing.py` finds to stdout.
 
 A process of its own, niced: a Python thread that indexes slows a decoding step 2.3 to 5 times, a niced process
-1.4 times (measured; docs/log.md). A part is a line with two sizes in bytes, a JSON header, and packed bytes.
+1.4 times (measured; docs/log.md). The job is a line of JSON. A part is a line with two sizes in bytes, a JSON header,
+and packed bytes; the next one is made after an empty line has come in answer, or the end of stdin: a kept index that
+a part speaks of must not be replaced by a newer one before it was read.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def main() -> None:
     """Entry of the process."""
     if hasattr(os, "nice"):
         os.nice(19)
-    job = IndexJob(**json.load(sys.stdin))
+    job = IndexJob(**json.loads(sys.stdin.readline()))
     output = sys.stdout.buffer
     for part in index(job):
         header = header_of(part)
@@ -50,6 +52,7 @@ def main() -> None:
         output.write(header)
         output.write(part.packed)
         output.flush()
+        sys.stdin.readline()
 
 
 if __name__ == "__main__":

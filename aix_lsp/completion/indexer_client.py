@@ -32,19 +32,22 @@ class IndexerProcess:
         return stream
 
     async def parts(self, job: IndexJob) -> AsyncIterator[Part]:
-        """Give it the job, and follow it to its end."""
-        if self._process.stdin is not None:
-            self._process.stdin.write(json.dumps(asdict(job)).encode())
-            self._process.stdin.close()
+        """Give it the job, and follow it to its end. It goes on when the next part is asked for."""
+        self._say(json.dumps(asdict(job)).encode())
         output = self._stream(self._process.stdout)
         try:
             while sizes := await output.readline():
                 header, packed = (int(size) for size in sizes.split())
                 yield part_of(await self._take(header), await self._take(packed))
+                self._say(b"")
         except (KeyError, ValueError, TypeError, asyncio.IncompleteReadError):
             raise RuntimeError(await self._last_words()) from None
         if await self._process.wait() != 0:
             raise RuntimeError(await self._last_words())
+
+    def _say(self, line: bytes) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.write(line + b"\n")
 
     async def _take(self, size: int) -> bytes:
         """Exactly so many bytes. Taken in pieces, since the stream's own way copies all of them on the loop."""

@@ -1,7 +1,8 @@
 """Indexing one workspace folder: what the kept index has is taken from there, the rest is read.
 
-A generator of parts, for a process that does nothing else (`indexer.py`) and for one-shot commands. What it does after
-its last part (keeping the index for the next start) holds up nobody.
+A generator of parts, for a process that does nothing else (`indexer.py`) and for one-shot commands. A part must be
+taken over before the next one is asked for. What comes after the last (keeping the index for the next start) holds up
+nobody.
 """
 
 from __future__ import annotations

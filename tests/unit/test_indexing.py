@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from aix_lsp.completion import index_cache, indexing
 from aix_lsp.completion.context import WorkspaceContext
 from aix_lsp.completion.index_cache import entries, entry_of, tidy
-from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, Part
+from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, Part, ScannedPart
 from aix_lsp.completion.indexer import header_of, part_of
 from aix_lsp.completion.indexing import index
 from aix_lsp.retrieval.definitions_packed import PackedDefinitions
@@ -66,6 +66,8 @@ class Result:
         self.definitions: Definitions = set()
         self.parts: list[Part] = []
         for part in index(job):
+            if isinstance(part, ScannedPart):
+                continue
             self.parts.append(part)
             if isinstance(part, DefinitionsPart):
                 packed = PackedDefinitions.from_bytes(part.packed)
@@ -109,6 +111,13 @@ def test_the_second_time_no_file_is_read(job: IndexJob, monkeypatch: pytest.Monk
     assert (second.report.files, second.report.reused) == (3, 3)
     assert second.report.left_out == first.report.left_out
     assert same(first, second)
+
+
+def test_what_there_is_to_read_is_told_before_it_is_read(job: IndexJob) -> None:
+    put(job, heron="def heron(): pass\n", stork="class Stork: pass\n")
+    first = next(index(job))
+    assert isinstance(first, ScannedPart)
+    assert (first.report.files, first.report.reused) == (2, 0)
 
 
 def test_only_what_changed_is_read(job: IndexJob) -> None:

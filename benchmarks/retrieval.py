@@ -7,7 +7,8 @@
 Ours, rank-bm25, and where installed (the extra `bench`) bm25s and tantivy get the same chunks, the same tokens and the
 same queries, each in a process of its own. `ours_in_server` is the whole of what an editor's request waits for: reading
 the document's surroundings, both indexes, and the quotes from disk; its build is the indexer process's, until similar
-chunks are found (`definitions_s`: from there until definitions are).
+chunks are found (`definitions_s`: from there until definitions are). `start_from_disk_s` is the clock of a new process
+that takes over the index which that one has kept, until similar chunks are found.
 
 Times are CPU time of all threads of a process, in one thread where there is a choice; memory is what the process grew
 by while it built. What builds everything again for a change of one file has that as its time of an update. rank-bm25
@@ -37,10 +38,10 @@ import psutil
 from retrieval_contenders import CONTENDERS, Ours, RankBm25, Server
 from retrieval_workload import Place, Workload, packages_workspace, workload_of
 
-SERVER = "ours_in_server"
+SERVER, START = "ours_in_server", "start_from_disk"
 FIGURES = ("build_s", "memory_mb", "query_p50_ms", "query_p95_ms", "update_p50_ms", "update_p95_ms")
 COMPARED_QUERIES = 3
-WORKLOAD, PLACES = "workload.pickle", "places.json"
+WORKLOAD, PLACES, CACHE = "workload.pickle", "places.json", "cache"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -102,10 +103,11 @@ async def measure_server(folder: Path, given: argparse.Namespace) -> dict[str, A
     root = Path(work["root"])
     places = [Place(path, offset) for path, offset in work["places"]]
     texts = {place.path: _text(root, place.path) for place in places}
-    server = Server(root)
+    server = Server(root, folder / CACHE)
     before = resident_mb()
-    chunks, definitions = await server.build()
-    found: dict[str, Any] = {"build_s": round(chunks, 3), "definitions_s": round(definitions, 3)}
+    started = await server.start()
+    found: dict[str, Any] = {"build_s": round(started.ready_cpu_s, 3)}
+    found["definitions_s"] = round(started.definitions_cpu_s, 3)
     found["memory_mb"] = round(resident_mb() - before, 1)
     server.query(places[0], texts[places[0].path])
     asked = [cpu_ms(server.query, place, texts[place.path]) for place in places]
@@ -114,10 +116,20 @@ async def measure_server(folder: Path, given: argparse.Namespace) -> dict[str, A
     for number, place in enumerate(places[: given.updates]):
         text = f"{texts[place.path]}\nnew_name_{number} = {number}\n"
         times.append(cpu_ms(server.update, place.path, text))
-        if server.context.folders[0].index.packing_due:
-            server.context.folders[0].index.pack()
+        server.pack_if_due()
     await server.context.close()
     return found | percentiles("update", times) | {"queries": len(places)}
+
+
+async def measure_start(folder: Path) -> dict[str, Any]:
+    """A start with the index that `measure_server` has kept."""
+    server = Server(Path(json.loads((folder / PLACES).read_text())["root"]), folder / CACHE)
+    started = await server.start()
+    report = server.folder.report
+    await server.context.close()
+    if report is None or report.reused < report.files:
+        return {"missing": "the kept index was not used"}
+    return {"start_from_disk_s": round(started.ready_s, 3), "start_from_disk_cpu_s": round(started.ready_cpu_s, 3)}
 
 
 def _text(root: Path, path: str) -> str:
@@ -139,13 +151,14 @@ def compare(root: Path, folder: Path, given: argparse.Namespace) -> dict[str, An
     }
     del work
     measured, left_out = {}, {}
-    for name in (SERVER, *CONTENDERS):
+    for name in (SERVER, START, *CONTENDERS):
         _say(f"{given.title}: {name}")
         done = _in_a_process(name, folder, given)
         if "missing" in done:
             left_out[name] = done["missing"]
         else:
             measured[name] = done
+    result |= measured.pop(START, {})
     for figure in FIGURES:
         result[figure] = {name: done[figure] for name, done in measured.items() if figure in done}
     result["definitions_s"] = measured[SERVER]["definitions_s"]
@@ -184,6 +197,8 @@ def _in_a_process(name: str, folder: Path, given: argparse.Namespace) -> dict[st
 def _contend(given: argparse.Namespace) -> dict[str, Any]:
     if given.contender == SERVER:
         return asyncio.run(measure_server(given.work, given))
+    if given.contender == START:
+        return asyncio.run(measure_start(given.work))
     try:
         return measure(given.contender, given.work, given)
     except ImportError as error:
@@ -205,6 +220,11 @@ def table(result: dict[str, Any]) -> str:
         f"ours and rank_bm25 find {same_top[result['same_top_10']]}; "
         f"a query is {result['times_faster_than_rank_bm25']:,} times as fast"
     )
+    if START + "_s" in result:
+        lines.append(
+            f"a start with the kept index finds similar chunks after {result[START + '_s']:.2f} s "
+            f"({result[START + '_cpu_s']:.2f} s of CPU)"
+        )
     lines += [f"{name} is left out: {why}" for name, why in result["left_out"].items()]
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ import psutil
 from retrieval_workload import Place, document_at
 
 from aix_lsp.completion.context import WorkspaceContext
+from aix_lsp.completion.folder import Folder
 from aix_lsp.retrieval.bm25 import Bm25Index, ChunkTerms, PackedSegment
 from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot
@@ -199,25 +201,40 @@ CONTENDERS: Mapping[str, Callable[[], Contender]] = {
 }
 
 
-class Server:
-    """The whole of retrieval as the server has it: an indexer process, files read and cut, definitions, quotes."""
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Seconds on the clock and of CPU (all processes) until similar chunks were found, and of CPU from there until
+    definitions were."""
 
-    def __init__(self, root: Path) -> None:
+    ready_s: float
+    ready_cpu_s: float
+    definitions_cpu_s: float
+
+
+class Server:
+    """The whole of retrieval as the server has it: an indexer process, files read and cut, definitions, quotes, and
+    the index that is kept in the folder `cache`."""
+
+    def __init__(self, root: Path, cache: Path) -> None:
         self._root = root
         self._settings = Settings()
-        self.context = WorkspaceContext(self._settings)
+        self._states: asyncio.Queue[str] = asyncio.Queue()
+        self.context = WorkspaceContext(self._settings, lambda folder, state: self._states.put_nowait(state), cache)
 
-    async def build(self) -> tuple[float, float]:
-        """CPU seconds of all processes until similar chunks are found, and from there until definitions are."""
-        states: asyncio.Queue[str] = asyncio.Queue()
-        self.context = WorkspaceContext(self._settings, lambda folder, state: states.put_nowait(state))
+    @property
+    def folder(self) -> Folder:
+        """The one folder there is."""
+        return self.context.folders[0]
+
+    async def start(self) -> Started:
+        """Index the folder, or take the kept index over."""
         folder = self.context.add_folder(self._root)
-        began = _cpu_of_all()
+        began, cpu = time.perf_counter(), _cpu_of_all()
         self.context.start_indexing(self._root)
         indexer = _Indexer()
         while True:
             try:
-                state = await asyncio.wait_for(states.get(), 0.05)
+                state = await asyncio.wait_for(self._states.get(), 0.05)
             except TimeoutError:
                 indexer.look()
                 continue
@@ -225,11 +242,12 @@ class Server:
                 break
             if state != "indexing":
                 raise SystemExit(state)
+        ready = time.perf_counter() - began
         indexer.look()
-        found = _cpu_of_all() + indexer.seconds - began
+        found = _cpu_of_all() + indexer.seconds - cpu
         if folder.building is not None:
             await folder.building
-        return found, _cpu_of_all() - began - found
+        return Started(ready, found, _cpu_of_all() - cpu - found)
 
     def query(self, place: Place, text: str) -> int:
         """Answer at a place; the number of snippets."""
@@ -238,7 +256,12 @@ class Server:
 
     def update(self, path: str, text: str) -> None:
         """What happens when a file was saved, apart from reading it."""
-        self.context.folders[0].index.update(path, text)
+        self.folder.index.update(path, text)
+
+    def pack_if_due(self) -> None:
+        """What the server does in a thread of its own."""
+        if self.folder.index.packing_due:
+            self.folder.index.pack()
 
 
 class _Indexer:

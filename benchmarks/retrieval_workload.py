@@ -19,7 +19,7 @@ from hashlib import blake2b
 from importlib import metadata
 from pathlib import Path
 
-from aix_lsp.completion.indexer import job_for
+from aix_lsp.completion.index_job import job_for
 from aix_lsp.languages import language_id_of, language_of
 from aix_lsp.retrieval.chunks import chunk, chunk_lines, split_lines
 from aix_lsp.retrieval.query import query_terms

@@ -110,8 +110,15 @@ def test_doctor_checks_everything_and_says_what_to_do(cli: Cli) -> None:
     assert {finding["status"] for finding in findings} <= {"ok", "warn"}
     assert all(finding["remedy"] for finding in findings if finding["status"] != "ok")
     assert "2 files" in checks["workspace"]["detail"]
-    failed = json.loads(cli("doctor", "--json", "--model", "./no-model", code=1))
+    (Path(cli.folder) / "data.bin").write_bytes(b"0")
+    few = ("--set", "workspace.max_files=1")
+    failed = json.loads(cli("doctor", "--json", "--model", "./no-model", *few, code=1))
     assert {finding["check"] for finding in failed if finding["status"] == "fail"} == {"model", "tokenizer"}
+    limited = next(finding for finding in failed if finding["check"] == "workspace")
+    assert limited["status"] == "warn"
+    assert limited["detail"].startswith("the most recently changed 1 files")
+    assert "1 not code" in limited["detail"]
+    assert "workspace.max_files" in limited["remedy"]
 
 
 def test_config_shows_where_each_value_came_from(cli: Cli) -> None:

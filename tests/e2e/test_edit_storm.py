@@ -27,12 +27,14 @@ SLACK_SECONDS = 2.0
 
 TIMES_SLOWER = 5
 MORE_MS = 15.0
-"""Retrieval in a storm against the same without one, in the same run. A query then also takes over what was typed in
-four documents, at a few milliseconds each, and is interrupted by the other threads; what must not be is a wait for the
-indexer, the disk or a merge, which take a tenth of a second and more."""
+RARELY_MORE_MS = 60.0
+"""Retrieval in a storm against the median without one, in the same run: the median, and nine of ten queries. In a
+storm a query also takes over what was typed in four documents, at a few milliseconds each, and other threads interrupt
+it; with other work on two cores that is twice the time. What must not be is a wait for the indexer, the disk or a merge
+of the whole index, which take a tenth of a second and more."""
 
 QUICK = ["completion.max_tokens_line=2", "completion.max_tokens_block=2", "statistics.enabled=false"]
-_DEFINED = re.compile(r"def ((?:lantern|heath|marsh)_\w+)\(")
+_DEFINED = re.compile(r"def ((?:lantern|heath|marsh|tarn)_\w+)\(")
 
 
 def module(name: str) -> str:
@@ -169,20 +171,11 @@ async def test_an_edit_storm_slows_no_query_hides_no_edit_and_shows_nothing_that
             break
     for task in storm:
         task.cancel()
-    await asyncio.gather(*storm, return_exceptions=True)
-    print(
-        len(quiet),
-        statistics.median(quiet),
-        max(quiet),
-        len(place.milliseconds),
-        statistics.median(place.milliseconds),
-        sorted(place.milliseconds)[-5:],
-        fresh,
-        place.edits,
-        len(place.gone),
-    )
-
-    assert statistics.median(place.milliseconds) <= TIMES_SLOWER * statistics.median(quiet) + MORE_MS
+    ended = await asyncio.gather(*storm, return_exceptions=True)
+    assert all(isinstance(how, asyncio.CancelledError) for how in ended), ended
+    usual = TIMES_SLOWER * statistics.median(quiet)
+    assert statistics.median(place.milliseconds) <= usual + MORE_MS
+    assert statistics.quantiles(place.milliseconds, n=10)[-1] <= usual + RARELY_MORE_MS
     assert statistics.median(fresh) <= FRESH_SECONDS + SLACK_SECONDS
     # afterwards the index holds what is on disk, and nothing else
     async with asyncio.timeout(20):
@@ -192,4 +185,4 @@ async def test_an_edit_storm_slows_no_query_hides_no_edit_and_shows_nothing_that
                 break
             await asyncio.sleep(0.1)
     assert folder["phase"] == "ready"
-    assert await place.finds(f"tarn_{BATCH[0]}") is False  # no name of it is left
+    assert await place.finds(f"tarn_{BATCH[0]}")

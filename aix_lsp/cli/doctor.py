@@ -173,12 +173,30 @@ def _kept_index(folder: Path, settings: Settings) -> Finding:
     own = entry_of(root, str(folder.resolve()))
     size = sum(entry.size for entry in kept if entry.path == own)
     total = sum(entry.size for entry in kept)
-    here = f"{size / 1e6:.1f} MB for this folder" if size else "none for this folder yet"
+    here = f"{size / 1e6:.1f} MB for this folder, {_held(folder, settings)}" if size else "none for this folder yet"
     detail = f"{own}: {here}; {total / 1e6:.1f} MB for all {len(kept)} folders"
     nearest = next(parent for parent in (root, *root.parents) if parent.exists())
     if not os.access(nearest, os.W_OK):
         return Finding("kept index", "warn", f"{nearest} cannot be written", "every start reads all files again")
     return Finding("kept index", "ok", detail)
+
+
+def _held(folder: Path, settings: Settings) -> str:
+    """What the kept index of a folder holds."""
+    from aix_lsp.completion.index_cache import IndexStore, cache_folder
+    from aix_lsp.completion.index_job import job_for
+    from aix_lsp.retrieval.segment import PackedSegment
+
+    store = IndexStore(job_for(folder.resolve(), settings, cache_folder()))
+    head = store.head("chunks")
+    packed = store.packed("chunks", head) if head is not None else None
+    try:
+        chunks = len(PackedSegment.from_bytes(packed or b""))
+    except ValueError:
+        return "which is of another version, of other settings, or damaged: the next start makes it anew"
+    files = sum(1 for stored in head.files.values() if not stored.left_out) if head is not None else 0
+    definitions = "with definitions" if store.head("definitions") is not None else "without definitions yet"
+    return f"{files:,} files in {chunks:,} chunks, {definitions}"
 
 
 def _watches(folder: Path, settings: Settings) -> Finding:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aix_lsp.completion.folder import Folder
+    from aix_lsp.completion.index_job import IndexReport
 
 _WORDS: Mapping[str, str] = {
     "ignored": "ignored by .gitignore, .aixignore or workspace.ignore",
@@ -31,6 +32,15 @@ def left_out_in_words(left_out: Mapping[str, int]) -> str:
         ((count, reason) for reason, count in left_out.items() if count), key=lambda pair: (-pair[0], pair)
     )
     return ", ".join(f"{count:,} {_WORDS.get(reason, reason)}" for count, reason in counted)
+
+
+def cut_in_words(report: IndexReport, max_files: int) -> str:
+    """Which files of a folder that has too many are indexed; "" when all are."""
+    if not report.truncated:
+        return ""
+    if report.files + report.left_out.get("withheld", 0) < max_files:
+        return "has too many entries to look at all of them; what lies deepest is not indexed"
+    return f"has more files than workspace.max_files; the {report.files} most recently changed are indexed"
 
 
 def folder_to_dict(folder: Folder) -> dict[str, Any]:

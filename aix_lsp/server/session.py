@@ -204,21 +204,19 @@ class Session:
             self._progress.pop("index").end()
 
     def _report_index(self, folder: Path) -> None:
-        from aix_lsp.completion.folder_report import left_out_in_words
+        from aix_lsp.completion.folder_report import cut_in_words, left_out_in_words
 
-        report = next((item.report for item in self.context.folders if item.path == folder), None)
-        if report is None:
+        known = next((item for item in self.context.folders if item.path == folder), None)
+        report = known.report if known is not None else None
+        if known is None or report is None:
             return
         left_out = left_out_in_words(report.left_out)
         self.messages.note(
             f"indexed {report.files} files of {folder.name}, {report.reused} of them as at the last start"
             + (f"; left out: {left_out}" if left_out else "")
         )
-        if report.truncated:
-            self.messages.warn(
-                f"{folder.name} has more files than workspace.max_files; "
-                f"the {report.files} most recently changed are indexed"
-            )
+        if cut := cut_in_words(report, known.job.max_files):
+            self.messages.warn(f"{folder.name} {cut}")
 
     def _load_event(self, event: LoadEvent) -> None:
         if event.kind == "warning":

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from aix_lsp.completion.context import WorkspaceContext
 from aix_lsp.completion.folder import Folder
-from aix_lsp.completion.folder_report import folder_to_dict, left_out_in_words
+from aix_lsp.completion.folder_report import cut_in_words, folder_to_dict, left_out_in_words
+from aix_lsp.completion.index_job import IndexReport
 from aix_lsp.settings import Settings
 
 LIMITED = Settings.model_validate({"workspace": {"max_files": 3, "max_file_kb": 16}})
@@ -90,6 +91,12 @@ async def test_a_folder_that_cannot_be_indexed_says_why(tmp_path: Path) -> None:
     assert (folder_to_dict(folder)["phase"], folder_to_dict(folder)["message"]) == ("failed", "no room")
     folder.enter("scanning")
     assert folder_to_dict(folder)["message"] == ""
+
+
+def test_what_is_cut_is_told_in_words() -> None:
+    assert cut_in_words(IndexReport(3, {}, truncated=False), 3) == ""
+    assert "the 2 most recently changed" in cut_in_words(IndexReport(2, {"withheld": 1}, truncated=True), 3)
+    assert "too many entries" in cut_in_words(IndexReport(2, {"size": 1}, truncated=True), 3)
 
 
 def test_reasons_are_told_in_words_most_first() -> None:

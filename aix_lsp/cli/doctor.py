@@ -141,8 +141,8 @@ def _tokenizer(settings: Settings) -> Finding:
 
 
 def _workspace(folder: Path, settings: Settings) -> Finding:
-    from aix_lsp.completion.folder_report import left_out_in_words
-    from aix_lsp.completion.index_job import job_for
+    from aix_lsp.completion.folder_report import cut_in_words, left_out_in_words
+    from aix_lsp.completion.index_job import IndexReport, job_for
 
     if not folder.is_dir():
         return Finding("workspace", "fail", f"{folder} is no folder", "give one with --workspace")
@@ -154,7 +154,8 @@ def _workspace(folder: Path, settings: Settings) -> Finding:
         f"; left out: {left_out}" if left_out else ""
     )
     if found.truncated:
-        detail = f"the most recently changed {detail}; older ones are left out: there are more than workspace.max_files"
+        report = IndexReport(len(found.files), found.left_out, truncated=True)
+        detail += f"; the folder {cut_in_words(report, settings.workspace.max_files)}"
         return Finding("workspace", "warn", detail, "raise workspace.max_files, or name folders in .aixignore")
     if not found.files:
         return Finding(

@@ -118,7 +118,7 @@ def test_doctor_checks_everything_and_says_what_to_do(cli: Cli) -> None:
     assert {finding["check"] for finding in failed if finding["status"] == "fail"} == {"model", "tokenizer"}
     limited = next(finding for finding in failed if finding["check"] == "workspace")
     assert limited["status"] == "warn"
-    assert limited["detail"].startswith("the most recently changed 1 files")
+    assert "the 1 most recently changed are indexed" in limited["detail"]
     assert "1 not code" in limited["detail"]
     assert "workspace.max_files" in limited["remedy"]
     kept = next(finding for finding in failed if finding["check"] == "kept index")

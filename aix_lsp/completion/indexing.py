@@ -44,9 +44,12 @@ def index(job: IndexJob) -> Iterator[Part]:
     scanner = job.scanner()
     chunks = _Chunks(job, store, scanner)
     yield from chunks.parts()
-    chunks.keep()
+    if chunks.is_first:
+        chunks.keep()  # the definitions of everything take long: should we be ended meanwhile, this much is done
     definitions = _Definitions(store, scanner, chunks.readable(), chunks.began)
     yield from definitions.parts(chunks.early)
+    if not chunks.is_first:
+        chunks.keep()
     store.tidy()
 
 
@@ -94,6 +97,11 @@ class _Chunks:
         self._with_text: set[str] = set()
         self._segments: list[PackedSegment] = []
         self._packed = b""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing that was kept could be used."""
+        return self._head is None
 
     def _first(self) -> list[FileEntry]:
         folders = set(self._job.first)

@@ -28,6 +28,8 @@ def register(server: AixServer) -> None:
         session = server.session
         if not session.started.is_set():
             return {"state": "starting"}
+        from aix_lsp.completion.index_cache import kept_in
+
         engine = session.engine
         return {
             "state": engine.state.phase,
@@ -40,7 +42,7 @@ def register(server: AixServer) -> None:
                     "files": folder.report.files if folder.report is not None else 0,
                     "reused": folder.report.reused if folder.report is not None else 0,
                     "indexing": folder.is_building,
-                    "cache": folder.job.cache,
+                    "cache": kept_in(folder.job),
                 }
                 for folder in session.context.folders
             ],

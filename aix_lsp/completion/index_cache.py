@@ -45,11 +45,6 @@ def entry_of(cache_root: Path, root: str) -> Path:
     return cache_root / blake2b(os.fsencode(root), digest_size=16).hexdigest()
 
 
-def kept_in(job: IndexJob) -> str | None:
-    """The folder where a job's index is kept, if it is."""
-    return str(entry_of(Path(job.cache), job.root)) if job.cache is not None else None
-
-
 class IndexStore:
     """What is kept for one job's folder; keeps nothing when the job names no cache."""
 

@@ -28,8 +28,6 @@ def register(server: AixServer) -> None:
         session = server.session
         if not session.started.is_set():
             return {"state": "starting"}
-        from aix_lsp.completion.index_cache import kept_in
-
         engine = session.engine
         return {
             "state": engine.state.phase,
@@ -42,7 +40,7 @@ def register(server: AixServer) -> None:
                     "files": folder.report.files if folder.report is not None else 0,
                     "reused": folder.report.reused if folder.report is not None else 0,
                     "indexing": folder.is_building,
-                    "cache": kept_in(folder.job),
+                    "cache": folder.job.cache,
                 }
                 for folder in session.context.folders
             ],

@@ -19,7 +19,6 @@ from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, 
 from aix_lsp.retrieval.build import build_segment
 from aix_lsp.retrieval.segment import PackedSegment, merge
 from aix_lsp.retrieval.store import UNKNOWN, Head, Stamp, StoredFile
-from aix_lsp.retrieval.view import View
 from aix_lsp.workspace.contents import UNFIT, Unfit
 from aix_lsp.workspace.scanner import FileEntry, Judgement, Scanner
 
@@ -171,8 +170,11 @@ class _Chunks:
 def _merged(kept: bytes | None, gone: Sequence[str], segments: Sequence[PackedSegment]) -> PackedSegment:
     parts = [(segment, np.ones(len(segment), dtype=np.bool_)) for segment in segments]
     if kept is not None:
-        rest, _ = View.of(PackedSegment.from_bytes(kept)).without(gone)
-        parts.insert(0, (rest.segment, rest.alive))
+        old = PackedSegment.from_bytes(kept)
+        alive = np.ones(len(old), dtype=np.bool_)
+        for number in (old.file_numbers[path] for path in gone if path in old.file_numbers):
+            alive[old.files[number] : old.files[number + 1]] = False
+        parts.insert(0, (old, alive))
     return merge(parts)
 
 

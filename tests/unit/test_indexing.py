@@ -302,14 +302,16 @@ def test_an_empty_index_takes_over_what_comes_first_and_a_full_one_waits_for_the
         for number in range(5):
             Path(job.root, folder, f"{folder}{number}.py").write_text(f"def {folder}{number}(): pass\n")
     folder = Folder(Path(job.root), Settings())
-    sizes: list[tuple[int, int]] = []
+    sizes = [(0, 0)]
     for _ in range(2):
         takeover = Takeover(folder)
         for part in index(folder.job_with([Path(job.root, "near", "new.py")])):
             takeover.prepare(part)
             takeover.finish(part)
-            sizes.append((len(folder.index), len(folder.index.definitions)))
-    assert sizes == [(5, 0), (10, 0), (10, 5), *[(10, 10)] * 5]
+            size = (len(folder.index), len(folder.index.definitions))
+            if size != sizes[-1]:
+                sizes.append(size)
+    assert sizes == [(0, 0), (5, 0), (10, 0), (10, 5), (10, 10)]
 
 
 def test_parts_travel_as_they_are(job: IndexJob) -> None:

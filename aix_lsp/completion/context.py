@@ -132,6 +132,7 @@ class WorkspaceContext:
                 if folder.rules_changed:
                     return  # it may hold what must not be quoted any more
                 takeover.finish(part)
+                self._stale.update(self._open)
                 if isinstance(part, ChunksPart) and part.last:
                     if folder.rescan_due:
                         return  # soon there is something newer
@@ -141,7 +142,6 @@ class WorkspaceContext:
     async def _settle(self, folder: Folder, state: str) -> None:
         """Similar lines can be found: take over what changed meanwhile."""
         await self._warm_up(folder)
-        self._stale.update(self._open)
         self.paths_changed(folder.path / relative for relative in folder.changed_meanwhile)
         folder.changed_meanwhile.clear()
         await self._pack(folder)

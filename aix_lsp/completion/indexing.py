@@ -19,7 +19,6 @@ from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, 
 from aix_lsp.retrieval.build import build_segment
 from aix_lsp.retrieval.segment import PackedSegment, merge
 from aix_lsp.retrieval.store import UNKNOWN, Head, Stamp, StoredFile
-from aix_lsp.retrieval.view import View
 from aix_lsp.workspace.contents import UNFIT, Unfit
 from aix_lsp.workspace.scanner import FileEntry, Judgement, Scanner
 
@@ -45,9 +44,12 @@ def index(job: IndexJob) -> Iterator[Part]:
     chunks = _Chunks(job, store, scanner)
     yield chunks.scanned()
     yield from chunks.parts()
-    chunks.keep()
+    if chunks.is_first:
+        chunks.keep()  # the definitions of everything take long: should we be ended meanwhile, this much is done
     definitions = _Definitions(store, scanner, chunks.readable(), chunks.began)
     yield from definitions.parts(chunks.early)
+    if not chunks.is_first:
+        chunks.keep()
     store.tidy()
 
 
@@ -95,6 +97,11 @@ class _Chunks:
         self._with_text: set[str] = set()
         self._segments: list[PackedSegment] = []
         self._packed = b""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing that was kept could be used."""
+        return self._head is None
 
     def _first(self) -> list[FileEntry]:
         folders = set(self._job.first)
@@ -172,8 +179,11 @@ class _Chunks:
 def _merged(kept: bytes | None, gone: Sequence[str], segments: Sequence[PackedSegment]) -> PackedSegment:
     parts = [(segment, np.ones(len(segment), dtype=np.bool_)) for segment in segments]
     if kept is not None:
-        rest, _ = View.of(PackedSegment.from_bytes(kept)).without(gone)
-        parts.insert(0, (rest.segment, rest.alive))
+        old = PackedSegment.from_bytes(kept)
+        alive = np.ones(len(old), dtype=np.bool_)
+        for number in (old.file_numbers[path] for path in gone if path in old.file_numbers):
+            alive[old.files[number] : old.files[number + 1]] = False
+        parts.insert(0, (old, alive))
     return merge(parts)
 
 

@@ -37,6 +37,13 @@ Judgement = tuple[Stamp, Unfit | None]
 _NOT_SHOWN: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 """Control characters, and the escapes that stand for bytes which are no UTF-8."""
 
+_OPEN_FLAGS: Final = os.O_RDONLY | sum(
+    # Between looking and opening the file may have become a link or a pipe: neither is followed nor waited for.
+    getattr(os, name, 0)
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
+_LEAST_READ: Final = 4096
+
 _MOUNT_POINT_TAG: Final = 0xA0000003
 """What marks a junction on Windows, where it is no symbolic link."""
 
@@ -202,25 +209,25 @@ class Scanner:
         """True if a folder on the way to `path` is a link (or a junction): it may lead anywhere."""
         for folder in folders_above(path):
             if folder not in known:
-                known[folder] = _is_link(self.root / folder)
+                known[folder] = _is_link(f"{self._prefix}{folder}")
             if known[folder]:
                 return True
         return False
 
     def _read_bytes(self, path: str, limit: int) -> bytes | None:
-        # Between looking and opening the file may have become a link or a pipe: neither is followed nor waited for.
-        flags = os.O_RDONLY
-        for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-            flags |= getattr(os, name, 0)
         try:
-            descriptor = os.open(self.root / path, flags)
+            descriptor = os.open(f"{self._prefix}{path}", _OPEN_FLAGS)
         except (OSError, ValueError):
             return None
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 return None
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(limit)
+            pieces: list[bytes] = []
+            while limit > 0 and (piece := os.read(descriptor, min(limit, max(status.st_size, _LEAST_READ)))):
+                pieces.append(piece)
+                limit -= len(piece)
+            return b"".join(pieces)
         except OSError:
             return None
         finally:
@@ -234,7 +241,7 @@ def _displayable(path: str) -> bool:
     return all(part not in ("", ".", "..") for part in path.split("/"))
 
 
-def _is_link(path: Path) -> bool:
+def _is_link(path: str) -> bool:
     try:
         status = os.lstat(path)
     except (OSError, ValueError):

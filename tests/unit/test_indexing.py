@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from aix_lsp.completion import index_cache, indexing
 from aix_lsp.completion.context import WorkspaceContext
+from aix_lsp.completion.folder import Folder, Takeover
 from aix_lsp.completion.index_cache import entries, entry_of, tidy
 from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, Part, ScannedPart
 from aix_lsp.completion.indexer import header_of, part_of
@@ -299,6 +300,27 @@ def test_files_beside_open_documents_come_first(job: IndexJob, monkeypatch: pyte
     again = Result(job)
     assert (len(again.parts), again.read) == (2, 0)
     assert same(again, result)
+
+
+def test_an_empty_index_takes_over_what_comes_first_and_a_full_one_waits_for_the_whole(
+    job: IndexJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "_FIRST_FROM", 5)
+    for folder in ("far", "near"):
+        Path(job.root, folder).mkdir()
+        for number in range(5):
+            Path(job.root, folder, f"{folder}{number}.py").write_text(f"def {folder}{number}(): pass\n")
+    folder = Folder(Path(job.root), Settings())
+    sizes = [(0, 0)]
+    for _ in range(2):
+        takeover = Takeover(folder)
+        for part in index(folder.job_with([Path(job.root, "near", "new.py")])):
+            takeover.prepare(part)
+            takeover.finish(part)
+            size = (len(folder.index), len(folder.index.definitions))
+            if size != sizes[-1]:
+                sizes.append(size)
+    assert sizes == [(0, 0), (5, 0), (10, 0), (10, 5), (10, 10)]
 
 
 def test_parts_travel_as_they_are(job: IndexJob) -> None:

@@ -216,6 +216,12 @@ class WorkspaceSettings(Section):
         ge=0,
         le=1_000_000,
     )
+    cache_index: bool = option(
+        True,
+        "Keep the index of each folder in the user's cache folder, so that the next start reads only what changed. It "
+        "holds hashed terms, paths, sizes, times and line ranges, no text of yours.",
+        restart=True,
+    )
     watch: Literal["auto", "poll", "off"] = option(
         "auto",
         "Notice changes on disk through the system's events, by looking every few seconds, or only through the "

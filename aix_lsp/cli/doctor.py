@@ -54,6 +54,7 @@ def examine(workspace: Path, options: Mapping[str, Any]) -> Iterator[Finding]:
     for check in (_model, _tokenizer):
         yield _guarded(check, configuration.settings)
     yield _workspace(workspace, configuration.settings)
+    yield _kept_index(workspace, configuration.settings)
     yield _watches(workspace, configuration.settings)
 
 
@@ -140,24 +141,63 @@ def _tokenizer(settings: Settings) -> Finding:
 
 
 def _workspace(folder: Path, settings: Settings) -> Finding:
-    from aix_lsp.completion.indexer import job_for
+    from aix_lsp.completion.folder_report import cut_in_words, left_out_in_words
+    from aix_lsp.completion.index_job import IndexReport, job_for
 
     if not folder.is_dir():
         return Finding("workspace", "fail", f"{folder} is no folder", "give one with --workspace")
     began = time.perf_counter()
     found = job_for(folder.resolve(), settings).scanner().scan()
     seconds = time.perf_counter() - began
-    left_out = ", ".join(f"{count:,} {reason}" for reason, count in sorted(found.left_out.items()) if count)
+    left_out = left_out_in_words(found.left_out)
     detail = f"{len(found.files):,} files to index, found in {seconds:.2f} s" + (
         f"; left out: {left_out}" if left_out else ""
     )
     if found.truncated:
+        report = IndexReport(len(found.files), found.left_out, truncated=True)
+        detail += f"; the folder {cut_in_words(report, settings.workspace.max_files)}"
         return Finding("workspace", "warn", detail, "raise workspace.max_files, or name folders in .aixignore")
     if not found.files:
         return Finding(
             "workspace", "warn", detail, "open a folder with code; without one, completions see one file alone"
         )
     return Finding("workspace", "ok", detail)
+
+
+def _kept_index(folder: Path, settings: Settings) -> Finding:
+    from aix_lsp.completion.index_cache import cache_folder, entries, entry_of
+
+    if not settings.workspace.cache_index:
+        return Finding("kept index", "ok", "none: workspace.cache_index is off")
+    root = cache_folder()
+    kept = list(entries(root))
+    own = entry_of(root, str(folder.resolve()))
+    size = sum(entry.size for entry in kept if entry.path == own)
+    total = sum(entry.size for entry in kept)
+    here = f"{size / 1e6:.1f} MB for this folder, {_held(folder, settings)}" if size else "none for this folder yet"
+    detail = f"{own}: {here}; {total / 1e6:.1f} MB for all {len(kept)} folders"
+    nearest = next(parent for parent in (root, *root.parents) if parent.exists())
+    if not os.access(nearest, os.W_OK):
+        return Finding("kept index", "warn", f"{nearest} cannot be written", "every start reads all files again")
+    return Finding("kept index", "ok", detail)
+
+
+def _held(folder: Path, settings: Settings) -> str:
+    """What the kept index of a folder holds."""
+    from aix_lsp.completion.index_cache import IndexStore, cache_folder
+    from aix_lsp.completion.index_job import job_for
+    from aix_lsp.retrieval.segment import PackedSegment
+
+    store = IndexStore(job_for(folder.resolve(), settings, cache_folder()))
+    head = store.head("chunks")
+    packed = store.packed("chunks", head) if head is not None else None
+    try:
+        chunks = len(PackedSegment.from_bytes(packed or b""))
+    except ValueError:
+        return "which is of another version, of other settings, or damaged: the next start makes it anew"
+    files = sum(1 for stored in head.files.values() if not stored.left_out) if head is not None else 0
+    definitions = "with definitions" if store.head("definitions") is not None else "without definitions yet"
+    return f"{files:,} files in {chunks:,} chunks, {definitions}"
 
 
 def _watches(folder: Path, settings: Settings) -> Finding:

@@ -11,6 +11,7 @@ from pathlib import Path
 from aix_lsp.cli.assignments import command_line
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.completion.context import WorkspaceContext
+from aix_lsp.completion.index_cache import cache_folder
 from aix_lsp.configuration import Configuration
 from aix_lsp.engine.base import LoadEvent
 from aix_lsp.languages import language_id_of
@@ -82,7 +83,7 @@ def project_of(path: Path) -> Path:
 
 def open_workspace(folder: Path, settings: Settings) -> WorkspaceContext:
     """Index a folder and wait for it."""
-    context = WorkspaceContext(settings)
+    context = WorkspaceContext(settings, cache=cache_folder())
     context.index_now(folder)
     return context
 

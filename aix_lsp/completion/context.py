@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from aix_lsp.completion.folder import Folder, expanded, gone, needs_rescan
-from aix_lsp.completion.indexer import IndexReport, build, definitions_of, indexer_process
+from aix_lsp.completion.folder import Folder, StoredIndexError, Takeover, expanded, gone, needs_rescan
+from aix_lsp.completion.index_job import ChunksPart, IndexJob, IndexReport
+from aix_lsp.completion.indexer_client import indexer_process
+from aix_lsp.completion.indexing import index
+from aix_lsp.completion.several_roots import OTHER_FOLDER_WEIGHT, Found, best_of_all
 from aix_lsp.languages import is_code
 from aix_lsp.retrieval.index import RetrievalIndex
-from aix_lsp.retrieval.slot import QUOTED
 from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot, Snippet
 from aix_lsp.workspace.secrets import contains_secret, is_secret_path
@@ -26,15 +28,20 @@ from aix_lsp.workspace.secrets import contains_secret, is_secret_path
 logger = logging.getLogger(__name__)
 
 _SLICE_SECONDS = 0.01
-_OTHER_FOLDER_WEIGHT = 0.8
+_QUIET_SECONDS = 0.3
+_MOST_WAITED_SECONDS = 3.0
 
 
 class WorkspaceContext:
     """All folders, and the open documents over them. Implements the service's Retriever."""
 
-    def __init__(self, settings: Settings, on_state: Callable[[Path, str], None] | None = None) -> None:
-        """`on_state(folder, "indexing" | "ready" | "failed: why" | "removed")` is called on the event loop."""
+    def __init__(
+        self, settings: Settings, on_state: Callable[[Path, str], None] | None = None, cache: Path | None = None
+    ) -> None:
+        """`on_state(folder, "indexing" | "ready" | "failed: why" | "removed")` is called on the event loop. `cache` is
+        the folder of kept indexes (`index_cache.cache_folder`); None keeps none."""
         self._settings = settings
+        self._cache = cache
         self._on_state = on_state or (lambda folder, state: None)
         self._folders: dict[Path, Folder] = {}
         self._open: dict[Path, tuple[str, str]] = {}
@@ -52,7 +59,7 @@ class WorkspaceContext:
     def add_folder(self, path: Path) -> Folder:
         """Know a folder. Its index is empty until it is built."""
         if path not in self._folders:
-            self._folders[path] = Folder(path, self._settings)
+            self._folders[path] = Folder(path, self._settings, self._cache)
             self._stale.update(self._open)
         return self._folders[path]
 
@@ -65,37 +72,76 @@ class WorkspaceContext:
         self._stale.update(self._open)
 
     def start_indexing(self, path: Path) -> None:
-        """Index a folder in the indexer process, from scratch; the index in use stays until the new one is whole."""
+        """Index a folder in the indexer process; the index in use stays until the new one is whole."""
         folder = self._folders[path]
         if folder.building is not None:
             folder.building.cancel()
+        folder.found = folder.rescan_due = folder.rules_changed = False
         folder.building = asyncio.ensure_future(self._index(folder))
         self._builds.add(folder.building)
         folder.building.add_done_callback(self._builds.discard)
 
+    def _rescan(self, folder: Folder, *, rules: bool) -> None:
+        """Have the indexer look again once it is quiet. It is not stopped before it has handed over what is similar:
+        one storm after the other would keep it from ever doing so."""
+        folder.last_storm = time.monotonic()
+        if not folder.is_building or folder.found:
+            self.start_indexing(folder.path)
+        folder.rescan_due = True
+        folder.rules_changed |= rules
+
     async def _index(self, folder: Folder) -> None:
         self._on_state(folder.path, "indexing")
-        folder.scanner.invalidate()
-        mark = folder.index.definitions.mark()
-        found = False
-        try:
-            async with indexer_process() as process:
-                folder.take_over(*await process.chunks(folder.job))
-                found = True
-                await self._settle(folder, "ready")
-                folder.index.definitions.load(await process.definitions(), since=mark)
-        except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
-            logger.warning("indexing %s failed: %s", "definitions" if found else "a folder", type(error).__name__)
-            if not found:
-                known = isinstance(error, (RuntimeError, OSError))
-                await self._settle(folder, f"failed: {error}" if known else "failed: broken index")
+        again = True
+        while again:
+            folder.enter("scanning")
+            await _quiet_since(folder)
+            folder.rescan_due = folder.rules_changed = False
+            try:
+                await self._index_once(folder)
+            except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
+                logger.warning(
+                    "indexing %s failed: %s", "definitions" if folder.found else "a folder", type(error).__name__
+                )
+                folder.enter("failed", str(error) if isinstance(error, (RuntimeError, OSError)) else "broken index")
+                if not folder.found:
+                    await self._settle(folder, f"failed: {folder.failure}")
+            again = folder.rescan_due
         folder.changed_meanwhile.clear()  # both indexes have it already
         await self._pack(folder)
+        if not folder.failure:
+            folder.enter("ready")
+
+    async def _index_once(self, folder: Folder) -> None:
+        """Follow the indexer to its end, or until the folder must be looked at again."""
+        folder.scanner.invalidate()
+        folder.changed_meanwhile.clear()  # the indexer sees it
+        for reuse in (True, True, False):
+            try:
+                return await self._follow(folder, folder.job_with(self._open, reuse=reuse))
+            except StoredIndexError:
+                # another process has just replaced the kept index, or it is damaged
+                logger.info("the kept index could not be used")
+        raise RuntimeError("no index could be made")
+
+    async def _follow(self, folder: Folder, job: IndexJob) -> None:
+        takeover = Takeover(folder)
+        async with indexer_process() as process:
+            async for part in process.parts(job):
+                await asyncio.to_thread(takeover.prepare, part)
+                if folder.rules_changed:
+                    return  # it may hold what must not be quoted any more
+                takeover.finish(part)
+                self._stale.update(self._open)
+                if isinstance(part, ChunksPart) and part.last:
+                    if folder.rescan_due:
+                        return  # soon there is something newer
+                    folder.found = True
+                    await self._settle(folder, "ready")
 
     async def _settle(self, folder: Folder, state: str) -> None:
         """Similar lines can be found: take over what changed meanwhile."""
         await self._warm_up(folder)
-        self._stale.update(self._open)
         self.paths_changed(folder.path / relative for relative in folder.changed_meanwhile)
         folder.changed_meanwhile.clear()
         await self._pack(folder)
@@ -104,11 +150,22 @@ class WorkspaceContext:
     def index_now(self, path: Path) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""
         folder = self.add_folder(path)
-        built = build(folder.job)
-        folder.take_over(built.report, built.segment)
-        folder.index.definitions.load(definitions_of(folder.job, built.paths))
+        try:
+            self._index_here(folder, folder.job)
+        except StoredIndexError:
+            self._index_here(folder, folder.job_with((), reuse=False))
         folder.scanner_busy = False
-        return built.report
+        if folder.report is None:
+            raise RuntimeError("the folder was not indexed")
+        folder.enter("ready")
+        return folder.report
+
+    @staticmethod
+    def _index_here(folder: Folder, job: IndexJob) -> None:
+        takeover = Takeover(folder)
+        for part in index(job):
+            takeover.prepare(part)
+            takeover.finish(part)
 
     def opened_or_changed(self, path: Path, text: str, language_id: str) -> None:
         """An open document's text is now this."""
@@ -133,14 +190,13 @@ class WorkspaceContext:
             paths, self._pending = self._pending, set()
             began = time.monotonic()
             for folder in self.folders:
-                inside = {item for path in paths if (item := folder.relative(path)) is not None}
-                if inside:
-                    inside = await asyncio.to_thread(expanded, folder, inside)
-                if folder.path not in self._folders:
+                inside = await asyncio.to_thread(expanded, folder, paths)
+                if folder.path not in self._folders or not inside:
                     continue
                 if needs_rescan(folder, inside):
-                    folder.index.remove_many(gone(folder, inside))
-                    self.start_indexing(folder.path)
+                    self._rescan(folder, rules=any(map(folder.scanner.holds_rules, inside)))
+                    await self._forget_gone(folder)
+                    began = time.monotonic()
                     continue
                 for relative in inside:
                     self._path_changed(folder, relative)
@@ -148,6 +204,18 @@ class WorkspaceContext:
                         await asyncio.sleep(0)
                         began = time.monotonic()
                 await self._pack(folder)
+
+    async def _forget_gone(self, folder: Folder) -> None:
+        """What is no longer on disk is not searched any more, before the indexer has looked at everything."""
+        index = folder.index
+        paths = await asyncio.to_thread(gone, folder)
+        await asyncio.to_thread(index.remove_chunks, paths)
+        began = time.monotonic()
+        for path in paths:
+            index.definitions.remove(path)
+            if time.monotonic() - began > _SLICE_SECONDS:
+                await asyncio.sleep(0)
+                began = time.monotonic()
 
     async def _warm_up(self, folder: Folder) -> None:
         """The first question after the rules were read anew starts git; not on the loop, and nobody else asks
@@ -215,30 +283,21 @@ class WorkspaceContext:
         return (owner.relative(path) if owner is not None else None) or path.name
 
     def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
-        """The best snippets for a place. The document's own folder comes first: hits of other folders count a
-        little less, since scores of two indexes compare only roughly."""
+        """The best snippets for a place. The document's own folder comes first: hits of other folders count less."""
         self._take_over_open_documents(document.path)
         own = self._owner(document.path) if document.path is not None else None
-        found: list[tuple[float, bool, Snippet]] = []
-        for folder in self.folders:
+        found: list[Found] = []
+        for number, folder in enumerate(self.folders, 1):
             relative = folder.relative(document.path) if document.path is not None else None
-            weight = 1.0 if own in (folder, None) else _OTHER_FOLDER_WEIGHT
+            weight = 1.0 if own in (folder, None) else OTHER_FOLDER_WEIGHT
             hits = self._query(folder.index, document, offset, settings, relative, self._reader(folder))
             # what lies in an inner folder too is that folder's to quote
-            found.extend(
-                (hit.score * weight, folder is own, hit)
-                for hit in hits
-                if self._owner(folder.path / hit.path) is folder
-            )
+            found.extend(Found(number, weight, hit) for hit in hits if self._owner(folder.path / hit.path) is folder)
         outside = document.path.as_posix() if document.path is not None else None
-        weight = _OTHER_FOLDER_WEIGHT if own else 1.0
+        weight = OTHER_FOLDER_WEIGHT if own else 1.0
         hits = self._query(self._elsewhere, document, offset, settings, outside, self._read_elsewhere)
-        found.extend((hit.score * weight, False, replace(hit, path=Path(hit.path).name)) for hit in hits)
-        found.sort(key=lambda item: (-item[0], not item[1], item[2].path, item[2].start_line))
-        hits = [snippet for _, _, snippet in found]
-        similar = [snippet for snippet in hits if snippet.kind == "similar"]
-        meant = [snippet for snippet in hits if snippet.kind == "definition"]
-        return similar[: settings.retrieval.snippets] + meant[:QUOTED]
+        found.extend(Found(0, weight, replace(hit, path=Path(hit.path).name)) for hit in hits)
+        return best_of_all(found, settings.retrieval.snippets)
 
     def _query(
         self,
@@ -285,3 +344,10 @@ class WorkspaceContext:
             if not task.cancelling():  # a second time would end its cleaning up
                 task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _quiet_since(folder: Folder) -> None:
+    """Wait for the end of a storm of changes; not at all when there was none."""
+    end = time.monotonic() + _MOST_WAITED_SECONDS
+    while (rest := min(end, folder.last_storm + _QUIET_SECONDS) - time.monotonic()) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(rest)

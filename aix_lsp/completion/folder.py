@@ -5,29 +5,51 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
-from aix_lsp.completion.indexer import IndexReport, job_for
-from aix_lsp.retrieval.bm25 import PackedSegment
+from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, IndexReport, Part, ScannedPart, job_for
+from aix_lsp.retrieval.definitions_packed import PackedDefinitions
 from aix_lsp.retrieval.index import RetrievalIndex
+from aix_lsp.retrieval.segment import PackedSegment
+from aix_lsp.retrieval.store import read_packed
 from aix_lsp.settings import Settings
+
+Phase = Literal["waiting", "scanning", "chunks", "definitions", "ready", "failed"]
+"""Where the indexing of a folder stands: not begun; looking for files; reading and cutting them; similar lines are
+found and definitions are being looked for; done; stopped, see `failure`."""
 
 RESCAN_PATHS = 300
 """More changed paths than this at once, as when a branch is switched, are left to the indexer process."""
 
 
+class StoredIndexError(Exception):
+    """A kept index was replaced by another process, or is damaged."""
+
+
 class Folder:
     """One workspace folder and its index."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, cache: Path | None = None) -> None:
+        """`cache` is the folder of kept indexes."""
         self.path = path
-        self.job = job_for(path, settings)
+        self.job = job_for(path, settings, cache)
         self.scanner = self.job.scanner()
         self.index = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
         self.report: IndexReport | None = None
+        self.scan: IndexReport | None = None
+        """What the latest scan found; `report` is of the index in use."""
+        self.phase: Phase = "waiting"
+        self.failure = ""
         self.building: asyncio.Task[None] | None = None
         self.changed_meanwhile: set[str] = set()
         self.scanner_busy = True
+        self.found = False  # whether the indexer at work has handed over all chunks
+        self.rescan_due = False
+        self.rules_changed = False
+        self.last_storm = 0.0
 
     @property
     def is_building(self) -> bool:
@@ -41,17 +63,71 @@ class Folder:
         except ValueError:
             return None
 
-    def take_over(self, report: IndexReport, segment: PackedSegment) -> None:
-        """Swap in a freshly built index. Definitions stay those known until the new ones come."""
-        fresh = RetrievalIndex(chunk_lines=self.job.chunk_lines, definitions=self.index.definitions)
-        fresh.load(segment)
-        self.index = fresh
-        self.report = report
+    def job_with(self, open_paths: Iterable[Path], *, reuse: bool = True) -> IndexJob:
+        """The job of this moment: files beside open documents come first."""
+        inside = (item for path in open_paths if (item := self.relative(path)) is not None)
+        return replace(self.job, reuse=reuse, first=sorted({item.rpartition("/")[0] for item in inside}))
+
+    def enter(self, phase: Phase, failure: str = "") -> None:
+        """Note where the indexing stands."""
+        self.phase, self.failure = phase, failure
 
 
-def expanded(folder: Folder, inside: set[str]) -> set[str]:
-    """Changed paths with folders replaced by the files in them, and by those that were in them. Stops once there are
-    enough for a rescan. Looks at the disk, so it runs in a thread; never raises for a name that cannot be looked at."""
+class Takeover:
+    """Puts what one run of the indexer hands over in a folder's place. The index in use stays until all chunks are
+    there, unless it is empty."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._fresh: RetrievalIndex | None = None
+        self._mark: int | None = None
+        self._definitions = PackedDefinitions.empty()
+        self._definitions_mark = folder.index.definitions.mark()
+
+    def prepare(self, part: Part) -> None:
+        """What takes time, on any thread. Raises StoredIndexError or ValueError when something is broken."""
+        if isinstance(part, DefinitionsPart):
+            self._definitions = PackedDefinitions.from_bytes(part.packed)
+        if not isinstance(part, ChunksPart):
+            return
+        if self._fresh is None:
+            self._fresh = RetrievalIndex(chunk_lines=self._folder.job.chunk_lines)
+        if part.stored is not None:
+            try:
+                kept = PackedSegment.from_bytes(read_packed(Path(part.stored.path), part.stored.identity))
+            except (OSError, ValueError) as error:
+                raise StoredIndexError(str(error)) from error
+            self._fresh.load(kept)
+            self._fresh.remove_many(part.gone)
+        segment = PackedSegment.from_bytes(part.packed)
+        if segment.paths:
+            self._fresh.load(segment, since=self._mark)
+
+    def finish(self, part: Part) -> None:
+        """What nobody else may do meanwhile; quick."""
+        folder = self._folder
+        definitions = folder.index.definitions
+        if isinstance(part, ScannedPart):
+            folder.scan = part.report
+            folder.enter("chunks")
+        elif isinstance(part, DefinitionsPart):
+            if part.last or not len(definitions):
+                definitions.load(self._definitions, since=self._definitions_mark)
+        elif self._fresh is not None:
+            folder.report = folder.scan = part.report
+            if part.last:
+                folder.enter("definitions")
+            if self._mark is None and (part.last or not len(folder.index)):
+                self._fresh.definitions = definitions
+                folder.index = self._fresh
+                self._mark = self._fresh.mark()
+
+
+def expanded(folder: Folder, paths: Iterable[Path]) -> set[str]:
+    """Changed paths inside a folder, relative to it, with folders replaced by the files in them, and by those that were
+    in them. Stops once there are enough for a rescan. Looks at the disk, so it runs in a thread; never raises for a
+    name that cannot be looked at."""
+    inside = {item for path in paths if (item := folder.relative(path)) is not None}
     files: set[str] = set()
     vanished: list[str] = []
     for relative in inside:
@@ -73,9 +149,10 @@ def expanded(folder: Folder, inside: set[str]) -> set[str]:
     return files
 
 
-def gone(folder: Folder, inside: set[str]) -> list[str]:
-    """Those of the paths that are not on disk any more."""
-    return [relative for relative in inside if not os.path.lexists(folder.path / relative)]
+def gone(folder: Folder) -> list[str]:
+    """Those files of the index that are not on disk any more. Looks at the disk, so it runs in a thread."""
+    prefix = os.path.join(folder.path, "")  # noqa: PTH118  # pathlib is slow for ten thousand files
+    return [relative for relative in folder.index.paths() if not os.path.lexists(prefix + relative)]
 
 
 def needs_rescan(folder: Folder, inside: set[str]) -> bool:

@@ -94,6 +94,10 @@ class RetrievalIndex:
         self._bm25.remove_many(paths)
         self.definitions.remove_many(paths)
 
+    def remove_chunks(self, paths: Iterable[str]) -> None:
+        """The chunks of these files are gone; their definitions are left to the caller. On any thread."""
+        self._bm25.remove_many(paths)
+
     def pack(self) -> None:
         """Read what long files define that changed, then merge what is worth it, or all if nothing was to do; may
         take some tenths of a second, and holds up nobody."""

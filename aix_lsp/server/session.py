@@ -103,7 +103,7 @@ class Session:
         self.acceptance = parts.AcceptanceLog(None)
         self._statistics_file = parts.statistics_file()
         self._apply_statistics()
-        self.context = parts.WorkspaceContext(settings, self._index_state)
+        self.context = parts.WorkspaceContext(settings, self._index_state, parts.cache_folder())
         self._watcher = parts.WorkspaceWatcher(
             self._paths_changed, self._message_from_thread, mode=settings.workspace.watch
         )
@@ -204,15 +204,19 @@ class Session:
             self._progress.pop("index").end()
 
     def _report_index(self, folder: Path) -> None:
-        report = next((item.report for item in self.context.folders if item.path == folder), None)
-        if report is None:
+        from aix_lsp.completion.folder_report import cut_in_words, left_out_in_words
+
+        known = next((item for item in self.context.folders if item.path == folder), None)
+        report = known.report if known is not None else None
+        if known is None or report is None:
             return
-        self.messages.note(f"indexed {report.files} files of {folder.name}")
-        if report.truncated:
-            self.messages.warn(
-                f"{folder.name} has more files than workspace.max_files; "
-                f"the {report.files} most recently changed are indexed"
-            )
+        left_out = left_out_in_words(report.left_out)
+        self.messages.note(
+            f"indexed {report.files} files of {folder.name}, {report.reused} of them as at the last start"
+            + (f"; left out: {left_out}" if left_out else "")
+        )
+        if cut := cut_in_words(report, known.job.max_files):
+            self.messages.warn(f"{folder.name} {cut}")
 
     def _load_event(self, event: LoadEvent) -> None:
         if event.kind == "warning":
@@ -267,6 +271,7 @@ class _Parts:
     def __init__(self) -> None:
         from aix_lsp.completion.acceptance import AcceptanceLog, statistics_file
         from aix_lsp.completion.context import WorkspaceContext
+        from aix_lsp.completion.index_cache import cache_folder
         from aix_lsp.completion.service import CompletionService
         from aix_lsp.configuration import Configuration
         from aix_lsp.workspace.watcher import WorkspaceWatcher
@@ -274,6 +279,7 @@ class _Parts:
         self.AcceptanceLog = AcceptanceLog
         self.statistics_file = statistics_file
         self.WorkspaceContext = WorkspaceContext
+        self.cache_folder = cache_folder
         self.CompletionService = CompletionService
         self.Configuration = Configuration
         self.WorkspaceWatcher = WorkspaceWatcher

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 from fnmatch import translate
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 Unfit = Literal["binary", "generated", "minified"]
+UNFIT: Final = frozenset(get_args(Unfit))
 
 HEAD_BYTES: Final = 8192
 """Bytes from the start of a file that decide whether it is fit to be read."""

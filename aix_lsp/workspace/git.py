@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -27,20 +28,25 @@ _SAFE_OPTIONS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GitView:
     """A folder inside a work tree.
 
     `top` is the work tree's root and `prefix` the way from there to the folder (empty, or ending in a slash).
     `exclude_files` are the ignore files outside the tree: `.git/info/exclude`, then the user's own.
-    `tracked_although_ignored` are paths that the index holds in spite of ignore rules, relative to the folder.
     """
 
     root: Path
     top: Path
     prefix: str
     exclude_files: tuple[Path, ...]
-    tracked_although_ignored: frozenset[str]
+
+    @cached_property
+    def tracked_although_ignored(self) -> frozenset[str]:
+        """Paths that the index holds in spite of ignore rules, relative to the folder; asked of git when first
+        needed."""
+        tracked = _git(self.root, "ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
+        return frozenset(_paths(tracked or b""))
 
     def files(self) -> list[str] | None:
         """Tracked files, and untracked ones that are not ignored, relative to the folder; None when git fails.
@@ -65,13 +71,11 @@ def find_git_view(root: Path) -> GitView | None:
     inside, way_up, exclude, prefix = os.fsdecode(answer).removesuffix("\n").split("\n", 3)
     if inside != "true" or _git(root, "check-ignore", "--quiet", ".") is not None:
         return None
-    tracked = _git(root, "ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
     return GitView(
         root=root,
         top=root / way_up,
         prefix=prefix,
         exclude_files=(root / exclude, _users_exclude_file(root)),
-        tracked_although_ignored=frozenset(_paths(tracked or b"")),
     )
 
 

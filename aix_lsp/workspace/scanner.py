@@ -12,12 +12,12 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
-from aix_lsp.workspace.contents import HEAD_BYTES, Unfit, decode, generated_by_name, unfit
+from aix_lsp.workspace.contents import HEAD_BYTES, UNFIT, Unfit, decode, generated_by_name, unfit
 from aix_lsp.workspace.folders import never_entered
 from aix_lsp.workspace.listing import GIT_IGNORE_FILE, OWN_IGNORE_FILE, PathRules, folders_above, name_of
 from aix_lsp.workspace.secrets import contains_secret, is_secret_path
@@ -28,8 +28,21 @@ Reason = (
 """Why a path is left out. "folder" is one that is never entered, or a repository within the repository; "type" is
 what the owner does not accept; "special" is a device, a pipe or a folder; "name" has bytes that cannot be shown."""
 
+Stamp = tuple[int, int, int]
+"""Size and times of a file, see `FileEntry.stamp`."""
+
+Judgement = tuple[Stamp, Unfit | None]
+"""What the content of a file told when it had this stamp."""
+
 _NOT_SHOWN: Final = re.compile("[\0-\x1f\x7f\ud800-\udfff]")
 """Control characters, and the escapes that stand for bytes which are no UTF-8."""
+
+_OPEN_FLAGS: Final = os.O_RDONLY | sum(
+    # Between looking and opening the file may have become a link or a pipe: neither is followed nor waited for.
+    getattr(os, name, 0)
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
+_LEAST_READ: Final = 4096
 
 _MOUNT_POINT_TAG: Final = 0xA0000003
 """What marks a junction on Windows, where it is no symbolic link."""
@@ -37,11 +50,18 @@ _MOUNT_POINT_TAG: Final = 0xA0000003
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A file worth reading. `path` is relative to the folder with forward slashes; `mtime_ns` is its last change."""
+    """A file worth reading. `path` is relative to the folder with forward slashes; `mtime_ns` is the last change of its
+    content, `ctime_ns` that of anything about it (on Windows when it was made)."""
 
     path: str
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
+
+    @property
+    def stamp(self) -> Stamp:
+        """What differs when the file has changed."""
+        return self.size, self.mtime_ns, self.ctime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +69,14 @@ class ScanResult:
     """Files in the order of their paths, and how many paths were left out for which reason.
 
     `truncated`: there were more than `max_files`, and the most recently changed were taken; counts of what only the
-    content tells (binary, generated, minified) then cover those that were looked at.
+    content tells (binary, generated, minified) then cover those that were looked at. `unfit` are the files that the
+    content left out.
     """
 
     files: tuple[FileEntry, ...]
     left_out: dict[str, int]
     truncated: bool
+    unfit: tuple[tuple[FileEntry, Unfit], ...] = ()
 
 
 class Scanner:
@@ -73,39 +95,49 @@ class Scanner:
         accepts: Callable[[str], bool] = lambda path: True,
     ) -> None:
         self.root = Path(os.path.abspath(root))  # noqa: PTH100 (Path.absolute keeps `..`)
+        self._prefix = os.path.join(self.root, "")  # noqa: PTH118 (pathlib is slow for ten thousand files)
         self._rules = PathRules(self.root, ignore)
         self._max_file_bytes = max_file_bytes
         self._max_files = max_files
         self._wanted = accepts
 
-    def scan(self) -> ScanResult:
-        """Look at the whole folder, with ignore rules read anew. Takes about a second for 20,000 files."""
+    def scan(self, known: Mapping[str, Judgement] | None = None) -> ScanResult:
+        """Look at the whole folder, with ignore rules read anew. Takes about a second for 20,000 files.
+
+        Files of `known` that still have the stamp there are not opened. Their names must have been judged by an equal
+        scanner of the same version.
+        """
+        known = known or {}
         listing = self._rules.list()
         left_out: Counter[str] = Counter(listing.left_out)
         truncated = listing.truncated
         links: dict[str, bool] = {}
         candidates = []
         for path in listing.paths:
-            judged = self._judge_name(path) or self._judge_disk(path, links)
+            judged = (None if path in known else self._judge_name(path)) or self._judge_disk(path, links)
             if isinstance(judged, FileEntry):
                 candidates.append(judged)
             else:
                 left_out[judged] += 1
         candidates.sort(key=lambda entry: (-entry.mtime_ns, entry.path))
         files: list[FileEntry] = []
+        refused: list[tuple[FileEntry, Unfit]] = []
         for entry in candidates:
             if len(files) >= self._max_files:
                 truncated = True
                 break
-            why = self._judge_content(entry.path)
-            if why is None:
+            stamp, why = known.get(entry.path, (None, None))
+            found: Reason | None = why if stamp == entry.stamp else self._judge_content(entry.path)
+            if found is None:
                 files.append(entry)
-            else:
-                left_out[why] += 1
+                continue
+            left_out[found] += 1
+            if found in UNFIT:
+                refused.append((entry, cast("Unfit", found)))
         files.sort(key=lambda entry: entry.path)
         # A file that git tracks and somebody deleted concerns nobody.
         del left_out["missing"]
-        return ScanResult(tuple(files), dict(left_out), truncated)
+        return ScanResult(tuple(files), dict(left_out), truncated, tuple(refused))
 
     def accepts(self, path: str) -> bool:
         """True if one path, perhaps changed since the scan, would be among a scan's files (`max_files` aside)."""
@@ -156,7 +188,7 @@ class Scanner:
         if self._through_link(path, {} if links is None else links):
             return "link"
         try:
-            status = os.lstat(self.root / path)
+            status = os.lstat(f"{self._prefix}{path}")
         except (FileNotFoundError, NotADirectoryError):
             return "missing"
         except (OSError, ValueError):
@@ -167,7 +199,7 @@ class Scanner:
             return "special"
         if status.st_size > self._max_file_bytes:
             return "size"
-        return FileEntry(path, status.st_size, status.st_mtime_ns)
+        return FileEntry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
     def _judge_content(self, path: str) -> Reason | None:
         head = self._read_bytes(path, HEAD_BYTES)
@@ -177,25 +209,25 @@ class Scanner:
         """True if a folder on the way to `path` is a link (or a junction): it may lead anywhere."""
         for folder in folders_above(path):
             if folder not in known:
-                known[folder] = _is_link(self.root / folder)
+                known[folder] = _is_link(f"{self._prefix}{folder}")
             if known[folder]:
                 return True
         return False
 
     def _read_bytes(self, path: str, limit: int) -> bytes | None:
-        # Between looking and opening the file may have become a link or a pipe: neither is followed nor waited for.
-        flags = os.O_RDONLY
-        for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-            flags |= getattr(os, name, 0)
         try:
-            descriptor = os.open(self.root / path, flags)
+            descriptor = os.open(f"{self._prefix}{path}", _OPEN_FLAGS)
         except (OSError, ValueError):
             return None
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 return None
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(limit)
+            pieces: list[bytes] = []
+            while limit > 0 and (piece := os.read(descriptor, min(limit, max(status.st_size, _LEAST_READ)))):
+                pieces.append(piece)
+                limit -= len(piece)
+            return b"".join(pieces)
         except OSError:
             return None
         finally:
@@ -209,7 +241,7 @@ def _displayable(path: str) -> bool:
     return all(part not in ("", ".", "..") for part in path.split("/"))
 
 
-def _is_link(path: Path) -> bool:
+def _is_link(path: str) -> bool:
     try:
         status = os.lstat(path)
     except (OSError, ValueError):

@@ -27,7 +27,7 @@ WatchMode = Literal["auto", "poll", "off"]
 
 _LIMIT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _STORM_PATHS: Final = 2000
-_STORM_GAP_S: Final = 1.0
+_STORM_MEMORY_S: Final = 10.0
 _QUIET_S: Final = 0.3
 _MAX_STORM_S: Final = 5.0
 _JOIN_S: Final = 2.0
@@ -224,13 +224,14 @@ class WorkspaceWatcher:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        storm = 0
+        storm = 0.0
         last = 0.0
         while self._wait_for_changes():
             time.sleep(self._batch_delay)
             pending = self._take()
             now = time.monotonic()
-            storm = len(pending) + (storm if now - last < _STORM_GAP_S else 0)
+            # Paths fade out: a build that goes on writing some files a second is no storm, however long it takes.
+            storm = len(pending) + storm * max(1 - (now - last) / _STORM_MEMORY_S, 0.0)
             last = now
             if storm > _STORM_PATHS:
                 # As after a branch switch: one look at everything is cheaper than thousands at single files, and the

@@ -104,13 +104,25 @@ def test_doctor_checks_everything_and_says_what_to_do(cli: Cli) -> None:
     findings = cli.json("doctor", "--workspace", ".")
     checks = {finding["check"]: finding for finding in findings}
     assert set(checks) == {
-        *("python", "settings", "torch", "gpu", "flash-attn", "model", "tokenizer", "workspace", "watching")
+        *("python", "settings", "torch", "gpu", "flash-attn", "model", "tokenizer"),
+        *("workspace", "kept index", "watching"),
     }
     assert {finding["status"] for finding in findings} <= {"ok", "warn"}
     assert all(finding["remedy"] for finding in findings if finding["status"] != "ok")
     assert "2 files" in checks["workspace"]["detail"]
-    failed = json.loads(cli("doctor", "--json", "--model", "./no-model", code=1))
+    assert "none for this folder yet" in checks["kept index"]["detail"]
+    (Path(cli.folder) / "data.bin").write_bytes(b"0")
+    cli("context", PLACE)  # indexes the folder, and keeps that
+    few = ("--set", "workspace.max_files=1")
+    failed = json.loads(cli("doctor", "--json", "--model", "./no-model", *few, code=1))
     assert {finding["check"] for finding in failed if finding["status"] == "fail"} == {"model", "tokenizer"}
+    limited = next(finding for finding in failed if finding["check"] == "workspace")
+    assert limited["status"] == "warn"
+    assert "the 1 most recently changed are indexed" in limited["detail"]
+    assert "1 not code" in limited["detail"]
+    assert "workspace.max_files" in limited["remedy"]
+    kept = next(finding for finding in failed if finding["check"] == "kept index")
+    assert "for this folder, 2 files in 2 chunks, with definitions" in kept["detail"]
 
 
 def test_config_shows_where_each_value_came_from(cli: Cli) -> None:

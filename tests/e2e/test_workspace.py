@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aix_lsp.cli.lsp_client import LspClient
 from aix_lsp.uris import path_to_uri
-from tests.e2e.conftest import StartServer, snippets_of, trace
+from tests.e2e.conftest import StartServer, snippets_of, status, trace
 
 ASKING = "from shop.heron import heron_migration\n\nroute = heron_migration("
 HERON = "def heron_migration(start: str, end: str) -> str:\n    return start + end\n"
@@ -142,3 +142,15 @@ async def test_a_folder_that_is_not_there_is_told_and_completions_go_on(start: S
     await client.wait_for_notification("window/showMessage", "nowhere")
     client.open("file:///a.py", "def area(width, height):\n    return width * ")
     assert await client.inline_completion("file:///a.py", 1, 19)
+
+
+async def test_what_is_over_a_limit_is_told(start: StartServer, workspace: Path) -> None:
+    (workspace / "big.py").write_text("x = 1\n" * 1000)
+    limits = ["--set", "workspace.max_files=1", "--set", "workspace.max_file_kb=4"]
+    client = await start([workspace], arguments=limits)
+    await client.wait_for_notification("window/showMessage", "more files than workspace.max_files")
+    await client.wait_for_notification("window/logMessage", "1 larger than workspace.max_file_kb")
+    (folder,) = (await status(client))["folders"]
+    assert (folder["phase"], folder["files"], folder["truncated"]) == ("ready", 1, True)
+    assert folder["left_out"] == {"size": 1}
+    assert folder["chunks"] > 0

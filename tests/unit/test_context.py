@@ -103,6 +103,36 @@ async def test_many_changes_at_once_are_left_to_the_indexer_and_what_is_gone_is_
     assert len(asker.context.folders[0].index.paths()) == RESCAN_PATHS + 2
 
 
+async def test_storms_while_indexing_do_not_keep_it_from_ending(asker: Asker) -> None:
+    asker.context.start_indexing(asker.root)
+    names = [asker.root / f"f{number}.py" for number in range(RESCAN_PATHS + 1)]
+    for text in ("x = 1\n", "x = 2\n", "x = 3\n"):
+        for name in names:
+            name.write_text(text)
+        asker.context.paths_changed(names)
+        await asyncio.sleep(0.02)
+    asker.context.paths_changed([asker.root / ".git" / "HEAD"])
+    await asker.until(lambda: not asker.context.folders[0].is_building)
+    assert asker.states.count("indexing") <= 2
+    assert asker.states[-1] == "ready"
+    assert asker.paths() == ["birds/heron.py"]
+    assert len(asker.context.folders[0].index.paths()) == RESCAN_PATHS + 3
+
+
+async def test_what_is_read_while_the_rules_change_is_not_taken_over(asker: Asker) -> None:
+    asker.context.start_indexing(asker.root)
+    rules = asker.root / ".aixignore"
+    seen: list[str] = []
+    while not asker.context.folders[0].found:
+        if not rules.exists():
+            await asyncio.sleep(0.05)
+            rules.write_text("birds/\n")
+            asker.context.paths_changed([rules])
+        seen += asker.paths()
+        await asyncio.sleep(0.005)
+    assert seen + asker.paths() == []
+
+
 async def test_a_change_while_indexing_is_not_lost(asker: Asker) -> None:
     asker.context.start_indexing(asker.root)
     await asyncio.sleep(0)

@@ -228,6 +228,20 @@ def test_a_storm_of_changes_is_posted_as_the_root(
     assert len(recorder.paths) <= 51
 
 
+def test_changes_that_go_on_and_on_are_no_storm(
+    tmp_path: Path, recorder: Recorder, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_STORM_PATHS", 20)
+    monkeypatch.setattr(module, "_STORM_MEMORY_S", 0.2)
+    start(tmp_path)
+    paths = [tmp_path / f"{number}.py" for number in range(40)]
+    for path in paths:
+        path.write_text("1")
+        time.sleep(0.03)
+    recorder.wait_for(*paths)
+    assert recorder.paths == set(paths)
+
+
 def test_mode_off_watches_nothing(tmp_path: Path, recorder: Recorder, start: Start) -> None:
     watcher = start(tmp_path, mode="off")
     (tmp_path / "a.py").write_text("1")

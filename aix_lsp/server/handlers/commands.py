@@ -25,6 +25,8 @@ def register(server: AixServer) -> None:
     @server.command(STATUS)
     def status(*arguments: Any) -> dict[str, Any]:
         """What the server is doing, for a status bar or a person."""
+        from aix_lsp.completion.folder_report import folder_to_dict
+
         session = server.session
         if not session.started.is_set():
             return {"state": "starting"}
@@ -34,14 +36,7 @@ def register(server: AixServer) -> None:
             "message": engine.state.message,
             "model": engine.model.name if engine.model is not None else None,
             "device": engine.model.device if engine.model is not None else None,
-            "folders": [
-                {
-                    "path": str(folder.path),
-                    "files": folder.report.files if folder.report is not None else 0,
-                    "indexing": folder.is_building,
-                }
-                for folder in session.context.folders
-            ],
+            "folders": [folder_to_dict(folder) for folder in session.context.folders],
             "counts": dict(session.acceptance.totals),
         }
 

@@ -1,0 +1,104 @@
+"""The indexer process as the server sees it: started with a job, read part by part, ended when nobody waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+
+from aix_lsp.completion.index_job import IndexJob, Part
+from aix_lsp.completion.indexer import part_of
+
+_PIPE_BYTES = 1 << 20
+"""How much is read ahead of the loop."""
+
+
+class IndexerProcess:
+    """A running indexer. Raises RuntimeError with its last words when it fails."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._errors = asyncio.ensure_future(self._stream(process.stderr).read())
+
+    @staticmethod
+    def _stream(stream: asyncio.StreamReader | None) -> asyncio.StreamReader:
+        if stream is None:
+            raise RuntimeError("the indexer was started without pipes")
+        return stream
+
+    async def parts(self, job: IndexJob) -> AsyncIterator[Part]:
+        """Give it the job, and follow it to its end. It goes on when the next part is asked for."""
+        self._say(json.dumps(asdict(job)).encode())
+        output = self._stream(self._process.stdout)
+        try:
+            while sizes := await output.readline():
+                header, packed = (int(size) for size in sizes.split())
+                yield part_of(await self._take(header), await self._take(packed))
+                self._say(b"")
+        except (KeyError, ValueError, TypeError, asyncio.IncompleteReadError):
+            raise RuntimeError(await self._last_words()) from None
+        if await self._process.wait() != 0:
+            raise RuntimeError(await self._last_words())
+
+    def _say(self, line: bytes) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.write(line + b"\n")
+
+    async def _take(self, size: int) -> bytes:
+        """Exactly so many bytes. Taken in pieces, since the stream's own way copies all of them on the loop."""
+        output = self._stream(self._process.stdout)
+        pieces: list[bytes] = []
+        while size > 0:
+            piece = await output.read(min(size, _PIPE_BYTES))
+            if not piece:
+                raise asyncio.IncompleteReadError(b"", size)
+            pieces.append(piece)
+            size -= len(piece)
+        return pieces[0] if len(pieces) == 1 else await asyncio.to_thread(b"".join, pieces)
+
+    async def _last_words(self) -> str:
+        last = (await self._errors).decode(errors="replace").strip().splitlines()
+        return last[-1] if last else f"the indexer ended with {await self._process.wait()}"
+
+    async def end(self) -> None:
+        """Kill it if it still runs, and read its pipes to their ends, without which they would stay open."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        await self._stream(self._process.stdout).read()
+        await self._errors
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def indexer_process() -> AsyncIterator[IndexerProcess]:
+    """A niced process that waits for its job; killed when this is left, by cancelling too."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # an editor starts us inside the workspace, whose modules must not be imported
+            "-m",
+            "aix_lsp.completion.indexer",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_PIPE_BYTES,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
+    )
+    try:
+        # a start that is cancelled half way would leave a process that nobody knows
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await IndexerProcess(await starting).end()
+        raise
+    process = IndexerProcess(starting.result())
+    try:
+        yield process
+    finally:
+        await process.end()

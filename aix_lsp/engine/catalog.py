@@ -40,7 +40,7 @@ def embedded() -> CatalogEntry:
     return CatalogEntry(
         name="aix-mini",
         source=Path(str(files("aix_lsp").joinpath("models", "aix-mini"))),
-        # It learned to continue what stands last in the prompt, not to look back over a suffix (its README).
+        # It answers better where the prefix stands last in the prompt than behind a suffix (figures in its README).
         format="spm",
         languages=("python",),
         licence="Apache-2.0; trained from scratch on permissively licensed Python, see models/aix-mini/README.md.",

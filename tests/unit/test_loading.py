@@ -56,7 +56,7 @@ def test_a_folder_loads_and_runs_and_says_how() -> None:
     events: list[LoadEvent] = []
     loaded = load(embedded_folder(), report=events.append)
     assert (loaded.device, loaded.dtype, loaded.attention) == ("cpu", "float32", "sdpa")
-    assert (loaded.max_positions, loaded.parameters) == (1024, 9_440_640)
+    assert (loaded.max_positions, loaded.parameters) == (1024, 12_587_904)
     assert loaded.tokenizer.decode(loaded.tokenizer.encode("    return x\n")) == "    return x\n"
     assert loaded.decoder.held == ()
     prompt = [1, 4, 5, 6, *loaded.tokenizer.encode("def add(a, b):\n    return a +")]

@@ -30,7 +30,6 @@ _STILL_THERE = 0.5
 _SHOWN_TERMS = 8
 _MORE_HITS = 24
 _EDITED_FILES = 16
-_STRONGEST = 3  # terms of a hit: the first line that has one of them is always quoted
 _AHEAD = 2  # lines; where nothing stands below the cursor, what follows the lines that match counts most
 # Names that the missing line may use join the query, each as if it stood in the line thrice as often as is likely
 # (measured; docs/log.md).
@@ -195,10 +194,11 @@ class _Quoted:
         known = terms.union(path_tokens(hit.path))
         if not terms or sum(share for term, share in hit.terms if term in known) < _STILL_THERE:
             return None
-        strongest = {term for term, _ in hit.terms[:_STRONGEST]}
         numbers = range(hit.start_line, hit.end_line + 1)
-        above = (number for number in numbers if not strongest.isdisjoint(tokenize(lines[number - 1], keywords)))
-        numbers = _further(lines, numbers, ahead, next(above, numbers.start)) if ahead else numbers
+        if ahead:  # but the line that matches best stays
+            strongest = hit.terms[0][0]
+            matching_at = (number for number in numbers if strongest in tokenize(lines[number - 1], keywords))
+            numbers = _further(lines, numbers, ahead, next(matching_at, numbers.start))
         quoted = lines[numbers.start - 1 : numbers.stop - 1]
         if ahead:
             terms = set(tokenize("\n".join(quoted), keywords))

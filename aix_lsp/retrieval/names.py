@@ -17,7 +17,7 @@ from operator import eq
 from typing import NamedTuple
 
 from aix_lsp.languages import Language, language_of
-from aix_lsp.retrieval.chunks import split_lines
+from aix_lsp.retrieval.chunks import with_line_feeds
 from aix_lsp.retrieval.definitions import DefinitionIndex, DefinitionPlace
 from aix_lsp.retrieval.ranking import is_secondary
 from aix_lsp.retrieval.tokens import expand
@@ -90,23 +90,24 @@ def names_around(
     statements = imports_at_a_glance(text, language.grammar)
     imported = {name: statement for statement in statements for name in statement.names}
     skipped = {line for item in statements for line in range(item.start_line, item.end_line + 1)}
-    above = split_lines(text[:offset])
-    below = split_lines(text[offset:])
-    row = len(above)
+    above, below = with_line_feeds(text[:offset]), with_line_feeds(text[offset:])
+    row = above.count("\n") + 1
+    near = above.rsplit("\n", _REACH)[-_REACH:]  # the last one is the cursor's line
+    behind = below.split("\n", _REACH)[:_REACH]
     # From afar to near, so that the nearest use is the one that stays.
     upward: dict[str, int] = {}
-    first, counted = max(row - _REACH, 0), max(row - _COUNTED, 0)
-    far = [above[line] for line in range(first, counted) if line + 1 not in skipped]
+    first = row - len(near) + 1
+    far = [line for number, line in enumerate(near[:-_COUNTED], first) if number not in skipped]
     upward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
-    for line in range(counted, row):
-        if line + 1 not in skipped:
-            upward.update(dict.fromkeys(_IDENTIFIER.findall(above[line]), row - 1 - line))
+    for distance in range(min(_COUNTED, len(near)) - 1, -1, -1):
+        if row - distance not in skipped:
+            upward.update(dict.fromkeys(_IDENTIFIER.findall(near[-1 - distance]), distance))
     downward: dict[str, int] = {}
-    far = [line for number, line in enumerate(below[_COUNTED:_REACH], row + _COUNTED) if number not in skipped]
+    far = [line for number, line in enumerate(behind[_COUNTED:], row + _COUNTED) if number not in skipped]
     downward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
-    for distance in range(min(_COUNTED, len(below)) - 1, -1, -1):
+    for distance in range(min(_COUNTED, len(behind)) - 1, -1, -1):
         if row + distance not in skipped:
-            downward.update(dict.fromkeys(_IDENTIFIER.findall(below[distance]), distance or 1))
+            downward.update(dict.fromkeys(_IDENTIFIER.findall(behind[distance]), distance or 1))
     names = {name: NameUse(distance, downward.get(name), imported.get(name)) for name, distance in upward.items()}
     for name in downward.keys() - names.keys():
         names[name] = NameUse(None, downward[name], imported.get(name))
@@ -147,6 +148,7 @@ class NameRanking:
         self._known: dict[str, Candidate | None] = {}
         self._folders = _facts(path).folders
         self._aside = is_secondary(path)
+        self._nearness: dict[str, float] = {}
 
     def order(self, names: Mapping[str, NameUse]) -> list[Candidate]:
         """Likeliest first."""
@@ -201,10 +203,13 @@ class NameRanking:
     def _fitness(self, place: DefinitionPlace) -> tuple[float, str, int]:
         """The larger, the more likely meant, when no import says anything."""
         path = place.path
-        folders = self._folders
-        shared = sum(takewhile(bool, map(eq, folders, _facts(path).folders)))
-        other = is_secondary(path) and not self._aside
-        return shared / (1 + len(folders)) + 0.3 * _KINDS[place.kind] - other, path, -place.start_line
+        near = self._nearness.get(path)
+        if near is None:
+            folders = self._folders
+            shared = sum(takewhile(bool, map(eq, folders, _facts(path).folders)))
+            other = is_secondary(path) and not self._aside
+            near = self._nearness[path] = shared / (1 + len(folders)) - other
+        return near + 0.3 * _KINDS[place.kind], path, -place.start_line
 
 
 def _by_score(candidate: Candidate) -> tuple[float, str, int]:

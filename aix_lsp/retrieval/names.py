@@ -1,9 +1,9 @@
 """Which names of other files the line at a place may use next, from the text around it.
 
 What stands on the cursor's own line comes first. Then a name that was imported and is not used yet is the likeliest
-next thing to be written; then names that are used below for the first time, and names that the similar chunks use.
-The weights are those of a log-linear model of which name a missing line uses, fitted on public repositories and
-rounded (docs/log.md).
+next thing to be written; then names that are used below for the first time, and names that the similar chunks use
+(less, once such a chunk is quoted and shows how). The weights are those of a log-linear model of which name a missing
+line uses, fitted on public repositories and rounded (docs/log.md).
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ _USED_ABOVE = (0.0, -1.5)
 _IMPORTED_AND_USED = -2.0
 _DECAY = 0.95  # per line
 _ONLY_SIMILAR = 1.0
-_IN_SIMILAR = 0.7
-_IN_BEST = 0.6
+_SHOWN = -2.0  # a similar chunk that is quoted shows how it is used: another definition says more (measured)
 _RELATED = 1.0
 _SAID_BY_IMPORT = 1.6
 _SECONDARY = -1.2
@@ -233,7 +232,7 @@ def expected(candidates: Sequence[Candidate], most: int) -> dict[str, float]:
 def _likely(use: NameUse) -> float:
     score = 0.0
     if use.similar is not None:
-        score += _IN_SIMILAR + (_IN_BEST if use.similar == 0 else 0.0)
+        score += _SHOWN
     if 0 in (use.above, use.below):
         return score + _ON_LINE
     if use.above is not None:

@@ -19,7 +19,7 @@ from aix_lsp.retrieval.crosscodeeval import MORE_HITS, flat_terms, followers
 from aix_lsp.retrieval.definitions import DefinitionIndex
 from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
 from aix_lsp.retrieval.query import SUFFIX_LINES, query_terms, surroundings
-from aix_lsp.retrieval.ranking import SECONDARY_FACTOR, is_secondary, take_best_beside
+from aix_lsp.retrieval.ranking import RECENT_FACTOR, SECONDARY_FACTOR, is_secondary, take_best_beside
 from aix_lsp.retrieval.segment import PackedSegment
 from aix_lsp.retrieval.slot import definition_snippets, repeats
 from aix_lsp.retrieval.tokens import expand, path_tokens, tokenize
@@ -114,15 +114,17 @@ class RetrievalIndex:
         scheme: Literal["aix", "crosscodeeval"] = "aix",
         definitions: bool = True,
         exclude: Collection[str] | None = None,
+        recent: Collection[str] = (),
         read: Callable[[str], str | None],
     ) -> list[Snippet]:
         """Up to `limit` chunks of other files for a place, best first, then with `definitions` what names around the
         place mean; nothing when nothing matches.
 
-        `exclude` are files that do not count: the document's own name unless given. `read` gives a file's text as
-        it is now, or None. Left out are chunks that nearly repeat a better one or the document itself, and those
-        whose lines no longer hold what made them match; a term counts half for each chunk quoted already. The scheme
-        `crosscodeeval` quotes as that benchmark does, without any of this.
+        `exclude` are files that do not count: the document's own name unless given; `recent` are files that were
+        edited lately, which count a little more. `read` gives a file's text as it is now, or None. Left out are
+        chunks that nearly repeat a better one or the document itself, and those whose lines no longer hold what made
+        them match; a term counts half for each chunk quoted already. The scheme `crosscodeeval` quotes as that
+        benchmark does, without any of this.
         """
         if limit <= 0 or not len(self._bm25):
             return []
@@ -141,8 +143,7 @@ class RetrievalIndex:
             for term in expand(name, language.keywords):
                 more[term] = more.get(term, 0.0) + _EXPECTED_WEIGHT * share
         hits = self._bm25.query(more, limit=2 * limit + _MORE_HITS, exclude_paths=excluded)
-        if not is_secondary(document.name):
-            hits = _with_secondary_lower(hits)
+        hits = _by_file(hits, secondary=is_secondary(document.name), recent=recent)
         quoted = _Quoted(document, offset, read)
         snippets: list[Snippet] = []
         ahead = 0 if suffix_lines > 0 and surroundings(document, offset)[1].strip() else _AHEAD
@@ -165,9 +166,14 @@ class RetrievalIndex:
         return snippets
 
 
-def _with_secondary_lower(hits: Sequence[Hit]) -> list[Hit]:
-    """Hits with those of tests and vendored files counted less, best first."""
-    counted = [hit._replace(score=hit.score * SECONDARY_FACTOR) if is_secondary(hit.path) else hit for hit in hits]
+def _by_file(hits: list[Hit], *, secondary: bool, recent: Collection[str]) -> list[Hit]:
+    """Best first, those of recently edited files counted more, and those of tests and vendored files less unless it
+    is for one of them."""
+    counted = []
+    for hit in hits:
+        factor = RECENT_FACTOR if hit.path in recent else 1.0
+        factor *= SECONDARY_FACTOR if not secondary and is_secondary(hit.path) else 1.0
+        counted.append(hit if factor == 1.0 else hit._replace(score=hit.score * factor))
     counted.sort(key=lambda hit: -hit.score)  # stable: equal ones keep their order
     return counted
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SECONDARY_FACTOR = 0.7
 """What the score of such a file counts beside that of others."""
 
+RECENT_FACTOR = 1.25
+"""What the score of a file that was edited lately counts beside that of others."""
+
 COVERED = 0.5
 """What a term counts that a quoted chunk has already, once more for each."""
 

@@ -14,7 +14,7 @@ from typing import Literal
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.bm25 import Bm25Index, Hit
 from aix_lsp.retrieval.build import ChunkBuilder
-from aix_lsp.retrieval.chunks import split_lines
+from aix_lsp.retrieval.chunks import with_line_feeds
 from aix_lsp.retrieval.crosscodeeval import MORE_HITS, flat_terms, followers
 from aix_lsp.retrieval.definitions import DefinitionIndex
 from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
@@ -30,6 +30,7 @@ _STILL_THERE = 0.5
 _SHOWN_TERMS = 8
 _MORE_HITS = 24
 _EDITED_FILES = 16
+_READ_ON = 24  # lines
 _AHEAD = 2  # lines; where nothing stands below the cursor, what follows the lines that match counts most
 # Names that the missing line may use join the query, each as if it stood in the line thrice as often as is likely
 # (measured; docs/log.md).
@@ -185,13 +186,14 @@ class _Quoted:
         self._shown = "".join(surroundings(document, offset))
         self._read = read
         self._texts: dict[str, str | None] = {}
-        self._files: dict[str, Sequence[str]] = {}
+        self._files: dict[str, list[str]] = {}
+        self._cut: set[str] = set()
         self._taken: list[set[str]] = []
 
     def lines_of(self, hit: Hit, ahead: int = 0) -> range | None:
         """The numbers of the lines to quote of a hit, `ahead` lines with text further on where there are as many;
         None when it should not be quoted."""
-        lines = self._lines(hit.path)
+        lines = self._lines(hit.path, hit.end_line)
         matching = lines[hit.start_line - 1 : hit.end_line]
         if len(matching) < hit.end_line - hit.start_line + 1:
             return None
@@ -215,7 +217,7 @@ class _Quoted:
 
     def text_of(self, path: str, numbers: range) -> str:
         """Lines of a file by their numbers, 1-based."""
-        return "\n".join(self._lines(path)[numbers.start - 1 : numbers.stop - 1])
+        return "\n".join(self._lines(path, numbers.stop - 1)[numbers.start - 1 : numbers.stop - 1])
 
     def is_new(self, quoted: Sequence[Snippet], path: str, start_line: int, lines: Sequence[str]) -> bool:
         """Whether these lines are neither in a snippet that is quoted already nor in the document itself."""
@@ -233,11 +235,18 @@ class _Quoted:
             self._texts[path] = self._read(path)
         return self._texts[path]
 
-    def _lines(self, path: str) -> Sequence[str]:
+    def _lines(self, path: str, end: int) -> Sequence[str]:
+        """The first lines of a file, `end` of them and some more, or all."""
         lines = self._files.get(path)
-        if lines is None:
+        if lines is None or (len(lines) < end and path in self._cut):
             text = self.read(path)
-            lines = self._files[path] = [] if text is None else split_lines(text)
+            most = end + _READ_ON
+            lines = [] if text is None else with_line_feeds(text).split("\n", most)
+            self._cut.discard(path)
+            if len(lines) > most:  # the last one is all the rest
+                lines.pop()
+                self._cut.add(path)
+            self._files[path] = lines
         return lines
 
     def _holds(self, lines: Sequence[str]) -> bool:

@@ -19,8 +19,6 @@ from .syntax_tree import Parsed, captures, encode, parsed_text
 if TYPE_CHECKING:
     from tree_sitter import Node, Tree
 
-_HEADER_LIMIT = 600  # characters; a signature longer than this is data
-
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -86,56 +84,6 @@ def _after_open_quote(parsed: Parsed, grammar: str, place: int) -> bool:
             if quote not in parsed.data[token.end_byte : place]:
                 return True
     return False
-
-
-def enclosing_header(text: str, offset: int, grammar: str) -> str:
-    """The signature of the innermost function or type around `offset`, without its body; "" outside of all.
-
-    In Python an indented blank line after a body's last statement still belongs to the body.
-    """
-    parsed = parsed_text(text, grammar)
-    if parsed is None:
-        return ""
-    before = text[: max(offset, 0)]
-    here = len(encode(before))
-    place = len(encode(before.rstrip()))
-    line = before[max(before.rfind("\n"), before.rfind("\r")) + 1 :]
-    column = None if line.strip() else len(line)
-    for node in _ancestors(parsed.tree, max(place - 1, 0), place):
-        if (node.type in tables.HEADERS or _has_header(node)) and _holds(node, here, column, grammar):
-            return _header_text(parsed.data, node)
-    return ""
-
-
-def _holds(node: Node, here: int, column: int | None, grammar: str) -> bool:
-    """Whether the place `here` lies in a node that covers the last text before it. `column` is set on a blank line."""
-    if here < node.end_byte:
-        return True
-    if grammar == "python":
-        return column is None or node.start_point.column < column
-    body = node.child_by_field_name("body") or node
-    last = body.children[-1] if body.children else None
-    return last is None or last.is_missing or last.type not in ("}", ";")
-
-
-def _has_header(node: Node) -> bool:
-    kind = tables.DEFINITIONS.get(node.type)
-    return kind in tables.TYPES or kind in tables.CALLABLES
-
-
-def _header_text(data: bytes, node: Node) -> str:
-    start = node.start_byte
-    outer = node.parent
-    if node.type in tables.HEADERS and node.type != "impl_item" and outer is not None:
-        start = outer.start_byte if outer.start_point.row == node.start_point.row else start
-    body = node.child_by_field_name("body")
-    if body is None:
-        line_end = data.find(b"\n", start)
-        end = min(node.end_byte, line_end) if line_end >= 0 else node.end_byte
-    else:
-        before = (child for child in node.children if child.end_byte <= body.start_byte)
-        end = max((child.end_byte for child in before if child.type not in tables.COMMENTS), default=body.start_byte)
-    return data[start:end].decode("utf-8", "replace").strip()[:_HEADER_LIMIT]
 
 
 def definitions(text: str, grammar: str) -> list[Definition]:

@@ -204,7 +204,8 @@ class Bm25Index:
 def _terms_of(matches: Matches, names: Sequence[str]) -> list[tuple[tuple[str, float], ...]]:
     """The terms of each match with their shares of its score, largest first."""
     shares = matches.shares / matches.scores[matches.owners]
-    ranks = np.argsort(np.argsort(np.array(names)))
+    ranks = np.empty(len(names), dtype=np.int64)
+    ranks[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
     order = np.lexsort((ranks[matches.terms], -shares, matches.owners))
     listed = list(zip([names[term] for term in matches.terms[order].tolist()], shares[order].tolist(), strict=True))
     ends = np.searchsorted(matches.owners, np.arange(len(matches.chunks) + 1)).tolist()

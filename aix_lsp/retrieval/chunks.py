@@ -16,9 +16,12 @@ class Chunk:
 
 def split_lines(text: str) -> list[str]:
     r"""Lines without their ends. A line ends at \r\n, \n or \r and nowhere else, as the protocol has it."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.split("\n")
+    return with_line_feeds(text).split("\n")
+
+
+def with_line_feeds(text: str) -> str:
+    """The text with a line feed for every line end."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def chunk(text: str, non_blank: int = 10) -> list[Chunk]:

@@ -14,12 +14,12 @@ from typing import Literal
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.bm25 import Bm25Index, Hit
 from aix_lsp.retrieval.build import ChunkBuilder
-from aix_lsp.retrieval.chunks import split_lines
+from aix_lsp.retrieval.chunks import with_line_feeds
 from aix_lsp.retrieval.crosscodeeval import MORE_HITS, flat_terms, followers
 from aix_lsp.retrieval.definitions import DefinitionIndex
 from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
 from aix_lsp.retrieval.query import SUFFIX_LINES, query_terms, surroundings
-from aix_lsp.retrieval.ranking import SECONDARY_FACTOR, is_secondary, take_best_beside
+from aix_lsp.retrieval.ranking import RECENT_FACTOR, SECONDARY_FACTOR, is_secondary, take_best_beside
 from aix_lsp.retrieval.segment import PackedSegment
 from aix_lsp.retrieval.slot import definition_snippets, repeats
 from aix_lsp.retrieval.tokens import expand, path_tokens, tokenize
@@ -30,7 +30,7 @@ _STILL_THERE = 0.5
 _SHOWN_TERMS = 8
 _MORE_HITS = 24
 _EDITED_FILES = 16
-_STRONGEST = 3  # terms of a hit: the first line that has one of them is always quoted
+_READ_ON = 24  # lines
 _AHEAD = 2  # lines; where nothing stands below the cursor, what follows the lines that match counts most
 # Names that the missing line may use join the query, each as if it stood in the line thrice as often as is likely
 # (measured; docs/log.md).
@@ -119,15 +119,17 @@ class RetrievalIndex:
         scheme: Literal["aix", "crosscodeeval"] = "aix",
         definitions: bool = True,
         exclude: Collection[str] | None = None,
+        recent: Collection[str] = (),
         read: Callable[[str], str | None],
     ) -> list[Snippet]:
         """Up to `limit` chunks of other files for a place, best first, then with `definitions` what names around the
         place mean; nothing when nothing matches.
 
-        `exclude` are files that do not count: the document's own name unless given. `read` gives a file's text as
-        it is now, or None. Left out are chunks that nearly repeat a better one or the document itself, and those
-        whose lines no longer hold what made them match; a term counts half for each chunk quoted already. The scheme
-        `crosscodeeval` quotes as that benchmark does, without any of this.
+        `exclude` are files that do not count: the document's own name unless given; `recent` are files that were
+        edited lately, which count a little more. `read` gives a file's text as it is now, or None. Left out are
+        chunks that nearly repeat a better one or the document itself, and those whose lines no longer hold what made
+        them match; a term counts half for each chunk quoted already. The scheme `crosscodeeval` quotes as that
+        benchmark does, without any of this.
         """
         if limit <= 0 or not len(self._bm25):
             return []
@@ -146,8 +148,7 @@ class RetrievalIndex:
             for term in expand(name, language.keywords):
                 more[term] = more.get(term, 0.0) + _EXPECTED_WEIGHT * share
         hits = self._bm25.query(more, limit=2 * limit + _MORE_HITS, exclude_paths=excluded)
-        if not is_secondary(document.name):
-            hits = _with_secondary_lower(hits)
+        hits = _by_file(hits, secondary=is_secondary(document.name), recent=recent)
         quoted = _Quoted(document, offset, read)
         snippets: list[Snippet] = []
         ahead = 0 if suffix_lines > 0 and surroundings(document, offset)[1].strip() else _AHEAD
@@ -170,9 +171,14 @@ class RetrievalIndex:
         return snippets
 
 
-def _with_secondary_lower(hits: Sequence[Hit]) -> list[Hit]:
-    """Hits with those of tests and vendored files counted less, best first."""
-    counted = [hit._replace(score=hit.score * SECONDARY_FACTOR) if is_secondary(hit.path) else hit for hit in hits]
+def _by_file(hits: list[Hit], *, secondary: bool, recent: Collection[str]) -> list[Hit]:
+    """Best first, those of recently edited files counted more, and those of tests and vendored files less unless it
+    is for one of them."""
+    counted = []
+    for hit in hits:
+        factor = RECENT_FACTOR if hit.path in recent else 1.0
+        factor *= SECONDARY_FACTOR if not secondary and is_secondary(hit.path) else 1.0
+        counted.append(hit if factor == 1.0 else hit._replace(score=hit.score * factor))
     counted.sort(key=lambda hit: -hit.score)  # stable: equal ones keep their order
     return counted
 
@@ -184,13 +190,14 @@ class _Quoted:
         self._shown = "".join(surroundings(document, offset))
         self._read = read
         self._texts: dict[str, str | None] = {}
-        self._files: dict[str, Sequence[str]] = {}
+        self._files: dict[str, list[str]] = {}
+        self._cut: set[str] = set()
         self._taken: list[set[str]] = []
 
     def lines_of(self, hit: Hit, ahead: int = 0) -> range | None:
         """The numbers of the lines to quote of a hit, `ahead` lines with text further on where there are as many;
         None when it should not be quoted."""
-        lines = self._lines(hit.path)
+        lines = self._lines(hit.path, hit.end_line)
         matching = lines[hit.start_line - 1 : hit.end_line]
         if len(matching) < hit.end_line - hit.start_line + 1:
             return None
@@ -199,10 +206,11 @@ class _Quoted:
         known = terms.union(path_tokens(hit.path))
         if not terms or sum(share for term, share in hit.terms if term in known) < _STILL_THERE:
             return None
-        strongest = {term for term, _ in hit.terms[:_STRONGEST]}
         numbers = range(hit.start_line, hit.end_line + 1)
-        above = (number for number in numbers if not strongest.isdisjoint(tokenize(lines[number - 1], keywords)))
-        numbers = _further(lines, numbers, ahead, next(above, numbers.start)) if ahead else numbers
+        if ahead:  # but the line that matches best stays
+            strongest = hit.terms[0][0]
+            matching_at = (number for number in numbers if strongest in tokenize(lines[number - 1], keywords))
+            numbers = _further(lines, numbers, ahead, next(matching_at, numbers.start))
         quoted = lines[numbers.start - 1 : numbers.stop - 1]
         if ahead:
             terms = set(tokenize("\n".join(quoted), keywords))
@@ -213,7 +221,7 @@ class _Quoted:
 
     def text_of(self, path: str, numbers: range) -> str:
         """Lines of a file by their numbers, 1-based."""
-        return "\n".join(self._lines(path)[numbers.start - 1 : numbers.stop - 1])
+        return "\n".join(self._lines(path, numbers.stop - 1)[numbers.start - 1 : numbers.stop - 1])
 
     def is_new(self, quoted: Sequence[Snippet], path: str, start_line: int, lines: Sequence[str]) -> bool:
         """Whether these lines are neither in a snippet that is quoted already nor in the document itself."""
@@ -231,11 +239,18 @@ class _Quoted:
             self._texts[path] = self._read(path)
         return self._texts[path]
 
-    def _lines(self, path: str) -> Sequence[str]:
+    def _lines(self, path: str, end: int) -> Sequence[str]:
+        """The first lines of a file, `end` of them and some more, or all."""
         lines = self._files.get(path)
-        if lines is None:
+        if lines is None or (len(lines) < end and path in self._cut):
             text = self.read(path)
-            lines = self._files[path] = [] if text is None else split_lines(text)
+            most = end + _READ_ON
+            lines = [] if text is None else with_line_feeds(text).split("\n", most)
+            self._cut.discard(path)
+            if len(lines) > most:  # the last one is all the rest
+                lines.pop()
+                self._cut.add(path)
+            self._files[path] = lines
         return lines
 
     def _holds(self, lines: Sequence[str]) -> bool:

@@ -1,9 +1,9 @@
 """Which names of other files the line at a place may use next, from the text around it.
 
 What stands on the cursor's own line comes first. Then a name that was imported and is not used yet is the likeliest
-next thing to be written; then names that are used below for the first time, and names that the similar chunks use.
-The weights are those of a log-linear model of which name a missing line uses, fitted on public repositories and
-rounded (docs/log.md).
+next thing to be written; then names that are used below for the first time, and names that the similar chunks use
+(less, once such a chunk is quoted and shows how). The weights are those of a log-linear model of which name a missing
+line uses, fitted on public repositories and rounded (docs/log.md).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from operator import eq
 from typing import NamedTuple
 
 from aix_lsp.languages import Language, language_of
-from aix_lsp.retrieval.chunks import split_lines
+from aix_lsp.retrieval.chunks import with_line_feeds
 from aix_lsp.retrieval.definitions import DefinitionIndex, DefinitionPlace
 from aix_lsp.retrieval.ranking import is_secondary
 from aix_lsp.retrieval.tokens import expand
@@ -39,8 +39,7 @@ _USED_ABOVE = (0.0, -1.5)
 _IMPORTED_AND_USED = -2.0
 _DECAY = 0.95  # per line
 _ONLY_SIMILAR = 1.0
-_IN_SIMILAR = 0.7
-_IN_BEST = 0.6
+_SHOWN = -2.0  # a similar chunk that is quoted shows how it is used: another definition says more (measured)
 _RELATED = 1.0
 _SAID_BY_IMPORT = 1.6
 _SECONDARY = -1.2
@@ -90,23 +89,24 @@ def names_around(
     statements = imports_at_a_glance(text, language.grammar)
     imported = {name: statement for statement in statements for name in statement.names}
     skipped = {line for item in statements for line in range(item.start_line, item.end_line + 1)}
-    above = split_lines(text[:offset])
-    below = split_lines(text[offset:])
-    row = len(above)
+    above, below = with_line_feeds(text[:offset]), with_line_feeds(text[offset:])
+    row = above.count("\n") + 1
+    near = above.rsplit("\n", _REACH)[-_REACH:]  # the last one is the cursor's line
+    behind = below.split("\n", _REACH)[:_REACH]
     # From afar to near, so that the nearest use is the one that stays.
     upward: dict[str, int] = {}
-    first, counted = max(row - _REACH, 0), max(row - _COUNTED, 0)
-    far = [above[line] for line in range(first, counted) if line + 1 not in skipped]
+    first = row - len(near) + 1
+    far = [line for number, line in enumerate(near[:-_COUNTED], first) if number not in skipped]
     upward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
-    for line in range(counted, row):
-        if line + 1 not in skipped:
-            upward.update(dict.fromkeys(_IDENTIFIER.findall(above[line]), row - 1 - line))
+    for distance in range(min(_COUNTED, len(near)) - 1, -1, -1):
+        if row - distance not in skipped:
+            upward.update(dict.fromkeys(_IDENTIFIER.findall(near[-1 - distance]), distance))
     downward: dict[str, int] = {}
-    far = [line for number, line in enumerate(below[_COUNTED:_REACH], row + _COUNTED) if number not in skipped]
+    far = [line for number, line in enumerate(behind[_COUNTED:], row + _COUNTED) if number not in skipped]
     downward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
-    for distance in range(min(_COUNTED, len(below)) - 1, -1, -1):
+    for distance in range(min(_COUNTED, len(behind)) - 1, -1, -1):
         if row + distance not in skipped:
-            downward.update(dict.fromkeys(_IDENTIFIER.findall(below[distance]), distance or 1))
+            downward.update(dict.fromkeys(_IDENTIFIER.findall(behind[distance]), distance or 1))
     names = {name: NameUse(distance, downward.get(name), imported.get(name)) for name, distance in upward.items()}
     for name in downward.keys() - names.keys():
         names[name] = NameUse(None, downward[name], imported.get(name))
@@ -147,6 +147,7 @@ class NameRanking:
         self._known: dict[str, Candidate | None] = {}
         self._folders = _facts(path).folders
         self._aside = is_secondary(path)
+        self._nearness: dict[str, float] = {}
 
     def order(self, names: Mapping[str, NameUse]) -> list[Candidate]:
         """Likeliest first."""
@@ -201,10 +202,13 @@ class NameRanking:
     def _fitness(self, place: DefinitionPlace) -> tuple[float, str, int]:
         """The larger, the more likely meant, when no import says anything."""
         path = place.path
-        folders = self._folders
-        shared = sum(takewhile(bool, map(eq, folders, _facts(path).folders)))
-        other = is_secondary(path) and not self._aside
-        return shared / (1 + len(folders)) + 0.3 * _KINDS[place.kind] - other, path, -place.start_line
+        near = self._nearness.get(path)
+        if near is None:
+            folders = self._folders
+            shared = sum(takewhile(bool, map(eq, folders, _facts(path).folders)))
+            other = is_secondary(path) and not self._aside
+            near = self._nearness[path] = shared / (1 + len(folders)) - other
+        return near + 0.3 * _KINDS[place.kind], path, -place.start_line
 
 
 def _by_score(candidate: Candidate) -> tuple[float, str, int]:
@@ -228,7 +232,7 @@ def expected(candidates: Sequence[Candidate], most: int) -> dict[str, float]:
 def _likely(use: NameUse) -> float:
     score = 0.0
     if use.similar is not None:
-        score += _IN_SIMILAR + (_IN_BEST if use.similar == 0 else 0.0)
+        score += _SHOWN
     if 0 in (use.above, use.below):
         return score + _ON_LINE
     if use.above is not None:

@@ -96,7 +96,7 @@ def header_around(text: str, offset: int) -> str:
         limit = indentation
         header = _whole_signature(filled, number, indentation)
         if _is_header(header):
-            return header
+            return header if not header.endswith((",", "(")) else _down_to_the_body(header, filled[:number])
     return ""
 
 
@@ -110,10 +110,22 @@ def _whole_signature(lines: Sequence[str], number: int, indentation: int) -> str
     return " ".join(reversed(parts))
 
 
+def _down_to_the_body(header: str, below: Sequence[str]) -> str:
+    """The first line of a signature with those that follow it, up to its last. `below` go upward."""
+    parts = [header]
+    for line in reversed(below[-_SIGNATURE_LINES:]):
+        parts.append(line.strip())
+        if parts[-1].endswith((":", "{")):
+            return " ".join(parts)
+    return header
+
+
 def _is_header(line: str) -> bool:
     if not line.endswith(_OPENS) or _CONTROL.match(line):
         return False
     if _KEYWORD.search(line):
+        return True
+    if line.endswith("=> {"):
         return True
     return line.endswith(_BODY) and not line.endswith("({") and _CALLED.search(line) is not None
 

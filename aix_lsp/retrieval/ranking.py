@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SECONDARY_FACTOR = 0.7
 """What the score of such a file counts beside that of others."""
 
+RECENT_FACTOR = 1.25
+"""What the score of a file that was edited lately counts beside that of others."""
+
 COVERED = 0.5
 """What a term counts that a quoted chunk has already, once more for each."""
 
@@ -42,9 +45,11 @@ def take_best_beside(hits: list[Hit], quoted: Mapping[str, int]) -> Hit:
     if not quoted:
         return hits.pop(0)
     weights = {term: COVERED**count for term, count in quoted.items()}
-
-    def added(place: int) -> float:
-        hit = hits[place]
-        return hit.score * sum([share * weights.get(term, 1.0) for term, share in hit.terms])
-
-    return hits.pop(max(range(len(hits)), key=added))
+    best, place = -1.0, 0
+    for number, hit in enumerate(hits):
+        if hit.score <= best:
+            break  # the rest can add no more than they score
+        added = hit.score * sum([share * weights.get(term, 1.0) for term, share in hit.terms])
+        if added > best:
+            best, place = added, number
+    return hits.pop(place)

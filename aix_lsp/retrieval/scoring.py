@@ -238,11 +238,13 @@ def _exact(part: Postings, chunks: Integers, weights: Floats, average_length: fl
     sizes = segment.chunk_starts[chunks + 1] - starts
     ends = np.cumsum(sizes)
     postings = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - sizes), sizes)
-    held = segment.chunk_terms[postings]
-    found = np.minimum(np.searchsorted(places.astype(np.uint32), held), len(places) - 1)
-    known = np.flatnonzero(places[found] == held)
+    # A table over the vocabulary, of which only the pages that are asked for are ever touched.
+    table = np.zeros(len(segment.vocabulary), dtype=np.uint32)
+    table[places] = np.arange(1, len(places) + 1)
+    found = table[segment.chunk_terms[postings]]
+    known = np.flatnonzero(found)
     owners = np.repeat(np.arange(len(chunks)), sizes)[known]
-    terms = part.terms[found[known]]
+    terms = part.terms[found[known] - 1]
     counts = segment.chunk_counts[postings[known]].astype(np.float64)
     shares = weights[terms] * counts * (K1 + 1) / (counts + norms[owners])
     scores = _sums(owners, shares, len(chunks))

@@ -297,7 +297,7 @@ async def test_definitions_come_from_the_indexer_and_follow_the_files(asker: Ask
 
     def meant() -> list[str]:
         path = asker.root / "asking.py"
-        document = DocumentSnapshot(path.as_uri(), text, "python", 1, path.name, path)
+        document = DocumentSnapshot(path.as_uri(), f"{text}\nrest()\n", "python", 1, path.name, path)
         found = asker.context.snippets(document, len(text), SETTINGS)
         return [snippet.text.split("\n")[0] for snippet in found if snippet.kind == "definition"]
 

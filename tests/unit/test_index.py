@@ -138,6 +138,16 @@ def test_other_cells_of_a_notebook_belong_to_the_query() -> None:
         ("def f(\n    a: int,\n    b: int,\n) -> int:\n    |", "def f( a: int, b: int, ) -> int:"),
         ("class A\n{\n    void M(int a)\n    {\n        |", "void M(int a) {"),
         ("class A {\n  m() {\n    call({\n      |", "m() {"),
+        ("class A:\n    @d\n    def f(self,\n          a):\n        |\n", "def f(self, a):"),
+        ("class A:\n    def f(self):\n        x = 1\n    |\n", "class A:"),
+        ("def f():\n    # why\n    return |\n", "def f():"),
+        ("def f(\n    a,\n    |", "def f("),
+        ("const f = (a) => {\n  return |\n}\n", "const f = (a) => {"),
+        ("class A {\n  void m(int a) throws X {\n    |\n  }\n}\n", "void m(int a) throws X {"),
+        ("package p\nfunc (t *T) M(a int) error {\n\tx := |\n}\n", "func (t *T) M(a int) error {"),
+        ("impl<T> Tr for S<T> {\n  fn q(&self) -> i32 {\n    |\n  }\n}\n", "fn q(&self) -> i32 {"),
+        ("static int\nf(int a)\n{\n  |\n}\n", "f(int a) {"),
+        ("from a import (\n    b,\n    |", ""),
         ("|", ""),
     ],
 )
@@ -252,3 +262,14 @@ def test_the_number_of_lines_in_a_chunk_is_a_setting() -> None:
     index.update("a.py", "aa\nbb\n\ncc\n")
     assert len(index) == 2
     assert build_segment([("a.py", "aa\nbb\n\ncc\n")], chunk_lines=2).end_lines.tolist() == [2, 4]
+
+
+def test_recently_edited_files_count_a_little_more() -> None:
+    files = {"a.py": "alpha_beta(gamma)\n", "b.py": "alpha_beta(delta)\n", "c.py": "alpha_beta(alpha_beta)\n"}
+    files |= {f"filler_{i}.py": f"filler_{'z' * i}()\n" for i in range(9)}
+    index = RetrievalIndex()
+    for path, text in files.items():
+        index.update(path, text)
+    place, offset = at("alpha_beta(|\nend()\n")
+    for recent, first in (((), "c.py"), (("b.py",), "b.py"), (("main.py",), "c.py")):
+        assert index.query(place, offset, recent=recent, definitions=False, read=files.get)[0].path == first

@@ -10,7 +10,7 @@ from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.retrieval.names import Candidate, NameRanking, NameUse, expected, names_around
 from aix_lsp.retrieval.ranking import is_secondary
 from aix_lsp.retrieval.slot import LINES, QUOTED, definition_snippets
-from aix_lsp.syntax_imports import import_statements
+from aix_lsp.syntax_imports import import_statements, imports_at_a_glance
 from aix_lsp.types import DocumentSnapshot, Snippet
 
 STORE = "class UserStore:\n    def load_user(self, user_id):\n        return self.table[user_id]\n"
@@ -171,9 +171,46 @@ def test_a_definition_that_moved_since_is_not_quoted() -> None:
 def test_import_statements(
     name: str, text: str, expected_names: list[tuple[str, ...]], lines: list[tuple[int, int]]
 ) -> None:
-    found = import_statements(text, language_of(name).grammar or "")
-    assert [item.names for item in found] == expected_names
-    assert [(item.start_line, item.end_line) for item in found] == lines
+    for find in (import_statements, imports_at_a_glance):
+        found = find(text, language_of(name).grammar or "")
+        assert [item.names for item in found] == expected_names
+        assert [(item.start_line, item.end_line) for item in found] == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "a.py",
+            "x = 1\nfrom .a import (b,  # why\n    c)\n\ndef f():\n  import d.e as g, \\\n    h\n  importing = 2\n",
+        ),
+        ("a.py", "\ufefffrom a import b\r\nimport c\rimport d\n"),
+        (
+            "a.ts",
+            "import type { A } from './x';\nimport './side'\nimport * as b from \"y\"\nimport.meta.env\nimport('z')\n",
+        ),
+        (
+            "a.js",
+            "const { a, b: c } = require('x'), d = require('y');\n  const e = require('f');\nvar g = require('h').i;\n",
+        ),
+        ("a.tsx", "import a, {\n  B,\n  C as D,\n} from 'x'\nimport e = require('f')\nlet important = 1\n"),
+        ("A.java", "package p;\n\nimport a.b.C;\nimport static d.E.*;\n\nclass F {}\n"),
+        ("a.go", 'package a\n\nimport "x/y"\nimport (\n\tz "q/r" // (why)\n\t_ "s"\n)\n\nvar b = 1\n'),
+        ("a.rs", "pub(crate) use a::{\n    b,\n    c::D as E,\n};\nextern crate f;\nfn g() {\n    use h::i;\n}\n"),
+        ("a.cpp", '#include "a/b.h"\n# include <c>\nusing d::E;\nusing namespace f;\nint used = 1;\n'),
+        (
+            "a.cs",
+            "global using A.B;\nusing C = D.E;\nnamespace F { class G { void H() { using (var x = Y()) {} } } }\n",
+        ),
+        ("a.txt", "import a\n"),
+    ],
+)
+def test_a_glance_finds_the_imports_that_a_whole_parse_finds(name: str, text: str) -> None:
+    grammar = language_of(name).grammar or ""
+    parsed, glanced = import_statements(text, grammar), imports_at_a_glance(text, grammar)
+    assert [(item.names, item.start_line, item.end_line) for item in glanced] == [
+        (item.names, item.start_line, item.end_line) for item in parsed
+    ]
 
 
 @pytest.mark.parametrize(

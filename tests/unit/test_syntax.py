@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aix_lsp.syntax import definitions, enclosing_header, imported_names, in_comment_or_string, parse
+from aix_lsp.syntax import definitions, imported_names, in_comment_or_string, parse
 
 GRAMMARS = ["python", "javascript", "typescript", "tsx", "java", "go", "rust", "c", "cpp", "csharp"]
 
@@ -29,7 +29,6 @@ def test_every_grammar_parses(grammar: str) -> None:
 def test_an_unknown_grammar_knows_nothing() -> None:
     assert parse("x", "cobol") is None
     assert in_comment_or_string("# x", 2, "cobol") is None
-    assert enclosing_header("def f():\n  x", 12, "cobol") == ""
     assert definitions("x", "cobol") == []
     assert imported_names("x", "cobol") == []
 
@@ -78,37 +77,7 @@ def test_comment_string_or_code(grammar: str, marked: str, expected: str | None)
 def test_astral_characters_and_line_ends_do_not_shift_places(end: str) -> None:
     text, offset = at(end.join(["s = '😀😀é'", "def f(a,", "      b):", "    # 😀 |", "    return s", ""]))
     assert in_comment_or_string(text, offset, "python") == "comment"
-    assert enclosing_header(text, offset, "python").split() == ["def", "f(a,", "b):"]
     assert [(d.name, d.start_line, d.end_line) for d in definitions(text, "python")] == [("s", 1, 1), ("f", 2, 5)]
-
-
-@pytest.mark.parametrize(
-    ("grammar", "marked", "expected"),
-    [
-        ("python", "class A:\n    @d\n    def f(self,\n          a):\n        |\n", "def f(self,\n          a):"),
-        ("python", "class A:\n    def f(self):\n        x = 1\n    |\n", "class A:"),
-        ("python", "class A:\n    def f(self):\n        x = 1\n    |\n    def g(self):\n        pass\n", "class A:"),
-        ("python", "def f():\n    x = 1\n|\n", ""),
-        ("python", "def f():\n    x = 1\n    if x:\n        |\n", "def f():"),
-        ("python", "def f():\n    # why\n    return |\n", "def f():"),
-        ("python", "|", ""),
-        ("javascript", "class A {\n  m(a) {\n    if (x) {\n      |\n    }\n  }\n}\n", "m(a)"),
-        ("javascript", "const f = (a) => {\n  return |\n}\n", "f = (a) =>"),
-        ("javascript", "function f() {\n}\n|\n", ""),
-        ("typescript", "export interface I {\n  |\n}\n", "interface I"),
-        ("tsx", "function App(p: P) {\n  return <div>{|}</div>;\n}\n", "function App(p: P)"),
-        ("java", "class A {\n  void m(int a) throws X {\n    |\n  }\n}\n", "void m(int a) throws X"),
-        ("go", "package p\nfunc (t *T) M(a int) error {\n\tx := |\n}\n", "func (t *T) M(a int) error"),
-        ("rust", "impl<T> Tr for S<T> {\n  fn q(&self) -> i32 {\n    |\n  }\n}\n", "fn q(&self) -> i32"),
-        ("rust", "impl A {\n  |\n}\n", "impl A"),
-        ("c", "static int\nf(int a)\n{\n  |\n}\n", "static int\nf(int a)"),
-        ("cpp", "int C<T>::m(int a) const {\n  return |;\n}\n", "int C<T>::m(int a) const"),
-        ("csharp", "class A {\n  public int M(int a)\n  {\n    |\n  }\n}\n", "public int M(int a)"),
-    ],
-)
-def test_enclosing_header(grammar: str, marked: str, expected: str) -> None:
-    text, offset = at(marked)
-    assert enclosing_header(text, offset, grammar) == expected
 
 
 DEFINITIONS = {
@@ -202,7 +171,6 @@ def test_any_text_and_place_is_answered(grammar: str, data: st.DataObject) -> No
     text = "".join(data.draw(st.lists(st.sampled_from(PIECES), max_size=25)))
     offset = data.draw(st.integers(0, len(text)))
     assert in_comment_or_string(text, offset, grammar) in ("comment", "string", None)
-    enclosing_header(text, offset, grammar)
     imported_names(text, grammar)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").count("\n") + 1
     assert all(1 <= d.start_line <= d.end_line <= lines for d in definitions(text, grammar))

@@ -192,12 +192,17 @@ class Bm25Index:
             for place, (score, file, start) in enumerate(columns):
                 ranked.append((-float(f"{score:.10g}"), segment.paths[file], start, number, place))
         ranked.sort()
-        described = [_terms_of(matches, terms) for matches in found]
+        del ranked[limit:]  # there may be many more that tie
+        described: dict[tuple[int, int], tuple[tuple[str, float], ...]] = {}
+        for number, matches in enumerate(found):
+            chosen = sorted(place for *_, own, place in ranked if own == number)
+            listed = _terms_of(matches.only(chosen), terms)
+            described.update(zip(((number, place) for place in chosen), listed, strict=True))
         hits: list[Hit] = []
-        for _, path, start, number, place in ranked[:limit]:
+        for _, path, start, number, place in ranked:
             matches = found[number]
             score = float(matches.scores[place])
-            hits.append(Hit(path, start, int(matches.end_lines[place]), score, described[number][place]))
+            hits.append(Hit(path, start, int(matches.end_lines[place]), score, described[number, place]))
         return hits
 
 

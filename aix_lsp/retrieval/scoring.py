@@ -66,8 +66,15 @@ class Matches:
     def above(self, floor: float) -> Matches:
         """Those with at least this score."""
         kept = self.scores >= floor
-        if kept.all():
-            return self
+        return self if kept.all() else self._kept(kept)
+
+    def only(self, places: Sequence[int]) -> Matches:
+        """Those at these positions, ascending."""
+        kept = np.zeros(len(self.chunks), dtype=np.bool_)
+        kept[places] = True
+        return self if len(places) == len(kept) else self._kept(kept)
+
+    def _kept(self, kept: Bools) -> Matches:
         here = kept[self.owners]
         owners = (np.cumsum(kept) - 1)[self.owners[here]]
         chunks, ends, scores = self.chunks[kept], self.end_lines[kept], self.scores[kept]

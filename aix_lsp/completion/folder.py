@@ -99,9 +99,8 @@ class Takeover:
                 raise StoredIndexError(str(error)) from error
             self._fresh.load(kept)
             self._fresh.remove_many(part.gone)
-        segment = PackedSegment.from_bytes(part.packed)
-        if segment.paths:
-            self._fresh.load(segment, since=self._mark)
+        if part.packed:
+            self._fresh.load(PackedSegment.from_bytes(part.packed), since=self._mark)
 
     def finish(self, part: Part) -> None:
         """What nobody else may do meanwhile; quick."""

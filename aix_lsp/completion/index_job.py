@@ -84,8 +84,8 @@ class ScannedPart:
 
 @dataclass(frozen=True, slots=True)
 class ChunksPart:
-    """Chunks to take over: those of `stored` without the files `gone`, then `packed` over them; each part adds to the
-    one before. `last`: similar lines of the whole folder can be found now."""
+    """Chunks to take over: those of `stored` without the files `gone`, then `packed` (if any) over them; each part adds
+    to the one before. `last`: similar lines of the whole folder can be found now."""
 
     report: IndexReport
     packed: bytes

@@ -8,22 +8,19 @@ nobody.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from aix_lsp.completion.index_cache import IndexStore
 from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, IndexReport, Part, ScannedPart, Stored
-from aix_lsp.retrieval.build import build_segment
-from aix_lsp.retrieval.segment import PackedSegment, merge
 from aix_lsp.retrieval.store import UNKNOWN, Head, Stamp, StoredFile
 from aix_lsp.workspace.contents import UNFIT, Unfit
 from aix_lsp.workspace.scanner import FileEntry, Judgement, Scanner
 
-if TYPE_CHECKING:  # tree-sitter is loaded when there are definitions to be found
+if TYPE_CHECKING:  # numpy and tree-sitter are loaded when there is anything to be packed
     from aix_lsp.retrieval.definitions_packed import PackedDefinitions, Row
+    from aix_lsp.retrieval.segment import PackedSegment
 
 _WITHHELD = "withheld"
 """Why a file is not in the index whose text could not be read, or is nobody's to quote."""
@@ -33,17 +30,24 @@ _FIRST_FROM = 300
 
 _MOST_FIRST = 1_000
 _FEW = 32
-_SAVE_SECONDS = 15.0
+_SAVE_SECONDS = 6.0
 _FINE_NS, _COARSE_NS = 100_000_000, 2_000_000_000
 
 
-def index(job: IndexJob) -> Iterator[Part]:
-    """Chunks, then definitions, each in one part or several. Raises OSError when the folder cannot be looked at."""
+def index(job: IndexJob, before_work: Callable[[], object] = lambda: None) -> Iterator[Part]:
+    """Chunks, then definitions, each in one part or several.
+
+    `before_work` is called once, after looking for what changed and before anything that takes long.
+    """
     store = IndexStore(job)
     scanner = job.scanner()
     chunks = _Chunks(job, store, scanner)
+    if not chunks.is_quick:
+        before_work()
     yield chunks.scanned()
     yield from chunks.parts()
+    if chunks.is_quick:
+        before_work()
     if chunks.is_first:
         chunks.keep()  # the definitions of everything take long: should we be ended meanwhile, this much is done
     definitions = _Definitions(store, scanner, chunks.readable(), chunks.began)
@@ -103,6 +107,11 @@ class _Chunks:
         """Whether nothing that was kept could be used."""
         return self._head is None
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether hardly anything must be read."""
+        return not self.is_first and self._difference.is_small
+
     def _first(self) -> list[FileEntry]:
         folders = set(self._job.first)
         changed = self._difference.changed
@@ -132,10 +141,8 @@ class _Chunks:
         rest = [entry for entry in self._difference.changed if entry.path not in first]
         yield self._part(rest, last=True, stored=stored, gone=gone)
 
-    def _part(self, entries: Iterable[FileEntry], *, last: bool, stored: Stored | None, gone: list[str]) -> ChunksPart:
-        segment = build_segment(self._texts(entries), chunk_lines=self._job.chunk_lines)
-        self._segments.append(segment)
-        self._packed = segment.to_bytes()
+    def _part(self, entries: Sequence[FileEntry], *, last: bool, stored: Stored | None, gone: list[str]) -> ChunksPart:
+        self._pack(entries)
         found = self._found
         reused = [entry for entry in self._difference.same if not self._left_out(entry)]
         files = len(self._with_text) + len(reused)
@@ -144,6 +151,16 @@ class _Chunks:
             left_out[_WITHHELD] = len(found.files) - files
         report = IndexReport(files, left_out, found.truncated, len(reused))
         return ChunksPart(report, self._packed, last, stored, gone)
+
+    def _pack(self, entries: Sequence[FileEntry]) -> None:
+        if not entries and self._head is not None:
+            self._packed = b""
+            return
+        from aix_lsp.retrieval.build import build_segment
+
+        segment = build_segment(self._texts(entries), chunk_lines=self._job.chunk_lines)
+        self._segments.append(segment)
+        self._packed = segment.to_bytes()
 
     def _left_out(self, entry: FileEntry) -> str:
         """Why a file is not in the index; empty when it is."""
@@ -177,6 +194,10 @@ class _Chunks:
 
 
 def _merged(kept: bytes | None, gone: Sequence[str], segments: Sequence[PackedSegment]) -> PackedSegment:
+    import numpy as np
+
+    from aix_lsp.retrieval.segment import PackedSegment, merge
+
     parts = [(segment, np.ones(len(segment), dtype=np.bool_)) for segment in segments]
     if kept is not None:
         old = PackedSegment.from_bytes(kept)

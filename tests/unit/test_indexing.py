@@ -79,7 +79,8 @@ class Result:
                 kept = PackedSegment.from_bytes(read_packed(Path(part.stored.path), part.stored.identity))
                 alive = set(View.of(kept).without(part.gone)[0].paths())
                 self.chunks |= {item for item in chunks_of(kept) if item[0] in alive}
-            self.chunks |= set(chunks_of(PackedSegment.from_bytes(part.packed)))
+            if part.packed:
+                self.chunks |= set(chunks_of(PackedSegment.from_bytes(part.packed)))
             self.report = part.report
 
     @property

@@ -174,7 +174,9 @@ def test_options_choose_languages_and_tests(sources: Path, tmp_path: Path) -> No
 
 
 CALL: dict[str, Any] = {
-    **dict.fromkeys(("stars", "tests_share", "languages", "jobs", "rules", "tokenizer", "sequence", "memory")),
+    **dict.fromkeys(
+        ("stars", "tests_share", "characters", "languages", "jobs", "rules", "tokenizer", "sequence", "memory")
+    ),
     "allow_unknown": False,
     "seed": 0,
     "analysis": True,

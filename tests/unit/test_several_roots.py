@@ -83,9 +83,10 @@ def test_what_lies_in_two_folders_is_quoted_once_and_from_the_own_one(tmp_path: 
 
 def test_a_definition_is_found_in_another_folder(tmp_path: Path) -> None:
     body = "".join(f"    stage_{number} = {number}\n" for number in range(30))
-    roots = Roots(
-        tmp_path, one={"a.py": "x = 1\n"}, two={"birds.py": "y_z = 1\n" * 9 + f"class heron_migration:\n{body}"}
-    )
+    # three files more like the line than the definition is, which would else be quoted as similar
+    calls = {f"{name}.py": numbered("heron_migration(1)\n" * 3, ord(name)) for name in "rst"}
+    two = calls | {"birds.py": "y_z = 1\n" * 30 + f"class heron_migration:\n{body}"}
+    roots = Roots(tmp_path, one={"a.py": "x = 1\n"}, two=two)
     assert roots.paths("one", "definition") == ["birds.py"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -136,5 +137,4 @@ def written(folder: Path) -> Iterator[None]:
     try:
         yield
     except (SafetensorError, RuntimeError) as error:
-        why = " ".join(str(error).split())[:120]
-        raise OSError(f"{folder} cannot be written, perhaps for want of room: {why}") from error
+        raise OSError(errno.ENOSPC, "could not be written (is the disk full?)", str(folder)) from error

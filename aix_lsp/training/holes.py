@@ -202,7 +202,9 @@ class HoleFinder:
         if draw.random() < weights.closing_left:
             closing = _CLOSING.search(self._text, first, end)
             if closing is not None and closing.start() > first:
-                end = closing.start() + int(draw.random() * (closing.end() - closing.start()))
+                left = closing.start() + int(draw.random() * (closing.end() - closing.start()))
+                # a separator of lines between signs is no blank that starts the text, and no answer either
+                end = left if self._text[first:left].strip() else end
         return first, end
 
     def _whole_lines(self, draw: random.Random, within: range, longest: int) -> tuple[int, int] | None:

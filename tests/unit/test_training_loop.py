@@ -234,7 +234,7 @@ def test_libraries_that_cannot_write_are_told_as_a_full_disk(tmp_path: Path, mos
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
     try:
-        with pytest.raises(OSError, match="cannot be written") as caught:
+        with pytest.raises(OSError, match="could not be written") as caught:
             save(tmp_path / "c", model, listed, RunState(step=1), {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

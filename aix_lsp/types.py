@@ -125,6 +125,10 @@ class GenerationRequest:
     `stop` is a pure function of all text so far, called on the model thread at every token; true ends the
     generation (reason "stop"). `on_text` is called on the event loop with all text so far, as it grows.
     `temperature` 0 is greedy; `seed` makes sampling repeatable. `time_limit` is in seconds.
+
+    `document` names what is completed (its URI): the latest request of a document takes the place of its earlier ones,
+    and an engine keeps what it has computed per document. `candidates` asks for so many distinct texts, the first of
+    them streamed. A `background` request runs only while nothing else waits, and any other takes its place.
     """
 
     build_prompt: PromptBuilder
@@ -135,12 +139,16 @@ class GenerationRequest:
     time_limit: float | None = None
     stop: Callable[[str], bool] | None = None
     on_text: Callable[[str], None] | None = None
+    document: str = ""
+    candidates: int = 1
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
     """What an engine produced. Times are milliseconds; `first_token_ms` runs from the job's start on the
-    model thread to the first token (prompt building not counted, it is `prompt_ms`)."""
+    model thread to the first token (prompt building not counted, it is `prompt_ms`). `alternatives` are the further
+    candidates, distinct from `text` and one another. `guessed_tokens` of `tokens` were guessed and found right."""
 
     text: str
     tokens: int
@@ -152,6 +160,8 @@ class Generation:
     first_token_ms: float = 0.0
     total_ms: float = 0.0
     reused_tokens: int = 0
+    guessed_tokens: int = 0
+    alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

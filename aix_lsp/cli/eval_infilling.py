@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.engine.catalog import known
+from aix_lsp.files import replaced_file
 from aix_lsp.types import FimFormat
 
 if TYPE_CHECKING:
@@ -192,15 +193,14 @@ def _save(out: Path, places: Sequence[Place], models: Sequence[ModelAnswers], da
     from aix_lsp.evaluation.infilling_answers import ANSWERS, DATA, answers_of
     from aix_lsp.evaluation.infilling_report import markdown_of
 
-    _write(out / ANSWERS, "".join(json.dumps(record) + "\n" for record in answers_of(places, models)))
-    _write(out / DATA, json.dumps(data, indent=2) + "\n")
-    _write(out / "infilling.md", markdown_of(data))
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    texts = {
+        ANSWERS: "".join(json.dumps(record) + "\n" for record in answers_of(places, models)),
+        DATA: json.dumps(data, indent=2) + "\n",
+        "infilling.md": markdown_of(data),
+    }
+    for name, text in texts.items():
+        with replaced_file(out / name) as file:
+            file.write(text.encode())
 
 
 def _say(text: str) -> None:

@@ -39,9 +39,9 @@ def test_what_arrives_is_the_checkpoint_in_half_precision(checkpoint: Path, tmp_
     for one, folder in ((before, checkpoint), (after, tmp_path / "arrived")):
         state = load(folder, one, optimizers(one, OptimizerSettings(muon=False)), {"run": 1})
         assert state == RunState(step=9, tokens=5)
-    for one, other in zip(before.parameters(), after.parameters(), strict=True):
-        assert torch.allclose(one, other, rtol=1e-2)
-        assert other.dtype == torch.float32
+    for sent, arrived in zip(before.parameters(), after.parameters(), strict=True):
+        assert torch.allclose(sent, arrived, rtol=1e-2)
+        assert arrived.dtype == torch.float32
 
 
 @pytest.mark.parametrize("damage", ["missing", "damaged"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from aix_lsp.training.checkpoints import CheckpointError, RunState, load, save
+from aix_lsp.training.interruption import interruptions
 from aix_lsp.training.loop import LoopSettings, Outcome, StepReport, TrainingError, Validation, train
 from aix_lsp.training.objective import Objective, Weights, means
 from aix_lsp.training.optim import OptimizerSettings, factor, optimizers
@@ -163,13 +165,6 @@ def test_the_model_learns_to_answer_from_the_place_before_the_suffix() -> None:
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    class Interrupted(Exception):
-        pass
-
-    def stop(report: StepReport) -> None:
-        if report.step == 10:
-            raise Interrupted
-
     whole, _, _ = run(None, 20)
     run(tmp_path / "checkpoint", 10)
     resumed, outcome, _ = run(tmp_path / "checkpoint", 20, seed=5)
@@ -177,6 +172,50 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert outcome.state.tokens == 20 * 128
     for (name, one), other in zip(whole.named_parameters(), resumed.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-5), name
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_end_keeps_the_step_under_way(tmp_path: Path, number: signal.Signals) -> None:
+    def passed_on_by_a_launcher(losses: Mapping[str, float]) -> Mapping[str, float]:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        return losses
+
+    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "checkpoint", 20, validate=lambda: passed_on_by_a_launcher({"loss": 1.0}))
+    assert handlers == [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text())["state"]["step"] == 4
+    whole, _, _ = run(None, 10)
+    resumed, outcome, _ = run(tmp_path / "checkpoint", 10, seed=5)
+    assert outcome.state.step == 10
+    for (name, one), other in zip(whole.named_parameters(), resumed.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5), name
+
+
+def test_a_run_that_is_told_twice_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("aix_lsp.training.interruption.time.monotonic", lambda: now)
+    with interruptions() as asked:
+        assert not asked()
+        signal.raise_signal(signal.SIGINT)
+        assert asked()
+        now = 0.5
+        signal.raise_signal(signal.SIGINT)
+        now = 5.0
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptions() as asked:
+            signal.raise_signal(signal.SIGINT)
+            assert not asked()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ def launch(spec: Path, processes: int, log: Path, tell: Callable[[str], None]) -
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         command = [sys.executable, *launcher, *module]
     threads = {"OMP_NUM_THREADS": "1"} if processes > 1 else {}
-    attend(command, spec.with_name("output.txt"), log, tell, environment={**os.environ, **threads})
+    # threads that wait for one another sleep: spinning, they starve themselves beside other work (engine/hardware.py)
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **threads}
+    attend(command, spec.with_name("output.txt"), log, tell, environment=environment)
 
 
 def attend(

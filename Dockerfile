@@ -27,9 +27,10 @@ COPY aix_lsp ./aix_lsp
 RUN python3 -m venv /opt/venv \
     && /opt/venv/bin/pip install --constraint constraints.txt '.[quant]'
 
+# a workspace is mounted with its owner's id; git would refuse to look at it. For all users, since --user may name any
+RUN git config --system --add safe.directory '*'
+
 USER aix
-# a workspace is mounted with its owner's id; git would refuse to look at it
-RUN git config --global --add safe.directory '*'
 ENV HF_HOME=/models \
     HF_HUB_OFFLINE=1 \
     PATH=/opt/venv/bin:$PATH

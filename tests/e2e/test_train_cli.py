@@ -99,7 +99,8 @@ def exact(loaded: Loaded, files: Sequence[SourceFile]) -> float:
             for token in islice(loaded.decoder.generate(prompt.ids, required=prompt.required), 40):
                 ids.append(token)
                 answer = loaded.tokenizer.decode(ids)[len(prompt.required) :]
-                if "\n" in answer:
+                if "\n" in answer or not wanted.startswith(answer.rstrip()):
+                    # at the line's end, or exact no more
                     break
             hits += answer.split("\n")[0].rstrip() == wanted
             total += 1

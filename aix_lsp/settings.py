@@ -123,6 +123,10 @@ class CompletionSettings(Section):
         0.95, "With a temperature: draw from the likeliest tokens that make up this share.", gt=0, le=1
     )
     seed: int = option(0, "Seed for drawing, so that the same place gives the same answer.", ge=0)
+    prepare_next: bool = option(
+        True,
+        "While an offer is shown and nothing else is asked, let the model read what accepting it would ask for next.",
+    )
     fallback_completion: bool = option(
         False,
         "Answer `textDocument/completion` too, for clients that do not know inline completion.",
@@ -185,6 +189,17 @@ class RetrievalSettings(Section):
         True,
         "Besides the similar lines, quote the first lines of up to two definitions of what is imported or used near "
         "the cursor.",
+        scope="resource",
+    )
+    recent: bool = option(
+        True,
+        "Files that you opened or edited lately count a little more than others that fit as well.",
+        scope="resource",
+    )
+    stable: bool = option(
+        True,
+        "While you type on, keep the snippets of the last request as long as others fit only a little better: other "
+        "snippets mean that the model has to read its whole prompt anew.",
         scope="resource",
     )
     scheme: Literal["aix", "crosscodeeval"] = option(

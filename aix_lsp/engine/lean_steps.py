@@ -8,6 +8,7 @@ filled; so there is one graph for every number of tokens and step.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,9 @@ class FixedSteps:
         try:
             import torch
 
-            with torch.inference_mode():
+            # Streams and graphs are made on the current GPU, which need not be the model's.
+            place = torch.cuda.device(self._forward.device) if self._record else contextlib.nullcontext()
+            with place, torch.inference_mode():
                 self._start.fill_(start)
                 self._ids[rows].copy_(torch.tensor([*ids, *[ids[-1]] * (rows - len(ids))]))
                 logits = self._pass(cache, rows, span(end, cache.places))()

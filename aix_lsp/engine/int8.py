@@ -8,7 +8,7 @@ vectorised for them on AVX2, AVX-512 and 64-bit ARM only, which is why other pro
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,9 +62,29 @@ class Int8Linear:
         self._bias = None if bias is None else bias.detach().float()
         self._product = torch._weight_int8pack_mm
 
+    @property
+    def size(self) -> int:
+        """Bytes of the weights."""
+        return self._numbers.numel()
+
+    def move(self, room: Tensor) -> None:
+        """Lay the weights into so many bytes of a larger tensor."""
+        self._numbers = room.copy_(self._numbers.view(-1)).view_as(self._numbers)
+
     def __call__(self, rows: Tensor) -> Tensor:
         made: Tensor = self._product(rows.bfloat16(), self._numbers, self._scale)
         return made if self._bias is None else made + self._bias
+
+
+def lay_together(linears: Sequence[Int8Linear]) -> None:
+    """Put weights into one piece of memory, in the order in which a pass reads them: a few percent faster."""
+    import torch
+
+    room = torch.empty(sum(linear.size for linear in linears), dtype=torch.int8)
+    start = 0
+    for linear in linears:
+        linear.move(room[start : start + linear.size])
+        start += linear.size
 
 
 class Packed16:

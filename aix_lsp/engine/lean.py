@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.engine.few_threads import FewThreads
-from aix_lsp.engine.int8 import FEW, has_fast_bfloat16, head_for
+from aix_lsp.engine.int8 import FEW, Int8Linear, has_fast_bfloat16, head_for, lay_together
 from aix_lsp.engine.key_value_cache import BLOCK, KeyValueCache
 from aix_lsp.engine.lean_support import windows
 from aix_lsp.engine.lean_weights import Layer, joined, layer_of, norm_of
@@ -57,6 +57,8 @@ class LeanForward:
                 layer_of(layer, window=window, int8=int8, wide=self.wide, plain_norms=plain, columns=columns)
                 for layer, window in zip(body.layers, windows(config), strict=True)
             ]
+            products = [part for layer in self.layers for part in layer.few.in_order()]
+            lay_together([part for part in products if isinstance(part, Int8Linear)])
             self._norm = norm_of(body.norm, plain=plain)
             head = joined([model.lm_head], columns=columns)
             narrow = int8 and head.plain
@@ -141,7 +143,7 @@ class LeanForward:
                 self._cos[start:end],
                 self._sin[start:end],
                 cache.layers,
-                lambda layer, made: layer[:, start:end].copy_(made.transpose(0, 1)),
+                lambda layer, made: layer.narrow(1, start, rows).copy_(made.transpose(0, 1)),
                 attend,
                 few=few,
             )
@@ -212,11 +214,11 @@ class LeanForward:
         for layer, keys_and_values in zip(self.layers, held, strict=True):
             products = layer.few if few else layer.many
             made = products.qkv(layer.norm(states)).to(dtype).view(rows, -1, self.head)
-            turning = made[:, :rotated]
+            turning = made.narrow(1, 0, rotated)
             # x * cos + (-x2, x1) * sin, the minus sign in the table
             torch.addcmul(turning * cos, turning.roll(half, -1), sin, out=turning)
-            write(keys_and_values, made[:, heads:])
-            states = states + products.out(attend(made[:, :heads], keys_and_values, layer))
+            write(keys_and_values, made.narrow(1, heads, 2 * self.key_heads))
+            states = states + products.out(attend(made.narrow(1, 0, heads), keys_and_values, layer))
             states += products.down(layer.activate(products.up(layer.second_norm(states))))
         return states
 

@@ -29,6 +29,10 @@ class Products:
     up: Product
     down: Product
 
+    def in_order(self) -> tuple[Product, ...]:
+        """As a pass runs them."""
+        return self.qkv, self.out, self.up, self.down
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:

@@ -1,0 +1,89 @@
+"""Weights in eight bits for the passes over a few tokens, on a processor.
+
+A pass over one token reads every weight once and computes little with it, so its time is that of reading: a quarter of
+the bytes, a fraction of the time. The kernel is PyTorch's own (`_weight_int8pack_mm`); it takes bfloat16 rows, and is
+vectorised for them on AVX2, AVX-512 and 64-bit ARM only, which is why other processors keep their weights whole.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FEW = 8
+"""Rows up to which the kernel beats a product with bfloat16 weights (measured, docs/log.md)."""
+
+_SHORTLIST = 48
+
+
+def has_kernel() -> bool:
+    """Whether this processor has a vectorised kernel for eight-bit weights."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") or platform.machine() in ("aarch64", "arm64")
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices faster than float32 ones: AVX512-BF16 or AMX."""
+    import torch
+
+    looks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(look is not None and bool(look()) for look in looks)
+
+
+def quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Whole numbers from -127 to 127, shape (outputs, inputs), and one scale for each output, in bfloat16.
+
+    Symmetrical. The numbers are rounded with the scale that the kernel will use, so that the scale's own rounding
+    costs nothing.
+    """
+    import torch
+
+    wide = weight.detach().float()
+    scale = (wide.abs().amax(dim=1) / 127).clamp_min(1e-10).bfloat16()
+    numbers = (wide / scale.float()[:, None]).round_().clamp_(-127, 127)
+    return numbers.to(torch.int8).contiguous(), scale
+
+
+class Int8Linear:
+    """`rows -> rows @ weight.T + bias` with eight-bit weights; (rows, inputs) in any format to (rows, outputs) in
+    bfloat16, or float32 with a bias."""
+
+    __slots__ = ("_bias", "_numbers", "_product", "_scale")
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        import torch
+
+        self._numbers, self._scale = quantized(weight)
+        self._bias = None if bias is None else bias.detach().float()
+        self._product = torch.ops.aten._weight_int8pack_mm.default
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        made: Tensor = self._product(rows.bfloat16(), self._numbers, self._scale)
+        return made if self._bias is None else made + self._bias
+
+
+class Int8Head:
+    """The last linear layer: scores of all tokens with eight-bit weights, those of the likeliest with whole ones.
+
+    bfloat16 scores have three digits, and the likeliest tokens tie; so the best 48 are computed once more, which
+    costs as much as reading 48 rows.
+    """
+
+    __slots__ = ("_bias", "_rough", "_weight")
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self._rough = Int8Linear(weight, bias)
+        self._weight = weight
+        self._bias = bias
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        logits: Tensor = self._rough(rows).float()
+        best = logits.topk(min(_SHORTLIST, logits.shape[1]), dim=1, sorted=False).indices
+        exact = (self._weight[best] @ rows.to(self._weight.dtype)[:, :, None])[:, :, 0].float()
+        if self._bias is not None:
+            exact += self._bias[best]
+        return logits.scatter_(1, best, exact)

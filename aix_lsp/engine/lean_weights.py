@@ -1,0 +1,185 @@
+"""The weights of transformers' layers as the lean forward uses them: joined where one product does the work of three.
+
+Nothing is kept twice: joined weights take the place of the modules' own, which become views of them. A module that is
+not a plain linear layer (quantized by bitsandbytes, with an adapter inside, with hooks) is called as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aix_lsp.engine.int8 import Int8Linear
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Product = Callable[["Tensor"], "Tensor"]
+"""(rows, inputs) to (rows, outputs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Products:
+    """The four products of a layer. `down` takes what the activation left of `up` (which holds gate and up, joined,
+    in a gated layer)."""
+
+    qkv: Product
+    out: Product
+    up: Product
+    down: Product
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer: products for a few rows and for many, the norms, the activation, and how far back it looks."""
+
+    few: Products
+    many: Products
+    norm: Product
+    second_norm: Product
+    activate: Product
+    window: int | None
+
+
+def layer_of(module: Any, *, window: int | None, int8: bool, wide: Any, plain_norms: bool) -> Layer:
+    """A decoder layer of transformers. With `int8` the products for few rows have eight-bit weights, those for many
+    have weights in `wide`, a number format, where that is not None."""
+    attention, feed = module.self_attn, module.mlp
+    parts = ([attention.q_proj, attention.k_proj, attention.v_proj], [attention.o_proj], *_feed(feed))
+    groups = [joined(part) for part in parts]
+    many = Products(*(group.product(wide) for group in groups))
+    few = Products(*(group.few() for group in groups)) if int8 else many
+    return Layer(
+        few,
+        many,
+        norm_of(module.input_layernorm, plain=plain_norms),
+        norm_of(module.post_attention_layernorm, plain=plain_norms),
+        _activation(feed),
+        window,
+    )
+
+
+def _feed(feed: Any) -> tuple[list[Any], list[Any]]:
+    if hasattr(feed, "gate_proj"):
+        return [feed.gate_proj, feed.up_proj], [feed.down_proj]
+    return [feed.c_fc], [feed.c_proj]
+
+
+def _activation(feed: Any) -> Product:
+    import torch
+
+    if not hasattr(feed, "gate_proj"):
+        activate: Product = feed.act
+        return activate
+    inner = feed.act_fn
+    if type(inner) is torch.nn.SiLU or type(inner).__name__ == "SiLUActivation":
+        inner = torch.nn.functional.silu
+
+    def gated(rows: Tensor) -> Tensor:
+        gate, up = rows.chunk(2, dim=-1)
+        made: Tensor = inner(gate)
+        return made.mul_(up)
+
+    return gated
+
+
+def norm_of(module: Any, *, plain: bool) -> Product:
+    """A norm. `plain` for float32 rows: PyTorch's own function then equals the module's several steps."""
+    import torch
+
+    functional = torch.nn.functional
+    if type(module) is torch.nn.LayerNorm:
+        shape, weight, bias, epsilon = module.normalized_shape, module.weight, module.bias, module.eps
+        if plain:
+            weight, bias = weight.detach().float(), None if bias is None else bias.detach().float()
+        return lambda rows: functional.layer_norm(rows, shape, weight, bias, epsilon)
+    if not plain:
+        called: Product = module
+        return called
+    weight, epsilon = module.weight.detach().float(), module.variance_epsilon
+    shape = tuple(weight.shape)
+    return lambda rows: functional.rms_norm(rows, shape, weight, epsilon)
+
+
+class Joined:
+    """Linear modules that take the same rows; their outputs stand side by side."""
+
+    def __init__(self, modules: Sequence[Any], weight: Tensor | None, bias: Tensor | None) -> None:
+        self._modules = modules
+        self._weight = weight
+        self._bias = bias
+
+    @property
+    def plain(self) -> bool:
+        """Whether the weights are at hand."""
+        return self._weight is not None
+
+    def product(self, wide: Any = None) -> Product:
+        """The product with the weights as they are, or in the number format `wide`."""
+        import torch
+
+        if self._weight is None:
+            modules = self._modules
+            if len(modules) == 1:
+                only: Product = modules[0]
+                return only
+            return lambda rows: torch.cat([module(rows) for module in modules], dim=-1)
+        weight, bias, linear = self._weight, self._bias, torch.nn.functional.linear
+        if wide is None or wide == weight.dtype:
+            return lambda rows: linear(rows, weight, bias)
+        narrow = weight.to(wide)
+        narrow_bias = None if bias is None else bias.to(wide)
+        return lambda rows: linear(rows.to(wide), narrow, narrow_bias)
+
+    def few(self) -> Product:
+        """The product with eight-bit weights; with the modules' own where these are not plain."""
+        return self.product() if self._weight is None else Int8Linear(self._weight, self._bias)
+
+
+def joined(modules: Sequence[Any]) -> Joined:
+    """Join linear modules, if all are plain; their weights become views of the joined one."""
+    import torch
+
+    if not all(is_plain(module) for module in modules):
+        return Joined(modules, None, None)
+    weights = [module.weight for module in modules]
+    biases = [module.bias for module in modules]
+    if len(modules) == 1:
+        return Joined(modules, weights[0].detach(), None if biases[0] is None else biases[0].detach())
+    if len({bias is None for bias in biases}) != 1 or len({weight.dtype for weight in weights}) != 1:
+        return Joined(modules, None, None)
+    with torch.no_grad():
+        weight = _adjacent(weights)
+        if weight is None:
+            weight = torch.cat([part.detach() for part in weights])
+            start = 0
+            for part in weights:
+                rows = part.shape[0]
+                part.data = weight[start : start + rows]
+                start += rows
+        bias = None if biases[0] is None else torch.cat([part.detach() for part in biases])
+    return Joined(modules, weight, bias)
+
+
+def _adjacent(weights: Sequence[Tensor]) -> Tensor | None:
+    """The joined weight that these are views of already, from an earlier look at the same model."""
+    import torch
+
+    first = weights[0].detach()
+    storage, place = first.untyped_storage().data_ptr(), first.storage_offset()
+    for weight in weights:
+        same = weight.untyped_storage().data_ptr() == storage and weight.storage_offset() == place
+        if not same or not weight.is_contiguous():
+            return None
+        place += weight.numel()
+    rows = sum(weight.shape[0] for weight in weights)
+    return torch.as_strided(first, (rows, first.shape[1]), (first.shape[1], 1), first.storage_offset())
+
+
+def is_plain(module: Any) -> bool:
+    """Whether a module is PyTorch's own linear layer and nothing listens to it."""
+    import torch
+
+    hooks = module._forward_hooks or module._forward_pre_hooks
+    return type(module) is torch.nn.Linear and not hooks and "forward" not in vars(module)

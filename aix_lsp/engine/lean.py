@@ -40,13 +40,14 @@ class LeanForward:
         self.key_heads: int = config.num_key_value_heads
         self.scaling: float = attention.scaling
         plain = self.dtype == torch.float32
-        with torch.inference_mode():
+        columns = plain and not int8 and self.device.type == "cpu"
+        with torch.no_grad():
             self.layers = [
-                layer_of(layer, window=window, int8=int8, wide=self.wide, plain_norms=plain)
+                layer_of(layer, window=window, int8=int8, wide=self.wide, plain_norms=plain, columns=columns)
                 for layer, window in zip(body.layers, windows(config), strict=True)
             ]
             self._norm = norm_of(body.norm, plain=plain)
-            head = joined([model.lm_head])
+            head = joined([model.lm_head], columns=columns)
             own = head.product()
             self._head = Int8Head(model.lm_head.weight.detach(), model.lm_head.bias) if int8 and head.plain else own
         self._embedding: Tensor = body.embed_tokens.weight.detach()
@@ -70,7 +71,7 @@ class LeanForward:
         self._reach(end)
         with torch.inference_mode():
             if rows == 1:
-                states = self._embedding[ids[0]].view(1, -1)
+                states = self._embedding[ids[0] : ids[0] + 1]
                 attend = self._one_row(end)
             else:
                 states = self._embedding[torch.tensor(ids, device=self.device)]

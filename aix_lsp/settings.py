@@ -69,6 +69,14 @@ class ModelSettings(Section):
         scope="machine",
         restart=True,
     )
+    cpu_decode: Literal["auto", "int8", "none"] = option(
+        "auto",
+        "Weights for single tokens on a processor. `auto`: in 8 bits where the processor has a fast kernel for them "
+        "(AVX2, AVX-512, 64-bit ARM), beside bfloat16 ones for prompts where it computes those faster; `none` computes "
+        "everything in `dtype`.",
+        scope="machine",
+        restart=True,
+    )
     attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = option(
         "auto",
         "Attention kernel. `auto`: flash-attn where it is installed and the model runs on an NVIDIA GPU in 16 bits, "

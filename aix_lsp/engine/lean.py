@@ -33,7 +33,8 @@ class LeanForward:
         attention = body.layers[0].self_attn
         self.device = model.device
         self.int8 = int8
-        self.dtype = torch.float32 if int8 else body.embed_tokens.weight.dtype
+        self.weights: Any = body.embed_tokens.weight.dtype
+        self.dtype = torch.float32 if int8 else self.weights
         self.wide = torch.bfloat16 if int8 and has_fast_bfloat16() else None
         self.head: int = attention.head_dim
         self.heads: int = config.num_attention_heads
@@ -107,11 +108,13 @@ class LeanForward:
             own = torch.eye(rows, dtype=torch.bool, device=self.device).repeat(1, step + 1)
             common = torch.ones((rows, trunk), dtype=torch.bool, device=self.device)
             sees = torch.cat([common, own], dim=1)
-            place = torch.cat([
-                torch.arange(trunk, device=self.device),
-                torch.arange(trunk, position + 1, device=self.device).repeat_interleave(rows),
-            ])
-            masks = {
+            place = torch.cat(
+                [
+                    torch.arange(trunk, device=self.device),
+                    torch.arange(trunk, position + 1, device=self.device).repeat_interleave(rows),
+                ]
+            )
+            masks: dict[int | None, Tensor | None] = {
                 window: sees if window is None else sees & (place > position - window)[None]
                 for window in {layer.window for layer in self.layers}
             }

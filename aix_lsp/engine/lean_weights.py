@@ -42,9 +42,7 @@ class Layer:
     window: int | None
 
 
-def layer_of(
-    module: Any, *, window: int | None, int8: bool, wide: Any, plain_norms: bool, columns: bool
-) -> Layer:
+def layer_of(module: Any, *, window: int | None, int8: bool, wide: Any, plain_norms: bool, columns: bool) -> Layer:
     """A decoder layer of transformers. With `int8` the products for few rows have eight-bit weights, those for many
     have weights in `wide`, a number format, where that is not None. `columns`: see `joined`."""
     attention, feed = module.self_attn, module.mlp
@@ -92,16 +90,16 @@ def norm_of(module: Any, *, plain: bool) -> Product:
 
     functional = torch.nn.functional
     if type(module) is torch.nn.LayerNorm:
-        shape, weight, bias, epsilon = module.normalized_shape, module.weight, module.bias, module.eps
-        if plain:
-            weight, bias = weight.detach().float(), None if bias is None else bias.detach().float()
+        shape, epsilon = tuple(module.normalized_shape), module.eps
+        parts: list[Any] = [module.weight, module.bias]
+        weight, bias = (None if part is None else part.detach().float() if plain else part.detach() for part in parts)
         return lambda rows: functional.layer_norm(rows, shape, weight, bias, epsilon)
     if not plain:
         called: Product = module
         return called
-    weight, epsilon = module.weight.detach().float(), module.variance_epsilon
-    shape = tuple(weight.shape)
-    return lambda rows: functional.rms_norm(rows, shape, weight, epsilon)
+    scale, tiny = module.weight.detach().float(), module.variance_epsilon
+    size = tuple(scale.shape)
+    return lambda rows: functional.rms_norm(rows, size, scale, tiny)
 
 
 class Joined:

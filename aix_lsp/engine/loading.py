@@ -71,6 +71,7 @@ def load_model(
     dtype: str = "auto",
     quantization: str = "none",
     attention: str = "auto",
+    cpu_decode: str = "auto",
     threads: int = 0,
     adapter: Path | None = None,
     report: Callable[[LoadEvent], None] = _quiet,
@@ -102,7 +103,9 @@ def load_model(
         if addition is not None:
             apply_adapter(model, addition)
         report(LoadEvent("progress", "running the first token", 90))
-        decoder = Decoder(model, stop_ids(tokenizer) | _end_ids(model), vocabulary=Vocabulary(tokenizer))
+        decoder = Decoder(
+            model, stop_ids(tokenizer) | _end_ids(model), vocabulary=Vocabulary(tokenizer), cpu_decode=cpu_decode
+        )
         _try_out(decoder)
     except EngineClosed:
         raise

@@ -61,6 +61,7 @@ class LocalBackend:
             temperature=request.temperature,
             top_p=request.top_p,
             seed=request.seed,
+            document=request.document,
             required=prompt.required,
             cancelled=cancelled,
         )
@@ -83,6 +84,7 @@ class LocalBackend:
             dtype=settings.dtype,
             quantization=settings.quantization,
             attention=settings.attention,
+            cpu_decode=settings.cpu_decode,
             threads=settings.threads,
             adapter=Path(settings.adapter) if settings.adapter else None,
             report=report,
@@ -108,7 +110,12 @@ class LocalBackend:
 def _safe(settings: ModelSettings) -> ModelSettings:
     """The settings for the fallback: nothing that depends on a GPU or an optional package."""
     return ModelSettings(
-        name=embedded().name, device="cpu", dtype="float32", attention="sdpa", threads=settings.threads
+        name=embedded().name,
+        device="cpu",
+        dtype="float32",
+        attention="sdpa",
+        cpu_decode=settings.cpu_decode,
+        threads=settings.threads,
     )
 
 

@@ -1,4 +1,4 @@
-"""What can be plugged into the decode loop: something that guesses the next tokens, and something that reweighs them."""
+"""What can be plugged into the decode loop: something that guesses the next tokens, something that reweighs them."""
 
 from __future__ import annotations
 

@@ -220,6 +220,8 @@ class Decoder:
                 return None
             rows = self._forward(document, ids[position : position + self._chunk], 1)
             position = self._caches.length(document)
+        # Only now has a new document's cache its size.
+        self._caches.shrink()
         return rows
 
     def _propose(self) -> Sequence[int]:

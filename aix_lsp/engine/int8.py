@@ -59,7 +59,7 @@ class Int8Linear:
 
         self._numbers, self._scale = quantized(weight)
         self._bias = None if bias is None else bias.detach().float()
-        self._product = torch.ops.aten._weight_int8pack_mm.default
+        self._product = torch._weight_int8pack_mm
 
     def __call__(self, rows: Tensor) -> Tensor:
         made: Tensor = self._product(rows.bfloat16(), self._numbers, self._scale)

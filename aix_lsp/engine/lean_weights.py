@@ -99,7 +99,18 @@ def norm_of(module: Any, *, plain: bool) -> Product:
         return called
     scale, tiny = module.weight.detach().float(), module.variance_epsilon
     size = tuple(scale.shape)
-    return lambda rows: functional.rms_norm(rows, size, scale, tiny)
+    if scale.device.type != "cpu":
+        return lambda rows: functional.rms_norm(rows, size, scale, tiny)
+    # One row times itself is the sum of its squares: half the time of the function, on a processor.
+    whole = scale * size[0] ** 0.5
+    least = torch.full((1, 1), size[0] * tiny)
+
+    def norm(rows: Tensor) -> Tensor:
+        if rows.shape[0] > 1:
+            return functional.rms_norm(rows, size, scale, tiny)
+        return (rows * whole).mul_(torch.addmm(least, rows, rows.t()).rsqrt_())
+
+    return norm
 
 
 class Joined:

@@ -293,6 +293,7 @@ class Decoder:
 
     def _again(self, document: str, text: Sequence[int], keep: int) -> Tensor:
         """Run a whole text once more with all the memory that can be had."""
+        self._runner.release()
         release_memory(self._device.type)
         slot = self._caches.renewed(document)
         rows = None

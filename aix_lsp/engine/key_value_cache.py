@@ -18,7 +18,9 @@ class KeyValueCache:
     those that were filled hold finite numbers, so that a hidden place adds nothing.
     """
 
-    def __init__(self, layers: int, heads: int, head: int, *, dtype: Any, device: Any, most: int) -> None:
+    def __init__(
+        self, layers: int, heads: int, head: int, *, dtype: Any, device: Any, most: int, block: int = BLOCK
+    ) -> None:
         self.layers: list[Tensor] = []
         self.length = 0
         self.places = 0
@@ -26,6 +28,7 @@ class KeyValueCache:
         self._dtype = dtype
         self._device = device
         self._most = most
+        self._block = block
 
     @property
     def bytes(self) -> int:
@@ -41,7 +44,7 @@ class KeyValueCache:
         # By half again at least: copying then costs a constant share, however long the text gets.
         wanted = max(length, self.places * 3 // 2)
         # Never beyond the model's positions by much: there are no angles for more.
-        places = max(length, min(-(-wanted // BLOCK) * BLOCK, self._most))
+        places = max(length, min(-(-wanted // self._block) * self._block, self._most))
         count, heads, head = self._shape
         with torch.inference_mode():
             for number in range(count):
@@ -57,6 +60,17 @@ class KeyValueCache:
     def crop(self, length: int) -> None:
         """Keep the first `length` tokens."""
         self.length = min(self.length, length)
+
+    def park(self) -> None:
+        """Move into tensors of exactly the length that is filled, so that others can use the present ones."""
+        self.layers = [layer[:, : self.length].clone() for layer in self.layers]
+        self.places = self.length
+
+    def move_to(self, tensors: list[Tensor], places: int) -> None:
+        """Move into these tensors, each with room for `places` tokens."""
+        for own, other in zip(self.layers, tensors, strict=False):
+            other[:, : self.length] = own[:, : self.length]
+        self.layers, self.places = tensors, places
 
     def copy_from(self, other: KeyValueCache, length: int) -> None:
         """Begin with the first `length` tokens of another cache."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.engine.int8 import FEW, Int8Head, has_fast_bfloat16
-from aix_lsp.engine.key_value_cache import KeyValueCache
+from aix_lsp.engine.key_value_cache import BLOCK, KeyValueCache
 from aix_lsp.engine.lean_support import windows
 from aix_lsp.engine.lean_weights import Layer, joined, layer_of, norm_of
 
@@ -23,16 +23,22 @@ Attend = Callable[["Tensor", "Tensor", Layer], "Tensor"]
 """Rotated rows (rows, all heads, head), the layer's keys and values, the layer: (rows, query heads x head)."""
 
 
-class LeanForward:
-    """One model of transformers. `int8`: eight-bit weights for passes over a few rows, on a processor."""
+GPU_BLOCK = 4096
+"""Places by which a cache grows on a GPU, where graphs are recorded anew whenever the tensors move."""
 
-    def __init__(self, model: Any, *, int8: bool = False) -> None:
+
+class LeanForward:
+    """One model of transformers. `int8`: eight-bit weights for passes over a few rows, on a processor. `flash`:
+    flash-attn's `flash_attn_with_kvcache`, which takes the place of PyTorch's attention."""
+
+    def __init__(self, model: Any, *, int8: bool = False, flash: Callable[..., Any] | None = None) -> None:
         import torch
 
         body, config = model.model, model.config
         attention = body.layers[0].self_attn
         self.device = model.device
         self.int8 = int8
+        self._flash = flash
         self.weights: Any = body.embed_tokens.weight.dtype
         self.dtype = torch.float32 if int8 else self.weights
         self.wide = torch.bfloat16 if int8 and has_fast_bfloat16() else None
@@ -56,11 +62,59 @@ class LeanForward:
         self._cos, self._sin = self._angles(config.max_position_embeddings)
         self._most: int = config.max_position_embeddings
 
+    @property
+    def angles(self) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines of every position, shape (positions, 1, head)."""
+        return self._cos, self._sin
+
     def new_cache(self) -> KeyValueCache:
         """An empty cache for this model's keys and values."""
         return KeyValueCache(
-            len(self.layers), self.key_heads, self.head, dtype=self.dtype, device=self.device, most=self._most
+            len(self.layers),
+            self.key_heads,
+            self.head,
+            dtype=self.dtype,
+            device=self.device,
+            most=self._most,
+            block=BLOCK if self.device.type == "cpu" else GPU_BLOCK,
         )
+
+    def embedded(self, ids: Tensor) -> Tensor:
+        """Where the layers begin, (rows, hidden), for a tensor of tokens."""
+        return self._embedding[ids]
+
+    def reserve(self, cache: KeyValueCache, length: int) -> bool:
+        """Have room for so many tokens within the model's positions; False when they are more than these."""
+        if length > self._most:
+            return False
+        cache.reserve(length)
+        return True
+
+    def flash_attend(self, length: Tensor) -> Attend | None:
+        """Attention by flash-attn's kernel for caches, with `length`, shape (1,), tokens in them; None without it."""
+        if self._flash is None:
+            return None
+        import torch
+
+        kernel, heads, scaling = self._flash, self.key_heads, self.scaling
+        lengths = length.to(torch.int32)
+
+        def attend(queries: Tensor, held: Tensor, layer: Layer) -> Tensor:
+            # (one text, places, heads, head): views, no copies
+            keys, values = held[:heads].transpose(0, 1)[None], held[heads:].transpose(0, 1)[None]
+            back = (-1, -1) if layer.window is None else (layer.window - 1, 0)
+            mixed: Tensor = kernel(
+                queries[None],
+                keys,
+                values,
+                cache_seqlens=lengths,
+                softmax_scale=scaling,
+                causal=True,
+                window_size=back,
+            )
+            return mixed.reshape(queries.shape[0], -1)
+
+        return attend
 
     def run(self, cache: KeyValueCache, ids: Sequence[int], keep: int = 1) -> Tensor:
         """Run `ids` behind what the cache holds; float32 logits of the last `keep`, shape (keep, vocabulary)."""
@@ -73,10 +127,10 @@ class LeanForward:
         with torch.inference_mode():
             if rows == 1:
                 states = self._embedding[ids[0] : ids[0] + 1]
-                attend = self._one_row(end)
+                attend = self._whole(end) or self._one_row(end)
             else:
                 states = self._embedding[torch.tensor(ids, device=self.device)]
-                attend = self._many_rows(start, end)
+                attend = self._whole(end) or self._many_rows(start, end)
             states = self.states(
                 states,
                 self._cos[start:end],
@@ -86,7 +140,7 @@ class LeanForward:
                 attend,
                 few=rows <= FEW,
             )
-            logits: Tensor = self._head(self._norm(states[rows - keep :])).float()
+            logits = self.logits(states[rows - keep :])
         cache.length = end
         return logits
 
@@ -127,7 +181,7 @@ class LeanForward:
                 self._masked(masks, end),
                 few=rows <= FEW,
             )
-            logits: Tensor = self._head(self._norm(states)).float()
+            logits = self.logits(states)
         cache.length = end
         return logits
 
@@ -165,6 +219,13 @@ class LeanForward:
         """Scores of all tokens in float32, (rows, vocabulary), from what the layers left."""
         made: Tensor = self._head(self._norm(states)).float()
         return made
+
+    def _whole(self, end: int) -> Attend | None:
+        if self._flash is None:
+            return None
+        import torch
+
+        return self.flash_attend(torch.tensor([end], device=self.device))
 
     def _one_row(self, end: int) -> Attend:
         """One query row: the query heads of a key head are its rows, and nothing is hidden."""

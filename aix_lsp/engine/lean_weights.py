@@ -85,7 +85,7 @@ def _activation(feed: Any) -> Product:
 
 
 def norm_of(module: Any, *, plain: bool) -> Product:
-    """A norm. `plain` for float32 rows: PyTorch's own function then equals the module's several steps."""
+    """A norm, by PyTorch's own function; `plain` for float32 rows, whatever the weights are."""
     import torch
 
     functional = torch.nn.functional
@@ -94,12 +94,9 @@ def norm_of(module: Any, *, plain: bool) -> Product:
         parts: list[Any] = [module.weight, module.bias]
         weight, bias = (None if part is None else part.detach().float() if plain else part.detach() for part in parts)
         return lambda rows: functional.layer_norm(rows, shape, weight, bias, epsilon)
-    if not plain:
-        called: Product = module
-        return called
-    scale, tiny = module.weight.detach().float(), module.variance_epsilon
-    size = tuple(scale.shape)
-    if scale.device.type != "cpu":
+    scale: Tensor = module.weight.detach().float() if plain else module.weight.detach()
+    size, tiny = tuple(scale.shape), module.variance_epsilon
+    if not plain or scale.device.type != "cpu":
         return lambda rows: functional.rms_norm(rows, size, scale, tiny)
     # One row times itself is the sum of its squares: half the time of the function, on a processor.
     whole = scale * size[0] ** 0.5
@@ -108,7 +105,8 @@ def norm_of(module: Any, *, plain: bool) -> Product:
     def norm(rows: Tensor) -> Tensor:
         if rows.shape[0] > 1:
             return functional.rms_norm(rows, size, scale, tiny)
-        return (rows * whole).mul_(torch.addmm(least, rows, rows.t()).rsqrt_())
+        made: Tensor = (rows * whole).mul_(torch.addmm(least, rows, rows.t()).rsqrt_())
+        return made
 
     return norm
 
@@ -197,5 +195,8 @@ def is_plain(module: Any) -> bool:
     """Whether a module is PyTorch's own linear layer and nothing listens to it."""
     import torch
 
-    hooks = module._forward_hooks or module._forward_pre_hooks
-    return type(module) is torch.nn.Linear and not hooks and "forward" not in vars(module)
+    if type(module) is not torch.nn.Linear or "forward" in vars(module):
+        return False
+    # Quantized weights may hide in a plain module as a kind of tensor of their own.
+    whole = type(module.weight.data) is torch.Tensor and module.weight.is_floating_point()
+    return whole and not module._forward_hooks and not module._forward_pre_hooks

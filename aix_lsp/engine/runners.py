@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aix_lsp.engine.int8 import FEW, has_kernel
@@ -65,6 +65,10 @@ class Runner(Protocol):
         """See `LeanForward.branch`."""
         ...
 
+    def release(self) -> None:
+        """Let go of memory beside the caches that can be made anew."""
+        ...
+
 
 def runner_for(model: Any, *, cpu_decode: str = "none") -> Runner:
     """The lean way where it is exact, else transformers' own. `cpu_decode` is `auto`, `int8` or `none`: whether passes
@@ -73,7 +77,7 @@ def runner_for(model: Any, *, cpu_decode: str = "none") -> Runner:
     reason = objection(model)
     if reason:
         return TransformersRunner(model, reason)
-    return LeanRunner(model, int8=_int8(model, cpu_decode))
+    return LeanRunner(model, int8=_int8(model, cpu_decode), graphs=model.device.type == "cuda")
 
 
 def _int8(model: Any, wanted: str) -> bool:
@@ -85,16 +89,43 @@ def _int8(model: Any, wanted: str) -> bool:
     return wide and (wanted == "int8" or has_kernel())
 
 
+def _flash(model: Any) -> Callable[..., Any] | None:
+    """flash-attn's kernel for caches, where the model was loaded to use flash-attn and it has that kernel."""
+    if model.device.type != "cuda" or getattr(model.config, "_attn_implementation", "") != "flash_attention_2":
+        return None
+    try:
+        from flash_attn import flash_attn_with_kvcache
+    except ImportError:
+        return None
+    kernel: Callable[..., Any] = flash_attn_with_kvcache
+    return kernel
+
+
+def _not_recordable(model: Any) -> str:
+    """The kind of linear layer that asks the GPU for a number in the middle of a pass, which no graph can hold."""
+    kinds = {type(module).__name__ for module in model.modules()}
+    return next((kind for kind in ("Linear8bitLt",) if kind in kinds), "")
+
+
 class LeanRunner:
     """The lean forward."""
 
     croppable = True
     branches = True
 
-    def __init__(self, model: Any, *, int8: bool = False) -> None:
+    def __init__(self, model: Any, *, int8: bool = False, graphs: bool = False) -> None:
         from aix_lsp.engine.lean import LeanForward
+        from aix_lsp.engine.lean_steps import FixedSteps
 
-        self._forward = LeanForward(model, int8=int8)
+        self._flash = _flash(model)
+        self._forward = LeanForward(model, int8=int8, flash=self._flash)
+        self._graphs = "CUDA graphs" if graphs else ""
+        self._steps: FixedSteps | None = None
+        stubborn = _not_recordable(model) if graphs else ""
+        if stubborn:
+            self._graphs = f"no CUDA graphs ({stubborn} cannot be recorded)"
+        elif graphs:
+            self._steps = FixedSteps(self._forward, record=True)
         on_cpu = model.device.type == "cpu"
         self.most_guesses = FEW - 1 if on_cpu else 2 * FEW - 1
         # Measured on the embedded model (docs/log.md): float32 products of a few rows cost nearly a pass each.
@@ -108,7 +139,10 @@ class LeanRunner:
         forward = self._forward
         name = str(forward.weights).removeprefix("torch.")
         if not forward.int8:
-            return f"lean, {name}"
+            steps = self._steps
+            graphs = steps.failure if steps is not None and steps.failure else self._graphs
+            attention = "flash-attn" if self._flash is not None else ""
+            return ", ".join(part for part in ("lean", name, attention, graphs) if part)
         many = "bfloat16" if forward.wide is torch.bfloat16 else name
         return f"lean, int8 weights for single tokens, {many} for prompts"
 
@@ -132,7 +166,16 @@ class LeanRunner:
 
     def run(self, cache: KeyValueCache, ids: Sequence[int], keep: int = 1) -> Tensor:
         """See `Runner.run`."""
+        if self._steps is not None:
+            rows = self._steps.run(cache, ids, keep)
+            if rows is not None:
+                return rows
         return self._forward.run(cache, ids, keep)
+
+    def release(self) -> None:
+        """See `Runner.release`."""
+        if self._steps is not None:
+            self._steps.release()
 
     def branch(self, cache: KeyValueCache, ids: Sequence[int], trunk: int, step: int) -> Tensor:
         """See `Runner.branch`."""
@@ -190,6 +233,9 @@ class TransformersRunner:
             )
             logits: Tensor = output.logits[0, -keep:].float()
         return logits
+
+    def release(self) -> None:
+        """There is none."""
 
     def branch(self, cache: Any, ids: Sequence[int], trunk: int, step: int) -> Tensor:
         """Not this way: `branches` says so."""

@@ -12,6 +12,7 @@ import torch
 from aix_lsp.engine.decode import Decoder
 from aix_lsp.engine.key_value_cache import BLOCK
 from aix_lsp.engine.lean import LeanForward
+from aix_lsp.engine.lean_steps import FixedSteps, span
 from aix_lsp.engine.lean_support import objection
 from tests.unit.test_decode import expected, generated, tokens
 from tests.unit.tiny_models import VOCABULARY, tiny_model
@@ -156,3 +157,93 @@ def test_what_is_not_certain_to_be_equal_runs_the_models_own_forward(
     assert decoder.way.startswith("transformers' own forward, which is slower: ")
     ids = tokens(20)
     assert generated(decoder, ids, 8) == expected(model, ids, 8)
+
+
+@pytest.mark.parametrize(("kind", "changes"), SHAPES, ids=lambda value: str(value))
+def test_fixed_passes_that_a_graph_can_hold_give_the_same_logits(kind: str, changes: dict[str, Any]) -> None:
+    model = tiny_model(kind, **changes)
+    lean = LeanForward(model)
+    steps = FixedSteps(lean, record=False)
+    ids = tokens(60)
+    with torch.inference_mode():
+        wanted = model(torch.tensor([ids])).logits[0]
+    cache = lean.new_cache()
+    rows = [lean.run(cache, ids[:20], 20)]
+    start = 20
+    for length in (1, 3, 5, 1, 16, 1, 13):
+        made = steps.run(cache, ids[start : start + length], length)
+        assert made is not None
+        rows.append(made.clone())
+        start += length
+    assert torch.allclose(torch.cat(rows), wanted, atol=1e-4)
+    assert steps.run(cache, ids[:17], 1) is None  # too many tokens for a fixed pass
+
+
+def test_documents_take_turns_in_the_tensors_of_the_fixed_passes() -> None:
+    model = tiny_model()
+    decoder = Decoder(model, chunk=32)
+    runner: Any = decoder._runner
+    runner._steps = FixedSteps(runner._forward, record=False)
+    texts = {name: tokens(count, seed=count) for name, count in (("a", 40), ("b", 90), ("c", 20))}
+    for name in "abcabcba":
+        ids = texts[name]
+        answer = generated(decoder, ids, 5, document=name)
+        assert answer == expected(model, ids, 5)
+        texts[name] = [*ids, *answer[:3], 300]
+        assert decoder.reused_tokens == 0 or decoder.reused_tokens >= len(ids) - 1
+    assert len(decoder.candidates(texts["a"], 3, limit=4, document="a")) == 3
+    runner.release()
+    assert generated(decoder, texts["a"], 5, document="a") == expected(model, texts["a"], 5)
+
+
+def test_the_lengths_that_fixed_passes_read_are_few_and_never_too_short() -> None:
+    spans = [span(length, 4096) for length in range(1, 4097)]
+    assert all(reach >= length for length, reach in enumerate(spans, 1))
+    assert all(reach <= max(256, 1.51 * length) for length, reach in enumerate(spans, 1))
+    assert len(set(spans)) == 9
+
+
+def flash_by_hand(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    *,
+    cache_seqlens: torch.Tensor,
+    softmax_scale: float,
+    causal: bool,
+    window_size: tuple[int, int],
+) -> torch.Tensor:
+    """What flash-attn documents for its kernel: (1, rows, heads, head), the rows last of the cache's tokens."""
+    assert causal
+    rows, end = queries.shape[1], int(cache_seqlens[0])
+    places = torch.arange(end - rows, end)[:, None]
+    columns = torch.arange(end)[None]
+    sees = columns <= places
+    if window_size[0] >= 0:
+        sees &= columns >= places - window_size[0]
+    return torch.nn.functional.scaled_dot_product_attention(
+        queries.transpose(1, 2),
+        keys[:, :end].transpose(1, 2),
+        values[:, :end].transpose(1, 2),
+        attn_mask=sees,
+        scale=softmax_scale,
+        enable_gqa=True,
+    ).transpose(1, 2)
+
+
+@pytest.mark.parametrize(("kind", "changes"), [("llama", {}), ("mistral", {"sliding_window": 16})])
+def test_the_kernel_of_flash_attn_is_given_what_it_documents(kind: str, changes: dict[str, Any]) -> None:
+    model = tiny_model(kind, **changes)
+    ids = tokens(60)
+    with torch.inference_mode():
+        wanted = model(torch.tensor([ids])).logits[0]
+    lean = LeanForward(model, flash=flash_by_hand)
+    cache = lean.new_cache()
+    rows = [lean.run(cache, ids[:30], 30), lean.run(cache, ids[30:40], 10)]
+    rows += [lean.run(cache, [token]) for token in ids[40:50]]
+    steps = FixedSteps(lean, record=False)
+    for token in ids[50:]:
+        made = steps.run(cache, [token], 1)
+        assert made is not None
+        rows.append(made.clone())
+    assert torch.allclose(torch.cat(rows), wanted, atol=1e-4)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from aix_lsp.engine.base import EngineError
 from aix_lsp.engine.document_caches import DocumentCaches, Slot
-from aix_lsp.engine.guessing import GuessLength
 from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.memory import cache_budget, is_out_of_memory, out_of_memory, release_memory
 from aix_lsp.engine.plugs import Prior, Proposer
@@ -39,8 +38,8 @@ class Decoder:
     """Runs one causal language model of transformers, for one request at a time.
 
     `proposer` guesses tokens, `prior` reweighs them; both may be set at any time between requests. `cache_bytes` limits
-    the key-value caches of all documents together (default: `cache_budget`). `cpu_decode` is that of `runner_for`.
-    Not thread-safe: it belongs to the model thread.
+    the key-value caches of all documents together (default: `cache_budget`). `cpu_decode` and `graphs` are those of
+    `runner_for`. Not thread-safe: it belongs to the model thread.
     """
 
     def __init__(
@@ -54,6 +53,7 @@ class Decoder:
         prior: Prior | None = None,
         cache_bytes: int | None = None,
         cpu_decode: str = "none",
+        graphs: bool = True,
     ) -> None:
         self.proposer = proposer
         self.prior = prior
@@ -63,9 +63,8 @@ class Decoder:
         self._vocabulary: int = model.get_input_embeddings().num_embeddings
         self._positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._words = vocabulary
-        self._runner = runner_for(model, cpu_decode=cpu_decode)
+        self._runner = runner_for(model, cpu_decode=cpu_decode, graphs=graphs)
         self._caches = DocumentCaches(self._runner, cache_budget(self._device) if cache_bytes is None else cache_bytes)
-        self._guesses = GuessLength(self._runner.most_guesses, self._runner.guess_cost)
         self._document = ""
         self._reused = 0
         self._guessed = 0
@@ -197,6 +196,13 @@ class Decoder:
         """Drop the key-value cache of one document, or of all."""
         self._caches.drop(document)
 
+    def shrink(self) -> None:
+        """Keep as little between requests as possible from now on: the memory has run out."""
+        self._caches.drop()
+        self._caches.budget = 0
+        self._runner.release()
+        release_memory(self._device.type)
+
     def _start(self, ids: Sequence[int], document: str) -> Slot:
         """The document's cache with what it shares with a prompt. Raises EngineError for an impossible one."""
         if not ids:
@@ -227,7 +233,7 @@ class Decoder:
     def _propose(self) -> Sequence[int]:
         if self.proposer is None:
             return ()
-        most = self._guesses.next()
+        most = self._runner.most_guesses
         if self._positions is not None:
             most = min(most, self._positions - self._caches.length(self._document) - 2)
         return list(self.proposer.propose(most))[:most] if most > 0 else ()
@@ -237,7 +243,6 @@ class Decoder:
         if proposed > right:
             self._caches.crop(document, proposed - right)
         self._guessed += right
-        self._guesses.learn(proposed, right)
         if self.proposer is not None:
             self.proposer.accept(tokens, proposed, right)
 
@@ -347,9 +352,9 @@ class _Picker:
         return tokens, len(tokens) - 1
 
     def _one(self, logits: Tensor) -> int:
-        if self._prior is not None:
-            logits = self._prior.mix(logits)
         allowed = self._words.beginnings(self.required) if self._words is not None and self.required else ()
+        if self._prior is not None:
+            logits = self._prior.mix(logits, allowed)
         token = self._sampler.pick(logits, allowed)
         self.required = self._words.rest(token, self.required) if self._words is not None and allowed else ""
         return token

@@ -28,7 +28,7 @@ class DocumentCaches:
 
     def __init__(self, runner: Runner, budget: int) -> None:
         self._runner = runner
-        self._budget = budget
+        self.budget = budget
         self._slots: OrderedDict[str, Slot] = OrderedDict()
 
     @property
@@ -84,7 +84,7 @@ class DocumentCaches:
 
     def shrink(self) -> None:
         """Drop the caches used longest ago until the rest keeps to the budget; never the latest."""
-        while len(self._slots) > 1 and self.bytes > self._budget:
+        while len(self._slots) > 1 and self.bytes > self.budget:
             self._slots.popitem(last=False)
 
     def drop(self, document: str | None = None) -> None:

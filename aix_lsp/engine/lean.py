@@ -8,10 +8,11 @@ the manner of gpt-fast. `lean_support.py` says which models qualify.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aix_lsp.engine.int8 import FEW, Int8Head, has_fast_bfloat16
+from aix_lsp.engine.int8 import FEW, has_fast_bfloat16, head_for
 from aix_lsp.engine.key_value_cache import BLOCK, KeyValueCache
 from aix_lsp.engine.lean_support import windows
 from aix_lsp.engine.lean_weights import Layer, joined, layer_of, norm_of
@@ -25,6 +26,10 @@ Attend = Callable[["Tensor", "Tensor", Layer], "Tensor"]
 
 GPU_BLOCK = 4096
 """Places by which a cache grows on a GPU, where graphs are recorded anew whenever the tensors move."""
+
+
+ONE_THREAD = 100_000_000
+"""Weights up to which a pass over a few tokens runs on one thread of a processor."""
 
 
 class LeanForward:
@@ -47,6 +52,9 @@ class LeanForward:
         self.key_heads: int = config.num_key_value_heads
         self.scaling: float = attention.scaling
         plain = self.dtype == torch.float32
+        # One row's products are shorter than waking a second thread, unless the model is large.
+        small = sum(parameter.numel() for parameter in body.layers.parameters()) < ONE_THREAD
+        self._threads = torch.get_num_threads() if small and self.device.type == "cpu" else 0
         columns = plain and not int8 and self.device.type == "cpu"
         with torch.no_grad():
             self.layers = [
@@ -55,8 +63,8 @@ class LeanForward:
             ]
             self._norm = norm_of(body.norm, plain=plain)
             head = joined([model.lm_head], columns=columns)
-            own = head.product()
-            self._head = Int8Head(model.lm_head.weight.detach(), model.lm_head.bias) if int8 and head.plain else own
+            narrow = int8 and head.plain
+            self._head = head_for(model.lm_head.weight, model.lm_head.bias) if narrow else head.product()
         self._embedding: Tensor = body.embed_tokens.weight.detach()
         self._rotary = body.rotary_emb
         self._cos, self._sin = self._angles(config.max_position_embeddings)
@@ -78,6 +86,19 @@ class LeanForward:
             most=self._most,
             block=BLOCK if self.device.type == "cpu" else GPU_BLOCK,
         )
+
+    @contextlib.contextmanager
+    def _on_threads(self, few: bool) -> Iterator[None]:
+        if not few or self._threads < 2:
+            yield
+            return
+        import torch
+
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(self._threads)
 
     def embedded(self, ids: Tensor) -> Tensor:
         """Where the layers begin, (rows, hidden), for a tensor of tokens."""
@@ -122,9 +143,10 @@ class LeanForward:
 
         start, rows = cache.length, len(ids)
         end = start + rows
+        few = rows <= FEW
         cache.reserve(end)
         self._reach(end)
-        with torch.inference_mode():
+        with self._on_threads(few), torch.inference_mode():
             if rows == 1:
                 states = self._embedding[ids[0] : ids[0] + 1]
                 attend = self._whole(end) or self._one_row(end)
@@ -138,7 +160,7 @@ class LeanForward:
                 cache.layers,
                 lambda layer, made: layer[:, start:end].copy_(made.transpose(0, 1)),
                 attend,
-                few=rows <= FEW,
+                few=few,
             )
             logits = self.logits(states[rows - keep :])
         cache.length = end

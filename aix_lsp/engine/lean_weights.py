@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aix_lsp.engine.int8 import Int8Linear
+from aix_lsp.engine.int8 import Int8Linear, Packed16, can_pack
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -137,6 +137,8 @@ class Joined:
         weight, bias, linear = self._weight, self._bias, torch.nn.functional.linear
         if wide is None or wide == weight.dtype:
             return lambda rows: linear(rows, weight, bias)
+        if wide is torch.bfloat16 and weight.device.type == "cpu" and can_pack():
+            return Packed16(weight, bias)
         narrow = weight.to(wide)
         narrow_bias = None if bias is None else bias.to(wide)
         return lambda rows: linear(rows.to(wide), narrow, narrow_bias)

@@ -18,7 +18,8 @@ class Proposer(Protocol):
         ...
 
     def propose(self, limit: int) -> Sequence[int]:
-        """At most `limit` tokens that are likely to follow everything so far; none where there is no good guess."""
+        """At most `limit` tokens that are likely to follow everything so far; none where there is no good guess.
+        How many pay is the proposer's affair: it is asked before every pass, and told right after it."""
         ...
 
     def accept(self, tokens: Sequence[int], proposed: int, right: int) -> None:
@@ -34,8 +35,9 @@ class Prior(Protocol):
         """A request starts with these tokens."""
         ...
 
-    def mix(self, logits: torch.Tensor) -> torch.Tensor:
-        """The logits to pick from, in place of the model's, shape (vocabulary,), float32 on the model's device."""
+    def mix(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> torch.Tensor:
+        """The logits to pick from, in place of the model's, shape (vocabulary,), float32 on the model's device. Where
+        `allowed` is not empty, only its tokens may come."""
         ...
 
     def push(self, token: int) -> None:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aix_lsp.engine.int8 import FEW, has_kernel
+from aix_lsp.engine.int8 import has_kernel
 from aix_lsp.engine.lean_support import objection
 
 if TYPE_CHECKING:
@@ -38,11 +38,6 @@ class Runner(Protocol):
         """Tokens to verify in one pass at most."""
         ...
 
-    @property
-    def guess_cost(self) -> float:
-        """Time that one more token in a pass takes, as a share of a pass over one."""
-        ...
-
     def new_cache(self) -> Any: ...
 
     def bytes(self, cache: Any) -> int:
@@ -70,14 +65,14 @@ class Runner(Protocol):
         ...
 
 
-def runner_for(model: Any, *, cpu_decode: str = "none") -> Runner:
+def runner_for(model: Any, *, cpu_decode: str = "none", graphs: bool = True) -> Runner:
     """The lean way where it is exact, else transformers' own. `cpu_decode` is `auto`, `int8` or `none`: whether passes
     over a few tokens use eight-bit weights on a processor (`auto`: where it has a kernel for them, and the weights are
-    not quantized already)."""
+    not quantized already). `graphs`: record CUDA graphs on a GPU."""
     reason = objection(model)
     if reason:
         return TransformersRunner(model, reason)
-    return LeanRunner(model, int8=_int8(model, cpu_decode), graphs=model.device.type == "cuda")
+    return LeanRunner(model, int8=_int8(model, cpu_decode), graphs=graphs and model.device.type == "cuda")
 
 
 def _int8(model: Any, wanted: str) -> bool:
@@ -102,9 +97,14 @@ def _flash(model: Any) -> Callable[..., Any] | None:
 
 
 def _not_recordable(model: Any) -> str:
-    """The kind of linear layer that asks the GPU for a number in the middle of a pass, which no graph can hold."""
-    kinds = {type(module).__name__ for module in model.modules()}
-    return next((kind for kind in ("Linear8bitLt",) if kind in kinds), "")
+    """The kind of a linear layer that does not promise (`graph_safe`) to run without a look at the GPU's numbers."""
+    import torch
+
+    for module in model.modules():
+        plain = isinstance(module, torch.nn.Linear) and type(module) is torch.nn.Linear
+        if hasattr(module, "in_features") and not plain and not getattr(module, "graph_safe", False):
+            return type(module).__name__
+    return ""
 
 
 class LeanRunner:
@@ -127,9 +127,7 @@ class LeanRunner:
         elif graphs:
             self._steps = FixedSteps(self._forward, record=True)
         on_cpu = model.device.type == "cpu"
-        self.most_guesses = FEW - 1 if on_cpu else 2 * FEW - 1
-        # Measured on the embedded model (docs/log.md): float32 products of a few rows cost nearly a pass each.
-        self.guess_cost = 0.03 if not on_cpu else 0.2 if int8 else 0.8
+        self.most_guesses = 7 if on_cpu else 15
 
     @property
     def way(self) -> str:
@@ -186,8 +184,7 @@ class TransformersRunner:
     """Any causal language model through its own `forward`."""
 
     branches = False
-    most_guesses = FEW - 1
-    guess_cost = 0.3
+    most_guesses = 7
 
     def __init__(self, model: Any, reason: str) -> None:
         self._model = model

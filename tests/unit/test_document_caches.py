@@ -39,6 +39,19 @@ def test_the_caches_used_longest_ago_go_first_when_the_memory_is_full() -> None:
     assert tight.held_for("a")  # the latest stays in any case
 
 
+def test_a_decoder_that_has_shrunk_keeps_one_document_only() -> None:
+    model = tiny_model()
+    decoder = Decoder(model)
+    for document in "ab":
+        generated(decoder, tokens(20, seed=ord(document)), 1, document=document)
+    decoder.shrink()
+    assert decoder.cache_bytes == 0
+    for document in "ab":
+        ids = tokens(20, seed=ord(document))
+        assert generated(decoder, ids, 6, document=document) == expected(model, ids, 6)
+    assert [bool(decoder.held_for(document)) for document in "ab"] == [False, True]
+
+
 def test_a_new_document_begins_with_what_it_shares_with_another() -> None:
     model = tiny_model()
     decoder = Decoder(model)

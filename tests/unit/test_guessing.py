@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aix_lsp.engine.decode import Decoder
-from aix_lsp.engine.guessing import GuessLength
 from tests.unit.test_decode import expected, generated, tokens
 from tests.unit.tiny_models import tiny_model
 
@@ -63,7 +62,6 @@ def test_right_and_wrong_guesses_give_the_same_tokens_and_leave_the_cache_right(
     model, ids, answer = case(kind)
     oracle = Oracle(answer, errors, length)
     decoder = Decoder(model, chunk=16, proposer=oracle)
-    decoder._guesses = GuessLength(length, 0.0)  # as many as may be
     assert generated(decoder, ids, COUNT) == answer[:COUNT]
     made = [token for accepted, _, _ in oracle.accepted for token in accepted]
     assert made == answer[: len(made)]
@@ -79,15 +77,16 @@ def test_right_and_wrong_guesses_give_the_same_tokens_and_leave_the_cache_right(
 def test_right_guesses_save_passes_and_the_request_may_end_in_the_middle_of_them() -> None:
     model, ids, answer = case("llama")
     decoder = Decoder(model, proposer=Oracle(answer))
-    decoder._guesses = GuessLength(7, 0.1)
     passes = []
-    inner = decoder._runner.run
+    runner: Any = decoder._runner
+    inner = runner.run
 
     def counted(held: Any, run: Sequence[int], keep: int = 1) -> torch.Tensor:
         passes.append(len(run))
-        return inner(held, run, keep)
+        made: torch.Tensor = inner(held, run, keep)
+        return made
 
-    decoder._runner.run = counted  # type: ignore[method-assign]
+    runner.run = counted
     assert generated(decoder, ids, 9) == answer[:9]
     assert len(passes) <= 4
     assert decoder.guessed_tokens >= 6
@@ -97,7 +96,6 @@ def test_a_stop_token_among_the_guesses_ends_the_answer() -> None:
     model, ids, answer = case("llama")
     end = answer[6]
     decoder = Decoder(model, frozenset({end}), proposer=Oracle(answer))
-    decoder._guesses = GuessLength(7, 0.0)
     assert generated(decoder, ids) == answer[: answer.index(end)]
 
 
@@ -107,7 +105,6 @@ def test_drawn_tokens_are_the_same_with_and_without_guesses(seed: int, errors: l
     model, ids, _ = case("llama")
     plain = generated(Decoder(model), ids, COUNT, temperature=1.0, top_p=0.9, seed=seed)
     decoder = Decoder(model, proposer=Oracle(plain, errors))
-    decoder._guesses = GuessLength(4, 0.0)
     assert generated(decoder, ids, COUNT, temperature=1.0, top_p=0.9, seed=seed) == plain
 
 
@@ -117,7 +114,7 @@ class Ban:
     def begin(self, prompt: Sequence[int]) -> None:
         self.seen: list[int] = []
 
-    def mix(self, logits: torch.Tensor) -> torch.Tensor:
+    def mix(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> torch.Tensor:
         return logits.index_fill(0, torch.tensor(self.seen, dtype=torch.long), -torch.inf)
 
     def push(self, token: int) -> None:
@@ -131,30 +128,9 @@ def test_a_prior_changes_every_token_with_and_without_guesses(guess: bool) -> No
     banned = generated(plain, ids, COUNT)
     assert len(set(banned)) == COUNT
     decoder = Decoder(model, prior=Ban(), proposer=Oracle(banned if guess else answer))
-    decoder._guesses = GuessLength(5, 0.0)
     assert generated(decoder, ids, COUNT) == banned
     decoder.prior = None
     assert generated(decoder, ids, COUNT) == answer[:COUNT]
-
-
-def test_guesses_get_longer_while_they_are_right_and_rare_while_they_are_wrong() -> None:
-    guesses = GuessLength(15, 0.05)
-    first = guesses.next()
-    for _ in range(20):
-        guesses.learn(first, first)
-    assert guesses.next() > first
-    for _ in range(60):
-        guesses.learn(4, 0)
-    assert sum(guesses.next() for _ in range(100)) < 20
-    for _ in range(30):
-        guesses.learn(4, 4)
-    assert guesses.next() > 4
-
-
-def test_no_guess_pays_where_a_row_costs_a_pass() -> None:
-    guesses = GuessLength(8, 1.0)
-    assert [guesses.next() for _ in range(5)] == [0] * 5
-    assert GuessLength(0, 0.1).next() == 0
 
 
 def test_guesses_end_where_the_models_positions_end() -> None:
@@ -162,6 +138,5 @@ def test_guesses_end_where_the_models_positions_end() -> None:
     ids = random.Random(3).choices(range(300, 8000), k=30)
     answer = generated(Decoder(model), ids, 10)
     decoder = Decoder(model, proposer=Oracle([*answer, *answer, *answer]))
-    decoder._guesses = GuessLength(9, 0.0)
     assert list(islice(decoder.generate(ids), 10)) == answer
     assert len(decoder.held) <= 40

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CPU_CHUNK", "GPU_CHUNK", "Decoder", "release_memory"]
 
-CPU_CHUNK = 128
+CPU_CHUNK = 96
 """Prompt tokens per forward pass on a processor: a cancelled request waits for one such pass, which takes about as long
 as a few tokens."""
 

@@ -9,9 +9,10 @@ the manner of gpt-fast. `lean_support.py` says which models qualify.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aix_lsp.engine.few_threads import FewThreads
 from aix_lsp.engine.int8 import FEW, has_fast_bfloat16, head_for
 from aix_lsp.engine.key_value_cache import BLOCK, KeyValueCache
 from aix_lsp.engine.lean_support import windows
@@ -26,10 +27,6 @@ Attend = Callable[["Tensor", "Tensor", Layer], "Tensor"]
 
 GPU_BLOCK = 4096
 """Places by which a cache grows on a GPU, where graphs are recorded anew whenever the tensors move."""
-
-
-ONE_THREAD = 100_000_000
-"""Weights up to which a pass over a few tokens runs on one thread of a processor."""
 
 
 class LeanForward:
@@ -52,10 +49,9 @@ class LeanForward:
         self.key_heads: int = config.num_key_value_heads
         self.scaling: float = attention.scaling
         plain = self.dtype == torch.float32
-        # One row's products are shorter than waking a second thread, unless the model is large.
-        small = sum(parameter.numel() for parameter in body.layers.parameters()) < ONE_THREAD
-        self._threads = torch.get_num_threads() if small and self.device.type == "cpu" else 0
-        columns = plain and not int8 and self.device.type == "cpu"
+        on_cpu = self.device.type == "cpu"
+        self._threads = FewThreads(torch.get_num_threads() if on_cpu else 1, torch.set_num_threads)
+        columns = plain and not int8 and on_cpu
         with torch.no_grad():
             self.layers = [
                 layer_of(layer, window=window, int8=int8, wide=self.wide, plain_norms=plain, columns=columns)
@@ -86,19 +82,6 @@ class LeanForward:
             most=self._most,
             block=BLOCK if self.device.type == "cpu" else GPU_BLOCK,
         )
-
-    @contextlib.contextmanager
-    def _on_threads(self, few: bool) -> Iterator[None]:
-        if not few or self._threads < 2:
-            yield
-            return
-        import torch
-
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(self._threads)
 
     def embedded(self, ids: Tensor) -> Tensor:
         """Where the layers begin, (rows, hidden), for a tensor of tokens."""
@@ -146,7 +129,7 @@ class LeanForward:
         few = rows <= FEW
         cache.reserve(end)
         self._reach(end)
-        with self._on_threads(few), torch.inference_mode():
+        with self._threads if few else contextlib.nullcontext(), torch.inference_mode():
             if rows == 1:
                 states = self._embedding[ids[0] : ids[0] + 1]
                 attend = self._whole(end) or self._one_row(end)
@@ -257,9 +240,10 @@ class LeanForward:
         attention, heads, scaling = torch.nn.functional.scaled_dot_product_attention, self.key_heads, self.scaling
 
         def attend(queries: Tensor, held: Tensor, layer: Layer) -> Tensor:
-            seen = held[None, :, 0 if layer.window is None else max(0, end - layer.window) : end]
-            mixed = attention(queries.reshape(shape), seen[:, :heads], seen[:, heads:], scale=scaling)
-            return mixed.view(1, -1)
+            first = 0 if layer.window is None else max(0, end - layer.window)
+            # (1, key heads, tokens, head) each
+            keys, values = held.narrow(1, first, end - first).unsqueeze(0).chunk(2, 1)
+            return attention(queries.reshape(shape), keys, values, scale=scaling).view(1, -1)
 
         return attend
 

@@ -237,7 +237,7 @@ class LeanForward:
         import torch
 
         shape = (1, self.key_heads, self.heads // self.key_heads, self.head)
-        attention, heads, scaling = torch.nn.functional.scaled_dot_product_attention, self.key_heads, self.scaling
+        attention, scaling = torch.nn.functional.scaled_dot_product_attention, self.scaling
 
         def attend(queries: Tensor, held: Tensor, layer: Layer) -> Tensor:
             first = 0 if layer.window is None else max(0, end - layer.window)

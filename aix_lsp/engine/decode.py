@@ -75,6 +75,11 @@ class Decoder:
         return self._runner.way
 
     @property
+    def guess_cost(self) -> float:
+        """About what one more token in a pass costs, as a share of a pass over one; what a proposer may begin with."""
+        return self._runner.guess_cost
+
+    @property
     def held(self) -> tuple[int, ...]:
         """Tokens whose keys and values are kept for the latest request's document."""
         return self.held_for(self._document)

@@ -38,6 +38,11 @@ class Runner(Protocol):
         """Tokens to verify in one pass at most."""
         ...
 
+    @property
+    def guess_cost(self) -> float:
+        """Time that one more token in a pass takes, as a share of a pass over one: about, to begin with."""
+        ...
+
     def new_cache(self) -> Any: ...
 
     def bytes(self, cache: Any) -> int:
@@ -128,6 +133,8 @@ class LeanRunner:
             self._steps = FixedSteps(self._forward, record=True)
         on_cpu = model.device.type == "cpu"
         self.most_guesses = 7 if on_cpu else 15
+        # Measured on the embedded model (docs/log.md): float32 products of a few rows cost nearly a pass each.
+        self.guess_cost = 0.03 if not on_cpu else 0.15 if int8 else 0.8
 
     @property
     def way(self) -> str:
@@ -185,6 +192,7 @@ class TransformersRunner:
 
     branches = False
     most_guesses = 7
+    guess_cost = 0.3
 
     def __init__(self, model: Any, reason: str) -> None:
         self._model = model

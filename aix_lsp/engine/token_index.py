@@ -71,6 +71,16 @@ class TokenIndex:
         """Position of each earlier occurrence of the last token -> how many tokens up to there are the text's last."""
         return self._matches
 
+    def longest(self) -> tuple[int, int]:
+        """Place and length of the longest match that something follows, the latest of equally long ones; (0, 0) where
+        there is none."""
+        ids = self._ids
+        best, most = 0, 0
+        for place, length in self._matches.items():
+            if length >= most and ids[place + 1] != BORDER:
+                best, most = place, length
+        return best, most
+
     def following(self, place: int, limit: int) -> list[int]:
         """Up to `limit` tokens that stand behind a position, to the end of its segment or of the text."""
         found = self._ids[place + 1 : place + 1 + limit]

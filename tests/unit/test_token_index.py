@@ -84,3 +84,11 @@ def test_generation_goes_on_from_the_prefix_in_every_order(
     ids: list[int], segments: list[list[int]], text: list[int]
 ) -> None:
     assert reading_order(ids, frozenset(MARKERS)) == (segments, text)
+
+
+@given(SEGMENTS, TOKENS)
+def test_the_longest_match_is_the_latest_that_goes_on(segments: list[list[int]], text: list[int]) -> None:
+    ids = joined(segments, text)
+    found = [(length, place) for place, length in by_search(ids, 32).items() if ids[place + 1] != BORDER]
+    length, place = max(found, default=(0, 0))
+    assert TokenIndex(segments, text).longest() == (place, length)

@@ -61,7 +61,7 @@ class PassTimes:
 
     _PACE: Final = 0.1
 
-    def __init__(self, slope: float = 0.15) -> None:
+    def __init__(self, slope: float) -> None:
         self._slope = slope
         self._single: float | None = None
 
@@ -86,14 +86,16 @@ class PassTimes:
 class NgramProposer:
     """A `Proposer` that looks tokens up in the prompt and in the latest answers, and guesses as many as pay.
 
-    `markers` are the ids that cut a prompt into segments. With `always` it guesses as many as it is asked for. Belongs
-    to the model thread.
+    `markers` are the ids that cut a prompt into segments. `cost` is the time that one more token takes in a pass, as a
+    share of a pass over one; it is measured from then on. With `always` it guesses as many as it is asked for. Belongs to
+    the model thread.
     """
 
     def __init__(
         self,
         markers: Collection[int],
         *,
+        cost: float = 0.15,
         always: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -101,12 +103,17 @@ class NgramProposer:
         self._always = always
         self._clock = clock
         self._acceptance = Acceptance()
-        self._times = PassTimes()
+        self._times = PassTimes(cost)
+        self._elsewhere: Sequence[Sequence[int]] = ()
         self._answers: deque[list[int]] = deque(maxlen=_REMEMBERED)
         self._lead: list[int] = []
         self._answer: list[int] = []
         self._index = TokenIndex()
         self._asked: float | None = None
+
+    def know(self, elsewhere: Sequence[Sequence[int]]) -> None:
+        """Segments to look up in besides the next prompts, such as the rest of the document."""
+        self._elsewhere = elsewhere
 
     def begin(self, prompt: Sequence[int]) -> None:
         """A request starts with these tokens; the answer before it joins what is looked up in."""
@@ -114,7 +121,7 @@ class NgramProposer:
             self._answers.append([*self._lead, *self._answer])
         segments, text = reading_order(prompt, self._markers)
         self._lead, self._answer = text[-_LEAD:], []
-        self._index = TokenIndex([*segments, *self._answers], text, longest=_LONGEST)
+        self._index = TokenIndex([*self._elsewhere, *segments, *self._answers], text, longest=_LONGEST)
         self._asked = None
 
     def propose(self, limit: int) -> list[int]:

@@ -531,3 +531,42 @@ def test_each_models_answers_are_saved_before_the_next_is_asked(
     data = json.loads(capsys.readouterr().out)
     assert list(data["models"]) == ["aix-mini", "v1"]
     assert "--model aix-mini --model ./v1" in data["command"]
+
+
+COPYING = {"base": 1000, "length": 0, "agreement": 0, "model": 0, "healing": 0}
+
+
+def test_a_model_that_copies_is_asked_as_it_is_alone_or_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "a.py").write_text(LINES)
+    model = save_model(tmp_path / "v1")
+    plain = save_model(tmp_path / "v2")
+    (model / "aix.json").write_text(json.dumps({"copy": COPYING}))
+    found: dict[str, dict[str, float]] = {}
+    for choice in ("auto", "off", "both"):
+        run(
+            options(tmp_path / "shop", models=[str(model), str(plain)], places=8, copy_prior=choice),
+            as_json=True,
+            out=None,
+        )
+        data = json.loads(capsys.readouterr().out)
+        assert ("--copy-prior" in data["command"]) == (choice != "auto")
+        assert data["command"].count("--model") == 2
+        found[choice] = {
+            record["model"]: record["exact"]["value"]
+            for record in data["measures"]
+            if record["way"] == "PSM" and not record["slice"]
+        }
+    assert list(found["auto"]) == ["v1", "v2"]
+    assert list(found["off"]) == ["v1 alone", "v2"]
+    assert list(found["both"]) == ["v1 alone", "v1", "v2"]
+    assert found["both"] == found["off"] | found["auto"]
+    # the lines repeat one another, a random model knows nothing, and this one always copies
+    assert found["both"]["v1"] > 0.2 > found["both"]["v1 alone"] == found["both"]["v2"] == 0
+
+
+def test_an_unknown_choice_about_copying_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--copy-prior takes auto, off or both, not 'on'"):
+        run(options(tmp_path, copy_prior="on"), as_json=True, out=None)

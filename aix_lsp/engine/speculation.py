@@ -63,7 +63,7 @@ class PassTimes:
 
     def __init__(self, slope: float) -> None:
         self._slope = slope
-        self._single: float | None = None
+        self._single = 0.0
 
     def cost(self, guesses: int) -> float:
         """Time of a pass over one token and so many guesses, in passes over one token."""
@@ -71,7 +71,8 @@ class PassTimes:
 
     def observe(self, guesses: int, seconds: float) -> None:
         """A pass over one token and `guesses` guesses took so long."""
-        if self._single is None:
+        if not self._single:
+            # a clock may be too coarse to see a pass
             if not guesses:
                 self._single = seconds
             return
@@ -87,8 +88,8 @@ class NgramProposer:
     """A `Proposer` that looks tokens up in the prompt and in the latest answers, and guesses as many as pay.
 
     `markers` are the ids that cut a prompt into segments. `cost` is the time that one more token takes in a pass, as a
-    share of a pass over one; it is measured from then on. With `always` it guesses as many as it is asked for. Belongs to
-    the model thread.
+    share of a pass over one; it is measured from then on. With `always` it guesses as many as it is asked for. Belongs
+    to the model thread.
     """
 
     def __init__(

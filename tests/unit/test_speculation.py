@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aix_lsp.engine.copying import CopyPrior, CopyWeights
+from aix_lsp.engine.decode import Decoder
+from aix_lsp.engine.plugs import Prior
 from aix_lsp.engine.speculation import Acceptance, NgramProposer, PassTimes
+from tests.unit.tiny_models import tiny_model
 
 MARKERS = frozenset((1, 2, 4, 5, 6))
 TOKENS = st.lists(st.integers(10, 13), max_size=16)
@@ -151,3 +158,36 @@ def test_a_pass_disturbed_by_another_program_counts_little() -> None:
     for _ in range(200):
         times.observe(4, 0.01 * (1 + 0.05 * 4))
     assert times.cost(4) == pytest.approx(1.2, abs=0.01)
+
+
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.parametrize("copies", [False, True])
+def test_guessing_changes_no_token(copies: bool) -> None:
+    """With and without a copy prior, which makes a random model repeat itself, so that many guesses are right."""
+    model = tiny_model()
+
+    def decoder(guesser: NgramProposer | None) -> Decoder:
+        prior: Prior | None = CopyPrior(CopyWeights(-1, 2, 1, 0.5, 0), MARKERS) if copies else None
+        return Decoder(model, frozenset((2,)), proposer=guesser, prior=prior)
+
+    plain, guessing, adaptive = decoder(None), decoder(proposer()), decoder(NgramProposer(MARKERS))
+    draw = random.Random(3)
+    words = [draw.choices(range(300, 320), k=6) for _ in range(6)]
+    right = 0
+    for number in range(6):
+        prefix = [token for word in draw.choices(words, k=8) for token in word]
+        suffix = [token for word in draw.choices(words, k=4) for token in word]
+        ids = [1, 4, *prefix, 5, *suffix, 6] if number % 2 else [1, 4, 5, *suffix, 6, *prefix]
+        wanted = list(islice(plain.generate(ids), 40))
+        assert list(islice(guessing.generate(ids), 40)) == wanted
+        right += guessing.guessed_tokens
+        assert list(islice(adaptive.generate(ids), 40)) == wanted
+    assert right > (20 if copies else 0)

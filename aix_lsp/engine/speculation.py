@@ -11,12 +11,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
+from statistics import median
 from typing import Final
 
 from aix_lsp.engine.token_index import TokenIndex, reading_order
 
 _LONGEST: Final = 12
 _REMEMBERED: Final = 8  # answers
+_FORGET_EVERY: Final = 4  # requests
 _LEAD: Final = 12  # tokens in front of a remembered answer, by which its place is known again
 
 
@@ -53,35 +55,43 @@ class Acceptance:
 
 
 class PassTimes:
-    """What a pass over several tokens costs, as a multiple of a pass over one: 1 + `slope` for each token more.
+    """What a pass over several tokens costs, in passes over one: 1, and `cost` for each token more.
 
-    The slope begins at a guess and follows what is measured; a pass that took longer than three times what was
-    expected (another program had the processor) counts as three times.
+    The cost begins as it is given and becomes the median of what was measured lately, since another program may have
+    the processor in the middle of a pass.
     """
 
-    _PACE: Final = 0.1
+    _SINGLE: Final = 31
+    _SEVERAL: Final = 15
+    _GIVEN: Final = 4  # measurements that what was given counts as, at first
 
-    def __init__(self, slope: float) -> None:
-        self._slope = slope
-        self._single = 0.0
+    def __init__(self, cost: float) -> None:
+        self._given = cost
+        self._cost = cost
+        self._single: deque[float] = deque(maxlen=self._SINGLE)
+        self._slopes: deque[float] = deque([cost] * self._GIVEN, maxlen=self._SEVERAL)
 
     def cost(self, guesses: int) -> float:
         """Time of a pass over one token and so many guesses, in passes over one token."""
-        return 1 + self._slope * guesses
+        return 1 + self._cost * guesses
 
     def observe(self, guesses: int, seconds: float) -> None:
         """A pass over one token and `guesses` guesses took so long."""
-        if not self._single:
-            # a clock may be too coarse to see a pass
-            if not guesses:
-                self._single = seconds
-            return
-        seconds = min(seconds, 3 * self._single * self.cost(guesses))
         if not guesses:
-            self._single += self._PACE * (seconds - self._single)
+            self._single.append(seconds)
             return
-        slope = (seconds / self._single - 1) / guesses
-        self._slope += self._PACE * (max(slope, 0.0) - self._slope)
+        single = median(self._single) if self._single else 0.0
+        # a clock may be too coarse to see a pass
+        if single > 0:
+            self._learn(max(seconds / single - 1, 0.0) / guesses)
+
+    def forget(self) -> None:
+        """Trust what was measured a little less. Where passes over several were dear, they are tried again in time."""
+        self._learn(self._given)
+
+    def _learn(self, slope: float) -> None:
+        self._slopes.append(slope)
+        self._cost = median(self._slopes)
 
 
 class NgramProposer:
@@ -111,6 +121,7 @@ class NgramProposer:
         self._answer: list[int] = []
         self._index = TokenIndex()
         self._asked: float | None = None
+        self._requests = 0
 
     def know(self, elsewhere: Sequence[Sequence[int]]) -> None:
         """Segments to look up in besides the next prompts, such as the rest of the document."""
@@ -124,6 +135,9 @@ class NgramProposer:
         self._lead, self._answer = text[-_LEAD:], []
         self._index = TokenIndex([*self._elsewhere, *segments, *self._answers], text, longest=_LONGEST)
         self._asked = None
+        self._requests += 1
+        if self._requests % _FORGET_EVERY == 0:
+            self._times.forget()
 
     def propose(self, limit: int) -> list[int]:
         """At most `limit` tokens that followed the longest match, the latest of equally long ones; as many as pay."""

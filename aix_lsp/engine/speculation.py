@@ -18,7 +18,7 @@ from aix_lsp.engine.token_index import TokenIndex, reading_order
 
 _LONGEST: Final = 12
 _REMEMBERED: Final = 8  # answers
-_FORGET_EVERY: Final = 4  # requests
+_FORGET_EVERY: Final = 16  # requests
 _LEAD: Final = 12  # tokens in front of a remembered answer, by which its place is known again
 
 
@@ -55,25 +55,27 @@ class Acceptance:
 
 
 class PassTimes:
-    """What a pass over several tokens costs, in passes over one: 1, and `cost` for each token more.
+    """What a pass over several tokens costs, in passes over one.
 
-    The cost begins as it is given and becomes the median of what was measured lately, since another program may have
-    the processor in the middle of a pass.
+    It begins at 1 and a given share for each token more, and becomes the median of what was measured lately, since
+    another program may have the processor in the middle of a pass. Passes over two tokens are told from those over
+    more, because the step to several often costs more than each token after it.
     """
 
     _SINGLE: Final = 31
-    _SEVERAL: Final = 15
-    _GIVEN: Final = 4  # measurements that what was given counts as, at first
+    _SEVERAL: Final = 11
+    _GIVEN: Final = 3  # measurements that what was given counts as, at first
+    _SIZES: Final = (1, 2, 4, 8)
 
     def __init__(self, cost: float) -> None:
         self._given = cost
-        self._cost = cost
         self._single: deque[float] = deque(maxlen=self._SINGLE)
-        self._slopes: deque[float] = deque([cost] * self._GIVEN, maxlen=self._SEVERAL)
+        self._shares = {size: deque([cost] * self._GIVEN, maxlen=self._SEVERAL) for size in self._SIZES}
+        self._costs = dict.fromkeys(self._SIZES, cost)
 
     def cost(self, guesses: int) -> float:
         """Time of a pass over one token and so many guesses, in passes over one token."""
-        return 1 + self._cost * guesses
+        return 1 + self._costs[self._size(guesses)] * guesses
 
     def observe(self, guesses: int, seconds: float) -> None:
         """A pass over one token and `guesses` guesses took so long."""
@@ -83,15 +85,19 @@ class PassTimes:
         single = median(self._single) if self._single else 0.0
         # a clock may be too coarse to see a pass
         if single > 0:
-            self._learn(max(seconds / single - 1, 0.0) / guesses)
+            self._learn(self._size(guesses), max(seconds / single - 1, 0.0) / guesses)
 
     def forget(self) -> None:
         """Trust what was measured a little less. Where passes over several were dear, they are tried again in time."""
-        self._learn(self._given)
+        for size in self._SIZES:
+            self._learn(size, self._given)
 
-    def _learn(self, slope: float) -> None:
-        self._slopes.append(slope)
-        self._cost = median(self._slopes)
+    def _learn(self, size: int, share: float) -> None:
+        self._shares[size].append(share)
+        self._costs[size] = median(self._shares[size])
+
+    def _size(self, guesses: int) -> int:
+        return max((size for size in self._SIZES if size <= guesses), default=1)
 
 
 class NgramProposer:

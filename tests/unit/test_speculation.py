@@ -168,10 +168,11 @@ def test_dear_passes_are_tried_again_in_time() -> None:
     times.observe(0, 0.01)
     for _ in range(20):
         times.observe(2, 0.05)
-    assert times.cost(1) == pytest.approx(3)
+    assert times.cost(2) == pytest.approx(5)
+    assert times.cost(4) == pytest.approx(1.4)
     for _ in range(20):
         times.forget()
-    assert times.cost(1) == pytest.approx(1.1)
+    assert times.cost(2) == pytest.approx(1.2)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ overruled. Its five numbers belong to a model: they are in its folder's aix.json
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -117,14 +116,7 @@ class CopyPrior:
 
     def match(self, allowed: Collection[int] = ()) -> Match | None:
         """The longest match that one of the `allowed` tokens follows, any token where that is empty."""
-        length = 0
-        followers: Counter[int] = Counter()
-        for found, token in self._index.followers():
-            if found >= length and (not allowed or token in allowed):
-                if found > length:
-                    length = found
-                    followers.clear()
-                followers[token] += 1
+        length, followers = self._index.followers(allowed)
         return Match(length, tuple(followers.most_common())) if followers else None
 
     def mix(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> torch.Tensor:

@@ -6,6 +6,7 @@ tokens before is often what comes next (Hindle et al. 2012, On the naturalness o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -74,24 +75,34 @@ class TokenIndex:
     def longest(self) -> tuple[int, int]:
         """Place and length of the longest match that something follows, the latest of equally long ones; (0, 0) where
         there is none."""
-        ids = self._ids
-        best, most = 0, 0
-        for place, length in self._matches.items():
-            if length >= most and ids[place + 1] != BORDER:
-                best, most = place, length
-        return best, most
+        for length, places in self._by_length():
+            for place in reversed(places):
+                if self._ids[place + 1] != BORDER:
+                    return place, length
+        return 0, 0
 
     def following(self, place: int, limit: int) -> list[int]:
         """Up to `limit` tokens that stand behind a position, to the end of its segment or of the text."""
         found = self._ids[place + 1 : place + 1 + limit]
         return found[: found.index(BORDER)] if BORDER in found else found
 
-    def followers(self) -> Iterator[tuple[int, int]]:
-        """Length of each match, and the token that followed it; none for one that a border follows."""
+    def followers(self, allowed: Collection[int] = ()) -> tuple[int, Counter[int]]:
+        """Length of the longest matches that one of the `allowed` tokens follows (any, where that is empty), and how
+        often each of these tokens does; 0 and nothing where there is none."""
         ids = self._ids
-        for place, length in self._matches.items():
-            if ids[place + 1] != BORDER:
-                yield length, ids[place + 1]
+        for length, places in self._by_length():
+            found = Counter(
+                token for place in places if (token := ids[place + 1]) != BORDER and (not allowed or token in allowed)
+            )
+            if found:
+                return length, found
+        return 0, Counter()
+
+    def _by_length(self) -> Iterator[tuple[int, list[int]]]:
+        """The longest matches, those that are one token shorter, and so on, each with their places in order."""
+        matches = self._matches
+        for length in sorted(set(matches.values()), reverse=True):
+            yield length, [place for place, found in matches.items() if found == length]
 
     def _search(self) -> dict[int, int]:
         """The matches of the text's end, by comparing backwards at each place of its last token."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -41,9 +42,21 @@ def test_matches_are_those_of_a_full_search(
         ids.append(token)
         assert index.matches == by_search(ids, longest)
         assert len(index) == len(ids)
-        assert sorted(index.followers()) == sorted(
-            (length, ids[place + 1]) for place, length in by_search(ids, longest).items() if ids[place + 1] != BORDER
-        )
+
+
+@given(SEGMENTS, TOKENS, st.sets(st.integers(0, 3), max_size=2))
+def test_followers_are_those_of_the_longest_matches_that_may_be(
+    segments: list[list[int]], text: list[int], allowed: set[int]
+) -> None:
+    ids = joined(segments, text)
+    found = [
+        (length, ids[place + 1])
+        for place, length in by_search(ids, 32).items()
+        if ids[place + 1] != BORDER and (not allowed or ids[place + 1] in allowed)
+    ]
+    longest = max(found, default=(0, 0))[0]
+    wanted = Counter(token for length, token in found if length == longest)
+    assert TokenIndex(segments, text).followers(allowed) == (longest, wanted)
 
 
 @given(SEGMENTS, TOKENS.filter(bool), st.integers(0, 5))

@@ -56,9 +56,10 @@ class Options:
         words = ["aix-lsp", "eval", "infilling", *(folder.resolve().name for folder in self.folders)]
         if self.humaneval is not None:
             words += ["--humaneval", self.humaneval.name, "--problems", str(self.problems)]
-        for label in dict.fromkeys(label.removesuffix(ALONE) for label in labels):
+        names = list(dict.fromkeys(label.removesuffix(ALONE) for label in labels))
+        for label in names:
             base, plus, adapter = label.rpartition("+")
-            if plus and base in labels:
+            if plus and base in names:
                 words += ["--adapter", adapter]
             else:
                 words += ["--model", label if label in known() or "/" in label else f"./{label}"]
@@ -79,7 +80,7 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
     from aix_lsp.evaluation.infilling_report import data_of, tables_of
     from aix_lsp.evaluation.losses import bits_per_byte
 
-    runs = _runs(options)
+    runs = runs_of(options)
     for model, adapter, *_ in runs:
         checked(model, formats, adapter)  # what is wrong with a model's files is told before the work begins
     places, files = _places(options, languages)
@@ -133,7 +134,7 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
         console.print(table)
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """One model, with an adapter or without, asked at all places: with what its folder says about copying, or alone."""
 
     model: str
@@ -142,7 +143,7 @@ class _Run(NamedTuple):
     copying: bool
 
 
-def _runs(options: Options) -> list[_Run]:
+def runs_of(options: Options) -> list[Run]:
     """Every model and adapter alone, as the folder says, or both where that makes a difference. Raises ModelError."""
     from aix_lsp.evaluation.infilling import ALONE, copies, labels_of
 
@@ -152,9 +153,9 @@ def _runs(options: Options) -> list[_Run]:
     for (model, adapter), label in zip(asked, labels_of(names, options.adapters), strict=True):
         alone = options.copy_prior != "auto" and copies(model)
         if alone:
-            runs.append(_Run(model, adapter, label + ALONE, copying=False))
+            runs.append(Run(model, adapter, label + ALONE, copying=False))
         if not alone or options.copy_prior == "both":
-            runs.append(_Run(model, adapter, label, copying=True))
+            runs.append(Run(model, adapter, label, copying=True))
     return runs
 
 

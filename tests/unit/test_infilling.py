@@ -14,7 +14,7 @@ import tokenizers
 import torch
 from safetensors.torch import save_file
 
-from aix_lsp.cli.eval_infilling import Options, run
+from aix_lsp.cli.eval_infilling import Options, run, runs_of
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import inspect
@@ -536,35 +536,36 @@ def test_each_models_answers_are_saved_before_the_next_is_asked(
 COPYING = {"base": 1000, "length": 0, "agreement": 0, "model": 0, "healing": 0}
 
 
-def test_a_model_that_copies_is_asked_as_it_is_alone_or_both(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_that_copies_is_asked_with_and_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "a.py").write_text(LINES)
     model = save_model(tmp_path / "v1")
-    plain = save_model(tmp_path / "v2")
     (model / "aix.json").write_text(json.dumps({"copy": COPYING}))
-    found: dict[str, dict[str, float]] = {}
-    for choice in ("auto", "off", "both"):
-        run(
-            options(tmp_path / "shop", models=[str(model), str(plain)], places=8, copy_prior=choice),
-            as_json=True,
-            out=None,
-        )
-        data = json.loads(capsys.readouterr().out)
-        assert ("--copy-prior" in data["command"]) == (choice != "auto")
-        assert data["command"].count("--model") == 2
-        found[choice] = {
-            record["model"]: record["exact"]["value"]
-            for record in data["measures"]
-            if record["way"] == "PSM" and not record["slice"]
-        }
-    assert list(found["auto"]) == ["v1", "v2"]
-    assert list(found["off"]) == ["v1 alone", "v2"]
-    assert list(found["both"]) == ["v1 alone", "v1", "v2"]
-    assert found["both"] == found["off"] | found["auto"]
+    asked = options(tmp_path / "shop", models=[str(model)], places=6, copy_prior="both")
+    run(asked, as_json=True, out=None)
+    data = json.loads(capsys.readouterr().out)
+    found = {
+        record["model"]: record["exact"]["value"]
+        for record in data["measures"]
+        if record["way"] == "PSM" and not record["slice"]
+    }
+    assert list(found) == ["v1 alone", "v1"]
     # the lines repeat one another, a random model knows nothing, and this one always copies
-    assert found["both"]["v1"] > 0.2 > found["both"]["v1 alone"] == found["both"]["v2"] == 0
+    assert found["v1"] > 0 == found["v1 alone"]
+    assert data["command"].count("--model") == 1
+    assert "--copy-prior both" in data["command"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "labels"),
+    [("auto", ["v1", "v2"]), ("off", ["v1 alone", "v2"]), ("both", ["v1 alone", "v1", "v2"])],
+)
+def test_only_a_model_that_copies_can_be_asked_alone(tmp_path: Path, choice: str, labels: list[str]) -> None:
+    models = [save_model(tmp_path / name) for name in ("v1", "v2")]
+    (models[0] / "aix.json").write_text(json.dumps({"copy": COPYING}))
+    asked = runs_of(options(tmp_path, models=[str(model) for model in models], copy_prior=choice))
+    assert [run.label for run in asked] == labels
+    assert [run.copying for run in asked] == [not label.endswith("alone") for label in labels]
 
 
 def test_an_unknown_choice_about_copying_is_told(tmp_path: Path) -> None:

@@ -84,6 +84,20 @@ class ModelSettings(Section):
         scope="machine",
         restart=True,
     )
+    copy_prior: Literal["auto", "off"] = option(
+        "auto",
+        "Mix what the text around the cursor did before into what the model expects. `auto`: as the model's folder "
+        "says; the embedded model's asks for it.",
+        scope="machine",
+        restart=True,
+    )
+    speculation: Literal["auto", "on", "off"] = option(
+        "auto",
+        "Guess the next tokens from the text around the cursor and let the model check several at once; the answer "
+        "stays the same. `auto`: as many as pay on this machine; `on`: always.",
+        scope="machine",
+        restart=True,
+    )
     threads: int = option(
         0,
         "Processor threads for the model; 0 lets PyTorch choose.",

@@ -71,6 +71,8 @@ class Prompt:
     `cut` has one sentence per thing that was left out, for the trace; empty when everything fitted.
     `required` stood at the end of the prefix and was taken back: the generation must begin with it, and it is no part
     of the completion (token healing, `prompt/healing.py`).
+    `elsewhere` are segments of the document and of snippets that the prompt had no room for; empty unless the model
+    asks for them (`ModelInfo.looks_up`).
     """
 
     ids: tuple[int, ...]
@@ -80,6 +82,7 @@ class Prompt:
     cut: tuple[str, ...] = ()
     snippets: tuple[Snippet, ...] = ()
     required: str = ""
+    elsewhere: tuple[tuple[int, ...], ...] = ()
 
 
 class Tokenizer(Protocol):
@@ -103,7 +106,8 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the service must know of a loaded model. `max_positions` bounds prompt and completion together."""
+    """What the service must know of a loaded model. `max_positions` bounds prompt and completion together; `looks_up`
+    asks prompts for what they had no room for, to copy and to guess from."""
 
     name: str
     max_positions: int
@@ -114,6 +118,7 @@ class ModelInfo:
     parameters: int = 0
     languages: tuple[str, ...] = ()
     note: str = ""
+    looks_up: bool = False
 
 
 PromptBuilder = Callable[[Tokenizer, ModelInfo], Prompt]

@@ -16,6 +16,7 @@ from aix_lsp.types import GenerationRequest, ModelInfo, Prompt
 
 if TYPE_CHECKING:
     from aix_lsp.engine.loading import Loaded
+    from aix_lsp.engine.lookup import Lookup
 
 
 class LocalBackend:
@@ -24,6 +25,7 @@ class LocalBackend:
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
         self._loaded: Loaded | None = None
+        self._lookup: Lookup | None = None
 
     @property
     def reused_tokens(self) -> int:
@@ -54,8 +56,9 @@ class LocalBackend:
         self, prompt: Prompt, request: GenerationRequest, cancelled: Callable[[], bool]
     ) -> Generator[int, None, None]:
         """Tokens that continue `prompt`; see `Backend.generate`."""
-        if self._loaded is None:
+        if self._loaded is None or self._lookup is None:
             raise ModelError("no model is loaded")
+        self._lookup.know(prompt.elsewhere)
         return self._loaded.decoder.generate(
             prompt.ids,
             temperature=request.temperature,
@@ -77,6 +80,7 @@ class LocalBackend:
 
     def _load(self, entry: CatalogEntry, settings: ModelSettings, report: Callable[[LoadEvent], None]) -> LoadedModel:
         from aix_lsp.engine.loading import load_model
+        from aix_lsp.engine.lookup import Lookup
 
         loaded = load_model(
             entry.source,
@@ -90,7 +94,8 @@ class LocalBackend:
             report=report,
         )
         entry = adapted(described(entry, loaded.folder), loaded.adapter)
-        self._loaded = loaded
+        lookup = Lookup(loaded.decoder, loaded.folder, loaded.tokenizer, settings)
+        self._loaded, self._lookup = loaded, lookup
         return LoadedModel(
             loaded.tokenizer,
             ModelInfo(
@@ -103,6 +108,7 @@ class LocalBackend:
                 parameters=loaded.parameters,
                 languages=entry.languages,
                 note=entry.licence,
+                looks_up=lookup.active,
             ),
         )
 
@@ -116,6 +122,8 @@ def _safe(settings: ModelSettings) -> ModelSettings:
         attention="sdpa",
         cpu_decode=settings.cpu_decode,
         threads=settings.threads,
+        copy_prior=settings.copy_prior,
+        speculation=settings.speculation,
     )
 
 

@@ -86,7 +86,8 @@ def _torch() -> Finding:
 
 
 def _gpu() -> Finding:
-    from aix_lsp.engine.hardware import GIB, find_gpu, has_mps
+    from aix_lsp.engine.hardware import find_gpu, has_mps
+    from aix_lsp.engine.weight_memory import GIB
 
     gpu = find_gpu()
     if gpu is not None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aix_lsp.engine.adapter import check_base, inspect_adapter
-from aix_lsp.engine.catalog import CatalogEntry, adapted, cached_folder, choose, described
+from aix_lsp.engine.catalog import CatalogEntry, adapted, described
 from aix_lsp.engine.checkpoint import inspect
-from aix_lsp.engine.hardware import find_gpu
+from aix_lsp.engine.choice import Choice, choose, whole_on_disk
+from aix_lsp.engine.hardware import look_around
 from aix_lsp.engine.loading import locate
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import ModelInfo
@@ -18,18 +19,19 @@ _DEFAULT_POSITIONS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A model that would be tried first, and its folder. `info` says what is known of it before it is loaded."""
+    """A model that would be tried first, and its folder. `info` says what is known of it before it is loaded, `choice`
+    how it came to it."""
 
     entry: CatalogEntry
     folder: Path
     info: ModelInfo
+    choice: Choice
 
 
 def planned(settings: ModelSettings) -> Plan:
     """The first choice of these settings. Raises ModelError when its files are not there or not whole."""
-    looks = settings.name == "auto" and not settings.adapter and settings.device in ("auto", "cuda")
-    gpu = find_gpu() if looks else None
-    entry = choose(settings, gpu, lambda name: cached_folder(name) is not None)[0]
+    choice = choose(settings, lambda: look_around(settings.device, settings.dtype), whole_on_disk)
+    entry = choice.first
     folder = locate(entry.source)
     checkpoint = inspect(folder)
     adapter = inspect_adapter(Path(settings.adapter)) if settings.adapter else None
@@ -45,4 +47,4 @@ def planned(settings: ModelSettings) -> Plan:
         languages=entry.languages,
         note=entry.licence,
     )
-    return Plan(entry, folder, info)
+    return Plan(entry, folder, info, choice)

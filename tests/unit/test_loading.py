@@ -16,8 +16,9 @@ import torch
 
 from aix_lsp.engine import loading
 from aix_lsp.engine.base import LoadEvent, ModelError
-from aix_lsp.engine.hardware import GIB, GpuInfo, find_gpu
+from aix_lsp.engine.hardware import GpuInfo, find_gpu
 from aix_lsp.engine.loading import load_model
+from aix_lsp.engine.weight_memory import GIB
 from tests.unit.tiny_models import embedded_folder, save_model, tiny_model
 
 GPU = GpuInfo("a GPU", 20 * GIB, 24 * GIB, bf16=True)
@@ -159,15 +160,17 @@ def test_code_that_comes_with_a_model_is_never_run(folder: Path, tmp_path: Path)
 
 def test_a_hub_name_that_is_not_on_disk_is_told_with_the_command_to_fetch_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "cached_folder", lambda name: None)
-    with pytest.raises(ModelError, match=r"^owner/model is not on this machine; download it with: hf download owner"):
+    with pytest.raises(ModelError, match=r"^owner/model is not on this machine; download it with: aix-lsp download ow"):
         load_model("owner/model")
+    with pytest.raises(ModelError, match=r"download it with: aix-lsp download qwen2\.5-coder-7b$"):
+        load_model("Qwen/Qwen2.5-Coder-7B")
 
 
 def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "free_memory", lambda gpu, device: 10_000_000)
-    with pytest.raises(ModelError, match=r"tiny needs about 0\.3 GB in memory and 0\.0 GB are free; use a smaller"):
+    with pytest.raises(ModelError, match=r"tiny needs about 0\.3 GB in memory and 0\.0 GB are free; use model"):
         load(folder)
     monkeypatch.setattr(loading, "find_gpu", lambda: GPU)
     with pytest.raises(ModelError, match=r"needs about 1\.1 GB on a GPU and .* use model.quantization = int8 or int4"):

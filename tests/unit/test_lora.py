@@ -17,8 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from aix_lsp.engine.adapter import apply_adapter, fingerprint, inspect_adapter
 from aix_lsp.engine.base import ModelError
-from aix_lsp.engine.catalog import choose, embedded
+from aix_lsp.engine.catalog import embedded
 from aix_lsp.engine.checkpoint import inspect
+from aix_lsp.engine.choice import choose
+from aix_lsp.engine.hardware import Machine
 from aix_lsp.engine.loading import load_model
 from aix_lsp.engine.local import LocalBackend
 from aix_lsp.engine.plan import planned
@@ -40,6 +42,11 @@ def drawn(tuned: Any) -> Any:
             if "lora_" in name:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
     return tuned.eval()
+
+
+def nowhere() -> Machine:
+    """For choices that need no look at the machine."""
+    raise AssertionError("the machine was looked at")
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -155,7 +162,7 @@ def test_the_model_and_its_languages_follow_from_the_adapter(tmp_path: Path) -> 
     base = load_base("aix-mini", device="cpu")
     save_adapter(drawn(with_lora(base, rank=2, targets=["q_proj"])), base, tmp_path / "house", ["python", "go"])
     settings = ModelSettings(adapter=str(tmp_path / "house"), device="cpu")
-    assert choose(settings, None, lambda name: False) == [embedded()]
+    assert choose(settings, nowhere, lambda name: False).entries == (embedded(),)
     info = planned(settings).info
     assert (info.name, info.languages) == ("aix-mini+house", ("python", "go"))
     written = (tmp_path / "house" / "adapter_config.json").read_text() + (tmp_path / "house" / "aix.json").read_text()
@@ -166,7 +173,7 @@ def test_the_model_and_its_languages_follow_from_the_adapter(tmp_path: Path) -> 
 
 def test_an_adapter_of_a_folder_wants_the_model_named(adapter: Path) -> None:
     with pytest.raises(ModelError, match="was made from tiny, which is in no catalog; name the model with --model"):
-        choose(ModelSettings(adapter=str(adapter)), None, lambda name: False)
+        choose(ModelSettings(adapter=str(adapter)), nowhere, lambda name: False)
 
 
 def test_the_fingerprint_is_of_the_weights_not_of_their_files(tiny: Path, tmp_path: Path) -> None:

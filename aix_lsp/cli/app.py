@@ -10,6 +10,7 @@ import typer
 import aix_lsp
 from aix_lsp.cli.corpus_command import corpus
 from aix_lsp.cli.eval_command import evaluation
+from aix_lsp.cli.model_commands import download
 from aix_lsp.cli.options import Json, Model, Set, Workspace
 from aix_lsp.cli.training_commands import recipe, train
 
@@ -130,6 +131,7 @@ def config(
     run(as_json=json, schema=schema, markdown=markdown, model=model, assignments=set_ or [])
 
 
+app.command()(download)
 app.command()(recipe)
 app.command()(train)
 app.add_typer(evaluation, name="eval")

@@ -10,7 +10,7 @@ import typer
 import aix_lsp
 from aix_lsp.cli.corpus_command import corpus
 from aix_lsp.cli.eval_command import evaluation
-from aix_lsp.cli.model_commands import download
+from aix_lsp.cli.model_commands import convert, download
 from aix_lsp.cli.options import Json, Model, Set, Workspace
 from aix_lsp.cli.training_commands import recipe, train
 
@@ -132,6 +132,7 @@ def config(
 
 
 app.command()(download)
+app.command()(convert)
 app.command()(recipe)
 app.command()(train)
 app.add_typer(evaluation, name="eval")

@@ -108,13 +108,14 @@ def context(
 def doctor(
     json: Json = False,
     workspace: Annotated[Path, typer.Option("--workspace", help="The folder to look at.")] = Path(),
+    load: Annotated[bool, typer.Option("--load", help="Load the model too, and say how and how fast it runs.")] = False,
     model: Model = None,
     set_: Set = None,
 ) -> None:
     """Check Python, torch, GPU, model, workspace and watch limits, and say what to do about each."""
     from aix_lsp.cli.doctor import run
 
-    run(as_json=json, workspace=workspace, model=model, assignments=set_ or [])
+    run(as_json=json, workspace=workspace, model=model, load=load, assignments=set_ or [])
 
 
 @app.command()

@@ -29,7 +29,7 @@ from aix_lsp.engine.hardware import (
 from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.job import describe
 from aix_lsp.engine.tokenizer import TokenizerError, load_tokenizer, stop_ids
-from aix_lsp.engine.weight_memory import PRECISIONS, memory_needed
+from aix_lsp.engine.weight_memory import fitting, memory_needed
 from aix_lsp.types import Tokenizer
 
 
@@ -167,13 +167,16 @@ def plan_load(
     dtype = pick_dtype(dtype, device, gpu=gpu)
     attention = pick_attention(attention, device, dtype, flash=is_flash_attn_2_available())
     free = free_memory(gpu, device)
-    needed = 0
-    for precision in PRECISIONS if quantization == "auto" else (quantization,):
+    reader = pick_quantizer(quantizer, "none" if quantization == "auto" else quantization, device)
+    if quantization == "auto" and quantizer == "bitsandbytes":
+        reader = "bitsandbytes"
+    precision = fitting(checkpoint.counts, quantization, dtype, device, free, reader)
+    if precision is not None:
         reader = pick_quantizer(quantizer, precision, device)
-        needed = memory_needed(checkpoint.counts, dtype, precision, device, reader)
-        if free is None or needed <= free:
-            config = bitsandbytes_config(precision, dtype) if reader == "bitsandbytes" else None
-            return LoadPlan(device, dtype, attention, precision, reader, config, device_index)
+        config = bitsandbytes_config(precision, dtype) if reader == "bitsandbytes" else None
+        return LoadPlan(device, dtype, attention, precision, reader, config, device_index)
+    least = "int4" if quantization == "auto" else quantization
+    needed = memory_needed(checkpoint.counts, dtype, least, device, reader)
     where = f"on {gpu.name}" if device == "cuda" and gpu else "in memory"
     even = " even in int4" if quantization == "auto" else ""
     smaller = {"none": "model.quantization = int8 or int4, or ", "int8": "model.quantization = int4, or "}

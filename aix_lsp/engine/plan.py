@@ -9,8 +9,9 @@ from aix_lsp.engine.adapter import check_base, inspect_adapter
 from aix_lsp.engine.catalog import CatalogEntry, adapted, described
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.choice import Choice, choose, whole_on_disk
-from aix_lsp.engine.hardware import look_around
+from aix_lsp.engine.hardware import Machine, look_around
 from aix_lsp.engine.loading import locate
+from aix_lsp.engine.weight_memory import Quantization, fitting, memory_needed
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import ModelInfo
 
@@ -26,6 +27,16 @@ class Plan:
     folder: Path
     info: ModelInfo
     choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how a planned model would be loaded. `precision` is None when it fits the free memory in none that the
+    settings allow; `needed` are the bytes that it takes with room to work, then the fewest possible."""
+
+    machine: Machine
+    precision: Quantization | None
+    needed: int
 
 
 def planned(settings: ModelSettings) -> Plan:
@@ -48,3 +59,15 @@ def planned(settings: ModelSettings) -> Plan:
         note=entry.licence,
     )
     return Plan(entry, folder, info, choice)
+
+
+def placed(plan: Plan, settings: ModelSettings) -> Placement:
+    """Look at the machine for a planned model; imports PyTorch. Raises ModelError when the wanted device is not
+    there."""
+    machine = look_around(settings.device, settings.dtype)
+    reader = "bitsandbytes" if settings.quantizer == "bitsandbytes" else "torch"
+    counts, wanted = inspect(plan.folder).counts, plan.choice.quantization
+    precision = fitting(counts, wanted, machine.dtype, machine.device, machine.free_bytes, reader)
+    least = "int4" if wanted == "auto" else wanted
+    needed = memory_needed(counts, machine.dtype, precision or least, machine.device, reader)
+    return Placement(machine, precision, needed)

@@ -49,7 +49,7 @@ class QuantizedLinear(nn.Module):
         self.few_rows = FEW_ROWS.get(weight.device.type, 0)
         if bits == 4 and weight.device.type == "cpu":
             self.few_rows = sys.maxsize
-        self.packed = _fits_kernel(weight, bits) and _kernel_works(weight.device.type, self.compute, bits, group)
+        self.packed = _fits_kernel(weight, bits) and kernel_works(weight.device.type, weight.dtype, bits, group)
         codes: torch.Tensor
         if bits == 8:
             codes, scale = quantize8(weight)
@@ -137,8 +137,12 @@ def _fits_kernel(weight: torch.Tensor, bits: int) -> bool:
 
 
 @lru_cache
-def _kernel_works(device: str, compute: torch.dtype, bits: int, group: int) -> bool:
-    """Whether this PyTorch has the packed kernel for the device and it computes what plain arithmetic does."""
+def kernel_works(device: str, dtype: torch.dtype, bits: int, group: int) -> bool:
+    """Whether this PyTorch has the packed kernel for the device and it computes what plain arithmetic does.
+
+    `dtype` is the model's; `group` is of no account with 8 bits.
+    """
+    compute, _ = _compute_types(device, dtype, bits)
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(64, 256, generator=generator).to(device, compute)
     rows = torch.randn(1, 256, generator=generator).to(device, compute)

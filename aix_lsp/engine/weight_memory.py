@@ -73,3 +73,20 @@ def memory_needed(counts: WeightCounts, dtype: str, quantization: str, device: s
     room = GIB // 4 if device == "cpu" else GIB
     copy = counts.linear + counts.head if device == "cpu" and quantization == "none" and dtype == "float32" else 0
     return weight_bytes(counts, dtype, quantization, quantizer) + copy + room
+
+
+def fitting(
+    counts: WeightCounts, wanted: str, dtype: str, device: str, free: int | None, quantizer: str = "torch"
+) -> Quantization | None:
+    """The best precision of those that `wanted` allows (`auto`: all) whose memory is free; None if none fits.
+
+    Where free memory cannot be told, the best one is taken to fit. bitsandbytes quantizes on NVIDIA GPUs only.
+    """
+    for precision in PRECISIONS:
+        if wanted not in ("auto", precision):
+            continue
+        if wanted == "auto" and precision != "none" and quantizer == "bitsandbytes" and device != "cuda":
+            continue
+        if free is None or memory_needed(counts, dtype, precision, device, quantizer) <= free:
+            return precision
+    return None

@@ -97,7 +97,7 @@ def test_shapes_that_no_kernel_takes_are_unpacked_each_time() -> None:
 
 
 def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    quantized_linear._kernel_works.cache_clear()
+    quantized_linear.kernel_works.cache_clear()
     monkeypatch.setattr(QuantizedLinear, "_few", lambda layer, rows: rows.new_ones(rows.shape[0], 64))
     try:
         layer = QuantizedLinear(torch.randn(64, 128), None, 8)
@@ -105,7 +105,7 @@ def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch: pytest.M
         inputs = torch.randn(1, 128)
         assert torch.allclose(layer(inputs), inputs @ layer.weight().float().T, atol=0.2)
     finally:
-        quantized_linear._kernel_works.cache_clear()
+        quantized_linear.kernel_works.cache_clear()
 
 
 @pytest.mark.parametrize(

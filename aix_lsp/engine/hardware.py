@@ -13,6 +13,8 @@ from typing import Any
 
 from aix_lsp.engine.base import ModelError
 
+GIB = 2**30
+
 
 def share_processors() -> None:
     """Let PyTorch's threads sleep while they wait for one another, instead of spinning. Before torch's import.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from aix_lsp.engine.hardware import GpuInfo, Machine, free_memory, processor_bf16
-from aix_lsp.engine.weight_memory import GIB, GROUP
+from aix_lsp.engine.hardware import GIB, GpuInfo, Machine, free_memory, processor_bf16
+from aix_lsp.engine.weight_memory import GROUP
 
 _DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/sys/module/amdgpu"))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from aix_lsp.engine.hardware import GIB
+
 Quantization = Literal["none", "int8", "int4"]
 
 PRECISIONS: Final[tuple[Quantization, ...]] = ("none", "int8", "int4")
 """Best first. `none` is the number format of the device, 16 bits on a GPU."""
 
-GIB: Final = 2**30
 GROUP: Final = 128
 """Weights of a row that share a scale and a zero in int4; 64 or 32 where the row is no multiple of it."""
 

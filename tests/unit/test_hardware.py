@@ -14,6 +14,7 @@ import torch
 
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.hardware import (
+    GIB,
     GpuInfo,
     bitsandbytes_config,
     free_memory,
@@ -25,7 +26,6 @@ from aix_lsp.engine.hardware import (
     processor_bf16,
     share_processors,
 )
-from aix_lsp.engine.weight_memory import GIB
 
 GPU = GpuInfo("a GPU", 20 * GIB, 24 * GIB, bf16=True)
 OLD_GPU = GpuInfo("an old GPU", 20 * GIB, 24 * GIB, bf16=False)

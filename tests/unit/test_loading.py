@@ -16,9 +16,8 @@ import torch
 
 from aix_lsp.engine import loading
 from aix_lsp.engine.base import LoadEvent, ModelError
-from aix_lsp.engine.hardware import GpuInfo, find_gpu
+from aix_lsp.engine.hardware import GIB, GpuInfo, find_gpu
 from aix_lsp.engine.loading import load_model
-from aix_lsp.engine.weight_memory import GIB
 from tests.unit.tiny_models import embedded_folder, save_model, tiny_model
 
 GPU = GpuInfo("a GPU", 20 * GIB, 24 * GIB, bf16=True)

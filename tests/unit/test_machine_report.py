@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from aix_lsp.engine import machine_report
-from aix_lsp.engine.hardware import GpuInfo, Machine
-from aix_lsp.engine.weight_memory import GIB
+from aix_lsp.engine.hardware import GIB, GpuInfo, Machine
 
 
 def test_gpus_are_named_with_their_memory_and_format(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,10 +17,11 @@ from torch import nn
 from aix_lsp.engine import loading, quantized_linear, quantized_loading
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import inspect
+from aix_lsp.engine.hardware import GIB
 from aix_lsp.engine.loading import load_model
 from aix_lsp.engine.quantized_linear import QuantizedLinear, group_for
 from aix_lsp.engine.rounding import dequantize4, dequantize8, quantize4, quantize8
-from aix_lsp.engine.weight_memory import GIB, WeightCounts, memory_needed, weight_bytes
+from aix_lsp.engine.weight_memory import WeightCounts, memory_needed, weight_bytes
 from tests.unit.tiny_models import embedded_folder, save_model, tiny_model
 
 WIDE: dict[str, Any] = {

@@ -21,7 +21,7 @@ from aix_lsp.engine import convert as converting
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.catalog import resolve
 from aix_lsp.engine.convert import Known, convert
-from aix_lsp.engine.loading import load_model
+from aix_lsp.engine.loading import load_model, plan_load, read_weights
 from tests.unit.tiny_models import VOCABULARY, embedded_folder
 
 HIDDEN, WIDE, LAYERS, HEADS, KV_HEADS, SIZE = 32, 48, 2, 4, 2, 8
@@ -132,13 +132,13 @@ def test_the_converted_model_says_what_the_tensors_say(source: Path, tmp_path: P
     assert len(checkpoint.weights) == told[-1][1] > 2
     assert told[-1] == (len(told), len(told))
     assert checkpoint.parameters == sum(tensor.numel() for tensor in tensors().values())
-    loaded = load_model(out, device="cpu", threads=1)
+    model = read_weights(checkpoint, plan_load(checkpoint, "cpu", "auto", "none", "auto"))
     with torch.inference_mode():
-        logits = loaded.decoder._model(input_ids=torch.tensor([IDS])).logits[0]
+        logits = model(input_ids=torch.tensor([IDS])).logits[0]
     assert torch.allclose(logits, forward(tensors(), IDS), atol=2e-4)
     entry = resolve(str(out))
     assert (entry.format, entry.licence.startswith("NON-COMMERCIAL")) == ("psm", True)
-    assert loaded.max_positions == 32_768
+    assert load_model(out, device="cpu", threads=1).max_positions == 32_768
     assert list(tmp_path.glob(".*unfinished")) == []
 
 

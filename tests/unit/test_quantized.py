@@ -18,7 +18,7 @@ from aix_lsp.engine import loading, quantized_linear, quantized_loading
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.hardware import GIB
-from aix_lsp.engine.loading import load_model
+from aix_lsp.engine.loading import load_model, plan_load, read_weights
 from aix_lsp.engine.quantized_linear import QuantizedLinear, group_for
 from aix_lsp.engine.rounding import dequantize4, dequantize8, quantize4, quantize8
 from aix_lsp.engine.weight_memory import WeightCounts, memory_needed, weight_bytes
@@ -37,8 +37,10 @@ def load(folder: Path, **options: Any) -> loading.Loaded:
     return load_model(folder, device="cpu", threads=1, **options)
 
 
-def model_of(loaded: loading.Loaded) -> Any:
-    return loaded.decoder._model
+def model_in(folder: Path, quantization: str = "none") -> Any:
+    """The model of transformers as it is loaded on a processor."""
+    checkpoint = inspect(folder)
+    return read_weights(checkpoint, plan_load(checkpoint, "cpu", "auto", quantization, "auto"))
 
 
 def logits(model: Any, ids: list[int]) -> torch.Tensor:
@@ -124,10 +126,10 @@ def test_quantized_models_say_nearly_what_the_full_ones_say(
 ) -> None:
     folder = save_model(tmp_path, tiny_model(kind, **(WIDE | {"initializer_range": 0.05} | changes)))
     ids = [1, 300, 301, 302, 4000, 17, 9]
-    full, small = logits(model_of(load(folder)), ids), load(folder, quantization=quantization)
+    full, small = logits(model_in(folder), ids), load(folder, quantization=quantization)
     assert small.quantization == quantization
     assert small.dtype == f"{quantization}/float32"
-    model = model_of(small)
+    model = model_in(folder, quantization)
     error = (logits(model, ids) - full).norm() / full.norm()
     assert error < (0.03 if quantization == "int8" else 0.25)
     assert type(model.lm_head) is QuantizedLinear
@@ -143,18 +145,19 @@ def test_the_embedded_model_in_8_bits_writes_the_same_tokens() -> None:
     prompt = "def add(a, b):\n    return a + b\n\n\ndef subtract(a, b):\n    return"
     full, small = load(embedded_folder()), load(embedded_folder(), quantization="int8")
     ids = [1, 4, 5, 6, *full.tokenizer.encode(prompt)]
-    same = logits(model_of(full), ids).argmax(-1) == logits(model_of(small), ids).argmax(-1)
+    likeliest = logits(model_in(embedded_folder()), ids).argmax(-1)
+    same = likeliest == logits(model_in(embedded_folder(), "int8"), ids).argmax(-1)
     assert same.float().mean() >= 0.97
     first, second = (list(islice(loaded.decoder.generate(ids), 5)) for loaded in (full, small))
     assert first == second
-    four = logits(model_of(load(embedded_folder(), quantization="int4")), ids).argmax(-1)
-    assert (four == logits(model_of(full), ids).argmax(-1)).float().mean() > 0.7
+    four = logits(model_in(embedded_folder(), "int4"), ids).argmax(-1)
+    assert (four == likeliest).float().mean() > 0.7
 
 
 @pytest.mark.parametrize("quantization", ["int8", "int4"])
 def test_memory_is_what_was_counted_beforehand(tmp_path: Path, quantization: str) -> None:
     folder = save_model(tmp_path, tiny_model(**(WIDE | {"hidden_size": 256, "vocab_size": 8192})))
-    model = model_of(load(folder, quantization=quantization))
+    model = model_in(folder, quantization)
     layers = [module for module in model.modules() if isinstance(module, QuantizedLinear)]
     own = sum(layer.bytes for layer in layers)
     own += sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
@@ -202,7 +205,7 @@ def test_auto_takes_as_many_bits_as_fit(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_weights_with_other_names_go_through_main_memory(tmp_path: Path) -> None:
     folder = save_model(tmp_path, tiny_model(**WIDE))
-    full = logits(model_of(load(folder)), [1, 300, 301])
+    full = logits(model_in(folder), [1, 300, 301])
     # as written by a model without a head: transformers knows what to do with it
     tensors = load_file(folder / "model.safetensors")
     save_file(
@@ -210,9 +213,9 @@ def test_weights_with_other_names_go_through_main_memory(tmp_path: Path) -> None
         folder / "model.safetensors",
         {"format": "pt"},
     )
-    small = load(folder, quantization="int8")
-    assert type(model_of(small).model.layers[1].mlp.up_proj) is QuantizedLinear
-    assert (logits(model_of(small), [1, 300, 301]) - full).norm() / full.norm() < 0.03
+    small = model_in(folder, "int8")
+    assert type(small.model.layers[1].mlp.up_proj) is QuantizedLinear
+    assert (logits(small, [1, 300, 301]) - full).norm() / full.norm() < 0.03
 
 
 def test_what_cannot_be_quantized_is_told_in_one_line(tmp_path: Path) -> None:

@@ -17,10 +17,13 @@ from torch import nn
 from aix_lsp.engine.hardware import processor_bf16
 from aix_lsp.engine.rounding import dequantize4, dequantize8, quantize4, quantize8
 
-FEW_ROWS = {"cpu": 4, "cuda": 16, "mps": 16}
-"""Rows up to which the packed int8 kernel is the faster one: on a processor 8 rows take 1.6 times as long in it as
-unpacked (docs/log.md); a GPU's tiles have 16 rows. int4 has the same limit on a GPU; a processor runs all rows
-packed."""
+FEW_ROWS = {"cpu": 12, "cuda": 16, "mps": 16}
+"""Rows up to which the packed int8 kernel is the faster one: on a processor it is twice as fast as unpacking with four
+rows and as fast with twelve (docs/log.md); a GPU's tiles have 16 rows. int4 has the same limit on a GPU; a processor
+runs all rows packed."""
+
+_BLOCK = 2**20
+"""Weights that a processor unpacks at once: they are multiplied while its caches still hold them."""
 
 _TILES = {"cpu": (64, 1), "cuda": (8, 128)}
 """Rows and columns of the blocks in which packed int4 weights lie one after another. What happens within a block is
@@ -86,8 +89,7 @@ class QuantizedLinear(nn.Module):
         if self.packed and rows.shape[0] <= self.few_rows:
             given = self._few(rows.to(self.compute).contiguous())
         elif self.bits == 8:
-            # The codes are whole numbers that any of the types holds exactly; the scale comes after the sum.
-            given = nn.functional.linear(rows.to(self.unpacked), self.codes.to(self.unpacked)) * self.scale
+            given = self._many8(rows.to(self.unpacked))
         else:
             given = nn.functional.linear(rows.to(self.unpacked), self.weight().to(self.unpacked))
         given = given.to(inputs.dtype)
@@ -104,6 +106,17 @@ class QuantizedLinear(nn.Module):
         else:
             given = torch.ops.aten._weight_int4pack_mm(rows, self.codes, self.group, self.scale)
         return given
+
+    def _many8(self, rows: torch.Tensor) -> torch.Tensor:
+        """Unpacked: codes are whole numbers that any of the types holds exactly, and the scale comes after the sum."""
+        if rows.device.type != "cpu":
+            return nn.functional.linear(rows, self.codes.to(rows.dtype)) * self.scale
+        given = rows.new_empty(rows.shape[0], self.out_features)
+        step = max(1, _BLOCK // self.in_features)
+        for begin in range(0, self.out_features, step):
+            block = slice(begin, begin + step)
+            given[:, block] = nn.functional.linear(rows, self.codes[block].to(rows.dtype))
+        return given * self.scale
 
     def extra_repr(self) -> str:
         """For print(model)."""

@@ -85,6 +85,14 @@ def test_every_kernel_computes_what_its_own_weights_say(bits: int, group: int, r
         assert (layer(inputs) - expected).abs().max() < 0.01 * expected.abs().max()
 
 
+def test_large_layers_are_unpacked_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = QuantizedLinear(torch.randn(70, 256), None, 8)
+    inputs = torch.randn(40, 256)
+    whole = layer(inputs)
+    monkeypatch.setattr(quantized_linear, "_BLOCK", 256 * 32)
+    assert torch.allclose(layer(inputs), whole, rtol=0.02, atol=0.02)
+
+
 def test_packing_is_undone_and_so_are_pairs() -> None:
     codes = torch.randint(0, 16, (128, 256), dtype=torch.uint8)
     assert torch.equal(quantized_linear._unpack4(quantized_linear._pack4(codes), 128, 256), codes)

@@ -9,6 +9,8 @@ arithmetic.
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -24,6 +26,9 @@ runs all rows packed."""
 
 _BLOCK = 2**20
 """Weights that a processor unpacks at once: they are multiplied while its caches still hold them."""
+
+Kernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(rows, codes, scale) to outputs."""
 
 _TILES = {"cpu": (64, 1), "cuda": (8, 128)}
 """Rows and columns of the blocks in which packed int4 weights lie one after another. What happens within a block is
@@ -53,6 +58,7 @@ class QuantizedLinear(nn.Module):
         if bits == 4 and weight.device.type == "cpu":
             self.few_rows = sys.maxsize
         self.packed = _fits_kernel(weight, bits) and kernel_works(weight.device.type, weight.dtype, bits, group)
+        self.kernel = few_rows8(weight.device.type, self.compute) if self.packed and bits == 8 else None
         codes: torch.Tensor
         if bits == 8:
             codes, scale = quantize8(weight)
@@ -99,8 +105,8 @@ class QuantizedLinear(nn.Module):
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
         given: torch.Tensor
-        if self.bits == 8:
-            given = torch.ops.aten._weight_int8pack_mm(rows, self.codes, self.scale)
+        if self.kernel is not None:
+            given = self.kernel(rows, self.codes, self.scale)
         elif rows.device.type == "cpu":
             given = torch.ops.aten._weight_int4pack_mm_for_cpu(rows, self.codes, self.group, self.scale)
         else:
@@ -156,28 +162,77 @@ def kernel_works(device: str, dtype: torch.dtype, bits: int, group: int) -> bool
     `dtype` is the model's; `group` is of no account with 8 bits.
     """
     compute, _ = _compute_types(device, dtype, bits)
+    if bits == 8:
+        return few_rows8(device, compute) is not None
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(64, 256, generator=generator).to(device, compute)
     rows = torch.randn(1, 256, generator=generator).to(device, compute)
     layer = QuantizedLinear.__new__(QuantizedLinear)
     nn.Module.__init__(layer)
-    layer.bits, layer.group, layer.bias = bits, group, None
+    layer.bits, layer.group, layer.bias, layer.kernel = bits, group, None, None
     try:
-        if bits == 8:
-            layer.codes, scale = quantize8(weight)
-            layer.scale = scale.to(compute)
-            plain = dequantize8(layer.codes, layer.scale)
-        else:
-            codes, scale, zero = quantize4(weight, group)
-            layer.scale = torch.stack([scale, zero], dim=-1).transpose(0, 1).contiguous().to(compute)
-            plain = dequantize4(codes, *layer.scale.transpose(0, 1).unbind(-1))
-            layer.codes = _pack4(codes)
-            if not torch.equal(_unpack4(layer.codes, 64, 256), codes):
-                return False
-        given, wanted = layer._few(rows).float(), (rows.float() @ plain.float().T)
+        codes, scale, zero = quantize4(weight, group)
+        layer.scale = torch.stack([scale, zero], dim=-1).transpose(0, 1).contiguous().to(compute)
+        layer.codes = _pack4(codes)
+        if not torch.equal(_unpack4(layer.codes, 64, 256), codes):
+            return False
+        plain = dequantize4(codes, *layer.scale.transpose(0, 1).unbind(-1))
+        return _close(layer._few(rows), rows, plain)
     except (RuntimeError, NotImplementedError, AttributeError):
         return False
-    return bool((given - wanted).abs().max() <= 0.02 * wanted.abs().max())
+
+
+@lru_cache
+def few_rows8(device: str, compute: torch.dtype) -> Kernel | None:
+    """The quickest kernel that multiplies a few rows with int8 weights and computes what plain arithmetic does."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(64, 256, generator=generator).to(device, compute)
+    rows = torch.randn(1, 256, generator=generator).to(device, compute)
+    codes, scale = quantize8(weight)
+    scale = scale.to(compute)
+    plain = dequantize8(codes, scale)
+    right = []
+    for kernel in _kernels8(device, compute):
+        # Compilers and drivers fail with errors of their own, and a kernel that fails is only not used.
+        try:
+            if _close(kernel(rows, codes, scale), rows, plain):
+                right.append(kernel)
+        except Exception:  # noqa: BLE001
+            continue
+    if len(right) < 2:
+        return right[0] if right else None
+    return min(right, key=lambda kernel: _seconds(kernel, device, compute))
+
+
+def _kernels8(device: str, compute: torch.dtype) -> list[Kernel]:
+    kernels: list[Kernel] = [torch.ops.aten._weight_int8pack_mm]
+    if device == "cuda" and compute != torch.float32:
+        try:
+            from aix_lsp.engine.triton_int8 import few_rows
+        except ImportError:
+            return kernels
+        kernels.insert(0, few_rows)
+    return kernels
+
+
+def _seconds(kernel: Kernel, device: str, compute: torch.dtype) -> float:
+    """Time of one row through a layer of 64 MB on a GPU, which takes longer than to begin it."""
+    codes = torch.ones(8192, 8192, dtype=torch.int8, device=device)
+    scale = torch.ones(8192, dtype=compute, device=device)
+    rows = torch.ones(1, 8192, dtype=compute, device=device)
+    for _ in range(3):
+        kernel(rows, codes, scale)
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    for _ in range(20):
+        kernel(rows, codes, scale)
+    torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def _close(given: torch.Tensor, rows: torch.Tensor, plain: torch.Tensor) -> bool:
+    wanted = rows.float() @ plain.float().T
+    return bool((given.float() - wanted).abs().max() <= 0.02 * wanted.abs().max())
 
 
 def _pair(codes: torch.Tensor) -> torch.Tensor:

@@ -107,16 +107,38 @@ def test_shapes_that_no_kernel_takes_are_unpacked_each_time() -> None:
     assert [group_for(columns, 128) for columns in (4096, 14464, 192, 96, 100)] == [128, 128, 64, 32, 0]
 
 
-def test_a_kernel_that_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_fails_or_computes_something_else_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*parts: torch.Tensor) -> torch.Tensor:
+        raise TypeError("of a compiler")
+
+    def wrong(rows: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return rows.new_ones(rows.shape[0], codes.shape[0])
+
+    quantized_linear.few_rows8.cache_clear()
     quantized_linear.kernel_works.cache_clear()
-    monkeypatch.setattr(QuantizedLinear, "_few", lambda layer, rows: rows.new_ones(rows.shape[0], 64))
+    monkeypatch.setattr(quantized_linear, "_kernels8", lambda device, compute: [broken, wrong])
     try:
         layer = QuantizedLinear(torch.randn(64, 128), None, 8)
         assert not layer.packed
         inputs = torch.randn(1, 128)
         assert torch.allclose(layer(inputs), inputs @ layer.weight().float().T, atol=0.2)
     finally:
+        quantized_linear.few_rows8.cache_clear()
         quantized_linear.kernel_works.cache_clear()
+
+
+def test_of_kernels_that_are_right_the_quickest_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(rows: torch.Tensor, codes: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        return rows @ dequantize8(codes, scale).T
+
+    packed = torch.ops.aten._weight_int8pack_mm
+    quantized_linear.few_rows8.cache_clear()
+    monkeypatch.setattr(quantized_linear, "_kernels8", lambda device, compute: [slow, packed])
+    monkeypatch.setattr(quantized_linear, "_seconds", lambda kernel, device, compute: float(kernel is slow))
+    try:
+        assert quantized_linear.few_rows8("cpu", torch.bfloat16) is packed
+    finally:
+        quantized_linear.few_rows8.cache_clear()
 
 
 @pytest.mark.parametrize(

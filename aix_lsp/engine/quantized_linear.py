@@ -246,11 +246,17 @@ def _unpair(pairs: torch.Tensor) -> torch.Tensor:
 
 def _pack4(codes: torch.Tensor) -> torch.Tensor:
     """Codes of 4 bits, shape (rows, columns), in the order that the device's kernel reads."""
-    packed: torch.Tensor
-    if codes.device.type == "cpu":
-        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes.to(torch.int32), 1)
-    else:
-        packed = torch.ops.aten._convert_weight_to_int4pack(_pair(codes), _INNER_TILES)
+    if codes.device.type != "cpu":
+        packed: torch.Tensor = torch.ops.aten._convert_weight_to_int4pack(_pair(codes), _INNER_TILES)
+        return packed
+    # In blocks: it wants 32 bits per code, and holes of that size between the layers are memory lost.
+    rows, columns = codes.shape
+    packed = torch.empty(rows, columns // 2, dtype=torch.uint8)
+    height = _TILES["cpu"][0]
+    step = max(height, _BLOCK // 4 // columns // height * height)
+    for begin in range(0, rows, step):
+        block = codes[begin : begin + step].to(torch.int32)
+        packed[begin : begin + step] = torch.ops.aten._convert_weight_to_int4pack_for_cpu(block, 1)
     return packed
 
 

@@ -48,7 +48,7 @@ def choose(settings: ModelSettings, look: Callable[[], Machine], on_disk: Callab
     last = embedded()
     if settings.name == "auto" and not settings.adapter:
         return _largest(settings, look, on_disk)
-    named = _base_of(inspect_adapter(Path(settings.adapter))) if settings.name == "auto" else resolve(settings.name)
+    named = base_of(inspect_adapter(Path(settings.adapter))) if settings.name == "auto" else resolve(settings.name)
     entries = (last,) if same_files(named, last) else (named, last)
     return Choice(entries, settings.quantization)
 
@@ -123,7 +123,8 @@ def _in_words(precision: str, dtype: str) -> str:
     return dtype if precision == "none" else precision
 
 
-def _base_of(adapter: Adapter) -> CatalogEntry:
+def base_of(adapter: Adapter) -> CatalogEntry:
+    """The model that an adapter was made from. Raises ModelError when the adapter does not name one that is known."""
     try:
         return resolve(adapter.base)
     except ModelError:

@@ -40,8 +40,9 @@ class ModelSettings(Section):
 
     name: str = option(
         "auto",
-        "A name from the catalog (`aixcoder-7b`, `aix-mini`), a Hugging Face name (`owner/model`), or a folder with "
-        "the model's files. `auto`: aixcoder-7b when a GPU has room for it and its files are on disk, otherwise the "
+        "A name from the catalog (`aixcoder-7b`, `aix-mini`, `qwen2.5-coder-7b`, ...), a Hugging Face name "
+        "(`owner/model`), or a folder with the model's files. `auto`: the largest model of the catalog that is on disk "
+        "and fits the free memory (on a processor: and is small enough to answer while one types), otherwise the "
         "embedded model.",
         scope="machine",
         restart=True,
@@ -63,9 +64,17 @@ class ModelSettings(Section):
         scope="machine",
         restart=True,
     )
-    quantization: Literal["none", "int8", "int4"] = option(
-        "none",
-        "Load the weights in 8 or 4 bits with bitsandbytes (extra `quant`, NVIDIA GPUs).",
+    quantization: Literal["auto", "none", "int8", "int4"] = option(
+        "auto",
+        "Keep the weights in 8 or 4 bits. `auto`: only where the model does not fit the free memory otherwise, with as "
+        "many bits as fit.",
+        scope="machine",
+        restart=True,
+    )
+    quantizer: Literal["auto", "torch", "bitsandbytes"] = option(
+        "auto",
+        "What reads weights of 8 or 4 bits. `auto` and `torch`: PyTorch's own kernels; `bitsandbytes`: as in the "
+        "model's publication (extra `quant`, NVIDIA GPUs).",
         scope="machine",
         restart=True,
     )

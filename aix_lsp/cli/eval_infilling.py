@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.engine.adapter import inspect_adapter
-from aix_lsp.engine.catalog import choose, embedded, known
+from aix_lsp.engine.catalog import embedded, known
+from aix_lsp.engine.choice import base_of
 from aix_lsp.files import replaced_file
-from aix_lsp.settings import ModelSettings
 from aix_lsp.types import FimFormat
 
 if TYPE_CHECKING:
@@ -185,8 +185,9 @@ def _base_of(adapters: Sequence[Path]) -> str:
     """The name of the model that adapters are for; the embedded one where there are none. Raises ModelError."""
     if not adapters:
         return embedded().name
-    choose(ModelSettings(adapter=str(adapters[0])), None, lambda name: False)
-    return inspect_adapter(adapters[0]).base
+    adapter = inspect_adapter(adapters[0])
+    base_of(adapter)
+    return adapter.base
 
 
 def _formats(text: str) -> list[FimFormat]:

@@ -139,13 +139,13 @@ def measure_precision(
         into = figures if number else defaultdict(lambda: defaultdict(list))
         for name in names[number % len(names) :] + names[: number % len(names)]:
             measure(field[name], name, asked, into)
-    found: dict[str, Any] = {"way": Decoder(model).way, "made_s": round(made, 1), "weights_gb": round(weights / 1e9, 3)}
+    found: dict[str, Any] = {"way": Decoder(model).way, "made_s": round(made, 1), "weights_gb": round(weights / 1e9, 4)}
     if device.type == "cuda":
         found["peak_memory_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
     for figure, rows in figures.items():
         found[figure] = {name: round(statistics.median(times), 3) for name, times in rows.items()}
     speeds = {name: weights / (taken / 1000) for name, taken in found["ms_per_token"].items()}
-    found["bandwidth_gb_per_s"] = {name: round(speed / 1e9, 1) for name, speed in speeds.items()}
+    found["bandwidth_gb_per_s"] = {name: round(speed / 1e9, 3) for name, speed in speeds.items()}
     found["share_of_copy"] = {name: round(speed / copied, 3) for name, speed in speeds.items()}
     return found
 
@@ -160,7 +160,7 @@ def compare(given: argparse.Namespace, say: Callable[[str], None]) -> dict[str, 
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "shape": given.shape,
         "prompt_tokens": shape.prompt,
-        "copy_gb_per_s": round(copied / 1e9, 1),
+        "copy_gb_per_s": round(copied / 1e9, 3),
         "precisions": {},
         "left_out": {},
     }

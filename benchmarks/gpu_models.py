@@ -64,7 +64,7 @@ def random_model(shape: Shape, device: torch.device, dtype: torch.dtype, quantiz
     )
     with torch.device("meta"):
         model = LlamaForCausalLM(config).to(dtype)
-    model.model.rotary_emb = LlamaRotaryEmbedding(config, device=device)
+    model.model.rotary_emb = LlamaRotaryEmbedding(config).to(device)
     generator = torch.Generator(device).manual_seed(0)
     for name, module in list(model.named_modules()):
         for leaf, place in module.named_parameters(recurse=False):

@@ -52,8 +52,8 @@ WRITTEN = 32
 FIGURES = ("cold_prefill_ms", "ms_per_token", "typed_first_token_ms", "typed_total_32_ms")
 OURS: dict[str, dict[str, Any]] = {
     "ours": {},
-    "ours_float32": {"cpu_decode": "none", "guessing": False},
-    "ours_int8": {"cpu_decode": "int8", "guessing": False},
+    "ours_float32": {"cpu_decode": "none", "lookup": False},
+    "ours_int8": {"cpu_decode": "int8", "lookup": False},
 }
 
 
@@ -87,13 +87,16 @@ def percentile(values: Iterable[float], share: float) -> float:
     return float(np.percentile(list(values), share))
 
 
-def loaded(given: argparse.Namespace, *, guessing: bool = True, **options: Any) -> Loaded:
-    """Our decoder as the product makes it, but for `options` of `load_model`; without speculation unless `guessing`."""
+def loaded(given: argparse.Namespace, *, lookup: bool = True, **options: Any) -> Loaded:
+    """Our decoder as the product makes it, but for `options` of `load_model`; `lookup` False leaves out what looks
+    tokens up in the text (speculation, the copy prior)."""
     from aix_lsp.engine.loading import load_model
+    from aix_lsp.engine.lookup import Lookup
+    from aix_lsp.settings import ModelSettings
 
     made = load_model(given.model, threads=given.threads, **options)
-    if not guessing:
-        made.decoder.proposer = None
+    if lookup:
+        Lookup(made.decoder, made.folder, made.tokenizer, ModelSettings())
     return made
 
 

@@ -73,7 +73,6 @@ def agreement(given: argparse.Namespace) -> dict[str, Any]:
     rounded = load_model(given.model, threads=given.threads, cpu_decode="int8")
     for decoder in (exact.decoder, rounded.decoder):
         decoder.stop_ids = frozenset()
-        decoder.proposer = None
     same, exact_right, rounded_right = [], [], []
     texts = pieces(given.package, exact.tokenizer, given.pieces, given.tokens)
     for number, ids in enumerate(texts, 1):

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from aix_lsp.engine.quantized_linear import QuantizedLinear, group_for
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+from aix_lsp.engine.quantized_linear import QuantizedLinear, group_for
 
 GROUP = 128
 """Weights that share a scale in 4 bits, as the product loads them."""

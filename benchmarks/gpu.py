@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import logging
 import random
 import statistics
 import sys
@@ -139,7 +140,8 @@ def measure_precision(
         into = figures if number else defaultdict(lambda: defaultdict(list))
         for name in names[number % len(names) :] + names[: number % len(names)]:
             measure(field[name], name, asked, into)
-    found: dict[str, Any] = {"way": Decoder(model).way, "made_s": round(made, 1), "weights_gb": round(weights / 1e9, 4)}
+    way = next(one.decoder.way for one in field.values() if isinstance(one, Ours))
+    found: dict[str, Any] = {"way": way, "made_s": round(made, 1), "weights_gb": round(weights / 1e9, 4)}
     if device.type == "cuda":
         found["peak_memory_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
     for figure, rows in figures.items():
@@ -237,6 +239,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.device.startswith("cuda") and not torch.cuda.is_available():
         parser.error("PyTorch finds no GPU here; try --shape small --device cpu")
+
+    # it tells at every layer of every pass that it casts
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)

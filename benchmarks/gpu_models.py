@@ -147,4 +147,11 @@ def bytes_per_token(model: Any) -> int:
     """Bytes of weights that a token's pass reads: everything but the embedding, of which it reads a row."""
     embedding = {id(tensor) for tensor in model.get_input_embeddings().parameters()}
     tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers()) if id(tensor) not in embedding}
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    return sum(map(_stored, tensors.values()))
+
+
+def _stored(tensor: Any) -> int:
+    """Bytes of a tensor; torchao's are made of several others and pretend to be whole."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        return sum(_stored(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+    return int(tensor.numel() * tensor.element_size())

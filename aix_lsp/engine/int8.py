@@ -113,21 +113,26 @@ def can_pack() -> bool:
     return found and bool(torch._C._has_mkldnn)
 
 
-def head_for(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """The last linear layer for few rows, to float32 scores that tell the likeliest tokens apart.
-
-    Half-precision weights with float32 rows and sums (FBGEMM, x86 only) read half the bytes and lose nothing where the
-    weights were saved in bfloat16. Otherwise `Int8Head`.
-    """
+def half_product(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor] | None:
+    """A product of float32 rows with half-precision weights and float32 sums (FBGEMM, x86 only): half the bytes to read
+    and the same numbers, since weights that were saved in bfloat16 have so few digits. None where any would change."""
     import torch
 
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
+        return None
     wide = weight.detach().float()
-    exact = bool(((wide.half().float() - wide).abs() <= 2**-24).all())
-    if exact and "fbgemm" in torch.backends.quantized.supported_engines:
-        packed = torch.ops.quantized.linear_prepack_fp16(wide.contiguous(), None if bias is None else bias.float())
-        product = torch.ops.quantized.linear_dynamic_fp16
-        return lambda rows: product(rows.float(), packed)
-    return Int8Head(weight, bias)
+    # What is smaller than half precision's least step is nothing beside the other weights.
+    if not bool(((wide.half().float() - wide).abs() <= 2**-24).all()):
+        return None
+    packed = torch.ops.quantized.linear_prepack_fp16(wide.contiguous(), None if bias is None else bias.float())
+    product = torch.ops.quantized.linear_dynamic_fp16
+    return lambda rows: product(rows.float(), packed)
+
+
+def head_for(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """The last linear layer for few rows, to float32 scores that tell the likeliest tokens apart: in half precision
+    where that changes nothing, else `Int8Head`."""
+    return half_product(weight, bias) or Int8Head(weight, bias)
 
 
 class Int8Head:

@@ -29,6 +29,11 @@ GPU_BLOCK = 4096
 """Places by which a cache grows on a GPU, where graphs are recorded anew whenever the tensors move."""
 
 
+SMALL = 200_000_000
+"""Weights up to which a float32 model on a processor keeps its larger ones in half precision besides: a model as small
+as that has the memory to spare."""
+
+
 class LeanForward:
     """One model of transformers. `int8`: eight-bit weights for passes over a few rows, on a processor. `flash`:
     flash-attn's `flash_attn_with_kvcache`, which takes the place of PyTorch's attention."""
@@ -52,9 +57,12 @@ class LeanForward:
         on_cpu = self.device.type == "cpu"
         self._threads = FewThreads(torch.get_num_threads() if on_cpu else 1, torch.set_num_threads)
         columns = plain and not int8 and on_cpu
+        halves = columns and sum(weight.numel() for weight in model.parameters()) < SMALL
         with torch.no_grad():
             self.layers = [
-                layer_of(layer, window=window, int8=int8, wide=self.wide, plain_norms=plain, columns=columns)
+                layer_of(
+                    layer, window=window, int8=int8, wide=self.wide, plain_norms=plain, columns=columns, halves=halves
+                )
                 for layer, window in zip(body.layers, windows(config), strict=True)
             ]
             products = [part for layer in self.layers for part in layer.few.in_order()]
@@ -63,6 +71,8 @@ class LeanForward:
             head = joined([model.lm_head], columns=columns)
             narrow = int8 and head.plain
             self._head = head_for(model.lm_head.weight, model.lm_head.bias) if narrow else head.product()
+            if halves:
+                self._head = head.half() or self._head
         self._embedding: Tensor = body.embed_tokens.weight.detach()
         self._rotary = body.rotary_emb
         self._cos, self._sin = self._angles(config.max_position_embeddings)

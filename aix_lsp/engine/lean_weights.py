@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aix_lsp.engine.int8 import Int8Linear, Packed16, can_pack
+from aix_lsp.engine.int8 import Int8Linear, Packed16, can_pack, half_product
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,14 +46,21 @@ class Layer:
     window: int | None
 
 
-def layer_of(module: Any, *, window: int | None, int8: bool, wide: Any, plain_norms: bool, columns: bool) -> Layer:
+def layer_of(
+    module: Any, *, window: int | None, int8: bool, wide: Any, plain_norms: bool, columns: bool, halves: bool
+) -> Layer:
     """A decoder layer of transformers. With `int8` the products for few rows have eight-bit weights, those for many
-    have weights in `wide`, a number format, where that is not None. `columns`: see `joined`."""
+    have weights in `wide`, a number format, where that is not None. `columns`: see `joined`. With `halves` the two
+    large products for few rows read weights of half the size where that changes no number."""
     attention, feed = module.self_attn, module.mlp
     parts = ([attention.q_proj, attention.k_proj, attention.v_proj], [attention.o_proj], *_feed(feed))
     groups = [joined(part, columns=columns) for part in parts]
     many = Products(*(group.product(wide) for group in groups))
-    few = Products(*(group.few() for group in groups)) if int8 else many
+    few = many
+    if int8:
+        few = Products(*(group.few() for group in groups))
+    elif halves:
+        few = Products(many.qkv, many.out, groups[2].half() or many.up, groups[3].half() or many.down)
     return Layer(
         few,
         many,
@@ -146,6 +153,10 @@ class Joined:
         narrow = weight.to(wide)
         narrow_bias = None if bias is None else bias.to(wide)
         return lambda rows: linear(rows.to(wide), narrow, narrow_bias)
+
+    def half(self) -> Product | None:
+        """See `half_product`; None for modules of other kinds."""
+        return None if self._weight is None else half_product(self._weight, self._bias)
 
     def few(self) -> Product:
         """The product with eight-bit weights; with the modules' own where these are not plain."""

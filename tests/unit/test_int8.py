@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aix_lsp.engine.decode import Decoder
-from aix_lsp.engine.int8 import FEW, Int8Head, Int8Linear, has_kernel, quantized
+from aix_lsp.engine.int8 import FEW, Int8Head, Int8Linear, Packed16, can_pack, half_product, has_kernel, quantized
 from aix_lsp.engine.lean import LeanForward
 from aix_lsp.engine.loading import load_model
 from aix_lsp.engine.tokenizer import load_tokenizer
@@ -103,3 +103,27 @@ def test_every_kind_of_model_stays_near_its_logits(kind: str) -> None:
     rows = torch.cat([lean.run(cache, ids[:20], 20), lean.run(cache, ids[20:25], 5)])
     rows = torch.cat([rows, *(lean.run(cache, [token]) for token in ids[25:])])
     assert (rows - wanted).abs().mean() < 0.1 * wanted.std()
+
+
+def test_weights_saved_in_bfloat16_lose_nothing_in_half_precision() -> None:
+    generator = torch.Generator().manual_seed(3)
+    saved = (torch.randn((96, 64), generator=generator) * 0.05).bfloat16().float()
+    product = half_product(saved, None)
+    if product is None:
+        pytest.skip("this PyTorch has no FBGEMM")
+    states = torch.randn((2, 64), generator=generator)
+    assert torch.allclose(product(states), states @ saved.t(), atol=1e-5)
+    assert half_product(torch.randn((96, 64), generator=generator), None) is None  # more digits than a half has
+    assert half_product(saved * 1e7, None) is None  # too large
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_packed_bfloat16_products_are_those_of_bfloat16(bias: bool) -> None:
+    if not can_pack():
+        pytest.skip("this PyTorch has no oneDNN")
+    generator = torch.Generator().manual_seed(4)
+    weight = torch.randn((48, 64), generator=generator)
+    addend = torch.randn(48, generator=generator) if bias else None
+    states = torch.randn((9, 64), generator=generator)
+    wanted = torch.nn.functional.linear(states, weight, addend)
+    assert (Packed16(weight, addend)(states).float() - wanted).abs().max() < 0.03 * wanted.abs().max()

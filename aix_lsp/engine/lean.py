@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.engine.few_threads import FewThreads
-from aix_lsp.engine.int8 import FEW, Int8Linear, has_fast_bfloat16, head_for, lay_together
+from aix_lsp.engine.int8 import FEW, Int8Linear, head_for, lay_together
 from aix_lsp.engine.key_value_cache import BLOCK, KeyValueCache
 from aix_lsp.engine.lean_support import windows
 from aix_lsp.engine.lean_weights import Layer, joined, layer_of, norm_of
@@ -35,10 +35,13 @@ as that has the memory to spare."""
 
 
 class LeanForward:
-    """One model of transformers. `int8`: eight-bit weights for passes over a few rows, on a processor. `flash`:
-    flash-attn's `flash_attn_with_kvcache`, which takes the place of PyTorch's attention."""
+    """One model of transformers. `int8`: eight-bit weights for passes over a few rows, on a processor. `wide`:
+    bfloat16 weights for those over many. `flash`: flash-attn's `flash_attn_with_kvcache`, which takes the place of
+    PyTorch's attention."""
 
-    def __init__(self, model: Any, *, int8: bool = False, flash: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self, model: Any, *, int8: bool = False, wide: bool = False, flash: Callable[..., Any] | None = None
+    ) -> None:
         import torch
 
         body, config = model.model, model.config
@@ -48,7 +51,7 @@ class LeanForward:
         self._flash = flash
         self.weights: Any = body.embed_tokens.weight.dtype
         self.dtype = torch.float32 if int8 else self.weights
-        self.wide = torch.bfloat16 if int8 and has_fast_bfloat16() else None
+        self.wide = torch.bfloat16 if wide else None
         self.head: int = attention.head_dim
         self.heads: int = config.num_attention_heads
         self.key_heads: int = config.num_key_value_heads

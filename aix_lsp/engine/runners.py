@@ -6,7 +6,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aix_lsp.engine.int8 import has_kernel
+from aix_lsp.engine.hardware import free_memory
+from aix_lsp.engine.int8 import has_fast_bfloat16, has_kernel
 from aix_lsp.engine.lean_support import objection
 
 if TYPE_CHECKING:
@@ -71,22 +72,32 @@ class Runner(Protocol):
 
 
 def runner_for(model: Any, *, cpu_decode: str = "none", graphs: bool = True) -> Runner:
-    """The lean way where it is exact, else transformers' own. `cpu_decode` is `auto`, `int8` or `none`: whether passes
-    over a few tokens use eight-bit weights on a processor (`auto`: where it has a kernel for them, and the weights are
-    not quantized already). `graphs`: record CUDA graphs on a GPU."""
+    """The lean way where it is exact, else transformers' own.
+
+    `cpu_decode` is `auto`, `int8` or `none`: whether passes over a few tokens use eight-bit weights on a processor
+    (`auto`: where it has a kernel for them, and memory to spare). `graphs`: record CUDA graphs on a GPU.
+    """
     reason = objection(model)
     if reason:
         return TransformersRunner(model, reason)
-    return LeanRunner(model, int8=_int8(model, cpu_decode), graphs=graphs and model.device.type == "cuda")
+    int8, wide = _weights_beside(model, cpu_decode)
+    return LeanRunner(model, int8=int8, wide=wide, graphs=graphs and model.device.type == "cuda")
 
 
-def _int8(model: Any, wanted: str) -> bool:
+def _weights_beside(model: Any, wanted: str) -> tuple[bool, bool]:
+    """Which weights a processor gets besides the model's own: eight-bit ones, and bfloat16 ones for prompts. Those that
+    were not asked for may take half of the free memory."""
     if wanted == "none" or model.device.type != "cpu":
-        return False
+        return False, False
     import torch
 
-    wide = model.model.embed_tokens.weight.dtype in (torch.float32, torch.bfloat16)
-    return wide and (wanted == "int8" or has_kernel())
+    if model.model.embed_tokens.weight.dtype not in (torch.float32, torch.bfloat16):
+        return False, False
+    numbers = sum(weight.numel() for weight in model.parameters())
+    free = free_memory(None, "cpu")
+    room = float("inf") if free is None else free / 2
+    int8 = wanted == "int8" or (has_kernel() and numbers <= room)
+    return int8, int8 and has_fast_bfloat16() and 3 * numbers <= room
 
 
 def _flash(model: Any) -> Callable[..., Any] | None:
@@ -118,12 +129,12 @@ class LeanRunner:
     croppable = True
     branches = True
 
-    def __init__(self, model: Any, *, int8: bool = False, graphs: bool = False) -> None:
+    def __init__(self, model: Any, *, int8: bool = False, wide: bool = False, graphs: bool = False) -> None:
         from aix_lsp.engine.lean import LeanForward
         from aix_lsp.engine.lean_steps import FixedSteps
 
         self._flash = _flash(model)
-        self._forward = LeanForward(model, int8=int8, flash=self._flash)
+        self._forward = LeanForward(model, int8=int8, wide=wide, flash=self._flash)
         self._graphs = "CUDA graphs" if graphs else ""
         self._steps: FixedSteps | None = None
         stubborn = _not_recordable(model) if graphs else ""

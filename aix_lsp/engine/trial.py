@@ -28,6 +28,7 @@ def try_out(settings: ModelSettings) -> str:
         quantization=plan.choice.quantization,
         quantizer=settings.quantizer,
         attention=settings.attention,
+        cpu_decode=settings.cpu_decode,
         threads=settings.threads,
         adapter=Path(settings.adapter) if settings.adapter else None,
     )

@@ -12,8 +12,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aix_lsp.engine import runners
 from aix_lsp.engine.decode import Decoder
-from aix_lsp.engine.int8 import FEW, Int8Head, Int8Linear, Packed16, can_pack, half_product, has_kernel, quantized
+from aix_lsp.engine.int8 import (
+    FEW,
+    Int8Head,
+    Int8Linear,
+    Packed16,
+    can_pack,
+    half_product,
+    has_fast_bfloat16,
+    has_kernel,
+    quantized,
+)
 from aix_lsp.engine.lean import LeanForward
 from aix_lsp.engine.loading import load_model
 from aix_lsp.engine.tokenizer import load_tokenizer
@@ -74,7 +85,7 @@ def test_the_embedded_model_gives_nearly_always_the_token_that_it_gives_in_float
     ids = [1, *load_tokenizer(folder).encode(text)[300:]][:420]
     with torch.inference_mode():
         wanted = model(torch.tensor([ids])).logits[0].argmax(dim=1)
-    lean = LeanForward(model, int8=True)
+    lean = LeanForward(model, int8=True, wide=has_fast_bfloat16())
     cache = lean.new_cache()
     rows = [lean.run(cache, ids[:128], 128)]
     rows += [lean.run(cache, ids[start : start + 4], 4) for start in range(128, 276, 4)]  # as guesses are verified
@@ -83,13 +94,19 @@ def test_the_embedded_model_gives_nearly_always_the_token_that_it_gives_in_float
     assert float(right.float().mean()) >= 0.97
 
 
-def test_eight_bits_are_used_where_they_pay_and_where_they_are_asked_for(tmp_path: Path) -> None:
+def test_eight_bits_are_used_where_they_pay_and_where_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_model(tmp_path)
     ways = {wanted: load_model(tmp_path, cpu_decode=wanted, device="cpu").decoder.way for wanted in ("auto", "none")}
     assert ways["none"] == "lean, float32"
     assert ("int8" in ways["auto"]) == has_kernel()
-    # the constructor alone changes nothing
+    # the constructor alone changes nothing, and nothing is added where memory is short
     assert Decoder(tiny_model()).way == "lean, float32"
+    monkeypatch.setattr(runners, "free_memory", lambda *_: 100_000)
+    assert Decoder(tiny_model(), cpu_decode="auto").way == "lean, float32"
+    asked_for = Decoder(tiny_model(), cpu_decode="int8").way
+    assert asked_for == "lean, int8 weights for single tokens, float32 for prompts"
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "starcoder2"])
@@ -98,7 +115,7 @@ def test_every_kind_of_model_stays_near_its_logits(kind: str) -> None:
     ids = tokens(30)
     with torch.inference_mode():
         wanted = model(torch.tensor([ids])).logits[0]
-    lean = LeanForward(model, int8=True)
+    lean = LeanForward(model, int8=True, wide=has_fast_bfloat16())
     cache = lean.new_cache()
     rows = torch.cat([lean.run(cache, ids[:20], 20), lean.run(cache, ids[20:25], 5)])
     rows = torch.cat([rows, *(lean.run(cache, [token]) for token in ids[25:])])

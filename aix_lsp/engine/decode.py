@@ -14,6 +14,7 @@ from aix_lsp.engine.base import EngineError
 from aix_lsp.engine.document_caches import DocumentCaches, Slot
 from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.memory import cache_budget, is_out_of_memory, out_of_memory, release_memory
+from aix_lsp.engine.picking import Picker
 from aix_lsp.engine.plugs import Prior, Proposer
 from aix_lsp.engine.runners import runner_for
 from aix_lsp.engine.sampling import Sampler
@@ -124,7 +125,7 @@ class Decoder:
         dropped and it is run once more; raises EngineError when that does not help, and the next request starts afresh.
         """
         sampler = Sampler(temperature, top_p, seed)
-        picker = _Picker(sampler, self._words, required, self.prior)
+        picker = Picker(sampler, self._words, required, self.prior)
         slot = self._start(ids, document)
         if self.proposer is not None:
             self.proposer.begin(ids)
@@ -327,39 +328,3 @@ class Decoder:
             release_memory(self._device.type)
             raise out_of_memory(self._device.type)
         return rows
-
-
-class _Picker:
-    """Picks a token for each row, as long as the guesses hold."""
-
-    def __init__(self, sampler: Sampler, words: Vocabulary | None, required: str, prior: Prior | None) -> None:
-        self.required = required if words is not None else ""
-        self._sampler = sampler
-        self._words = words
-        self._prior = prior
-
-    def pick(self, rows: Tensor, guesses: Sequence[int], stop_ids: frozenset[int]) -> tuple[list[int], int]:
-        """Tokens that follow, and how many of the guesses they confirm. Row number i was computed behind the first i
-        guesses, so it counts only while these are right: there is one token more than there are right guesses, or as
-        many where a stop token ended it."""
-        tokens: list[int] = []
-        plain = self._sampler.greedy and self._prior is None and not self.required
-        likeliest = rows.argmax(dim=1).tolist() if plain else None
-        for number in range(len(guesses) + 1):
-            token = likeliest[number] if likeliest is not None else self._one(rows[number])
-            if token in stop_ids:
-                return tokens, len(tokens)
-            tokens.append(token)
-            if self._prior is not None:
-                self._prior.push(token)
-            if number == len(guesses) or token != guesses[number]:
-                break
-        return tokens, len(tokens) - 1
-
-    def _one(self, logits: Tensor) -> int:
-        allowed = self._words.beginnings(self.required) if self._words is not None and self.required else ()
-        if self._prior is not None:
-            logits = self._prior.mix(logits, allowed)
-        token = self._sampler.pick(logits, allowed)
-        self.required = self._words.rest(token, self.required) if self._words is not None and allowed else ""
-        return token

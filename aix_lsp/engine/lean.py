@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Any
 from aix_lsp.engine.few_threads import FewThreads
 from aix_lsp.engine.int8 import FEW, Int8Linear, head_for, lay_together
 from aix_lsp.engine.key_value_cache import BLOCK, KeyValueCache
+from aix_lsp.engine.lean_attention import Attend, Attention
 from aix_lsp.engine.lean_support import windows
-from aix_lsp.engine.lean_weights import Layer, joined, layer_of, norm_of
+from aix_lsp.engine.lean_weights import joined, layer_of, norm_of
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Attend = Callable[["Tensor", "Tensor", Layer], "Tensor"]
-"""Rotated rows (rows, all heads, head), the layer's keys and values, the layer: (rows, query heads x head)."""
-
 
 GPU_BLOCK = 4096
 """Places by which a cache grows on a GPU, where graphs are recorded anew whenever the tensors move."""
@@ -45,17 +42,19 @@ class LeanForward:
         import torch
 
         body, config = model.model, model.config
-        attention = body.layers[0].self_attn
+        first = body.layers[0].self_attn
         self.device = model.device
         self.int8 = int8
-        self._flash = flash
         self.weights: Any = body.embed_tokens.weight.dtype
         self.dtype = torch.float32 if int8 else self.weights
         self.wide = torch.bfloat16 if wide else None
-        self.head: int = attention.head_dim
+        self.head: int = first.head_dim
         self.heads: int = config.num_attention_heads
         self.key_heads: int = config.num_key_value_heads
-        self.scaling: float = attention.scaling
+        back = windows(config)
+        self.attention = Attention(
+            self.heads, self.key_heads, self.head, first.scaling, frozenset(back), self.device, flash
+        )
         plain = self.dtype == torch.float32
         on_cpu = self.device.type == "cpu"
         self._threads = FewThreads(torch.get_num_threads() if on_cpu else 1, torch.set_num_threads)
@@ -66,7 +65,7 @@ class LeanForward:
                 layer_of(
                     layer, window=window, int8=int8, wide=self.wide, plain_norms=plain, columns=columns, halves=halves
                 )
-                for layer, window in zip(body.layers, windows(config), strict=True)
+                for layer, window in zip(body.layers, back, strict=True)
             ]
             products = [part for layer in self.layers for part in layer.few.in_order()]
             lay_together([part for part in products if isinstance(part, Int8Linear)])
@@ -109,32 +108,6 @@ class LeanForward:
         cache.reserve(length)
         return True
 
-    def flash_attend(self, length: Tensor) -> Attend | None:
-        """Attention by flash-attn's kernel for caches, with `length`, shape (1,), tokens in them; None without it."""
-        if self._flash is None:
-            return None
-        import torch
-
-        kernel, heads, scaling = self._flash, self.key_heads, self.scaling
-        lengths = length.to(torch.int32)
-
-        def attend(queries: Tensor, held: Tensor, layer: Layer) -> Tensor:
-            # (one text, places, heads, head): views, no copies
-            keys, values = held[:heads].transpose(0, 1)[None], held[heads:].transpose(0, 1)[None]
-            back = (-1, -1) if layer.window is None else (layer.window - 1, 0)
-            mixed: Tensor = kernel(
-                queries[None],
-                keys,
-                values,
-                cache_seqlens=lengths,
-                softmax_scale=scaling,
-                causal=True,
-                window_size=back,
-            )
-            return mixed.reshape(queries.shape[0], -1)
-
-        return attend
-
     def run(self, cache: KeyValueCache, ids: Sequence[int], keep: int = 1) -> Tensor:
         """Run `ids` behind what the cache holds; float32 logits of the last `keep`, shape (keep, vocabulary)."""
         import torch
@@ -147,17 +120,15 @@ class LeanForward:
         with self._threads if few else contextlib.nullcontext(), torch.inference_mode():
             if rows == 1:
                 states = self._embedding[ids[0] : ids[0] + 1]
-                attend = self._whole(end) or self._one_row(end)
             else:
                 states = self._embedding[torch.tensor(ids, device=self.device)]
-                attend = self._whole(end) or self._many_rows(start, end)
             states = self.states(
                 states,
                 self._cos[start:end],
                 self._sin[start:end],
                 cache.layers,
                 lambda layer, made: layer.narrow(1, start, rows).copy_(made.transpose(0, 1)),
-                attend,
+                self.attention.last(start, end),
                 few=few,
             )
             logits = self.logits(states[rows - keep :])
@@ -190,7 +161,7 @@ class LeanForward:
             )
             masks: dict[int | None, Tensor | None] = {
                 window: sees if window is None else sees & (place > position - window)[None]
-                for window in {layer.window for layer in self.layers}
+                for window in self.attention.windows
             }
             states = self.states(
                 self._embedding[torch.tensor(ids, device=self.device)],
@@ -198,7 +169,7 @@ class LeanForward:
                 self._sin[position : position + 1],
                 cache.layers,
                 lambda layer, made: layer[:, start:end].copy_(made.transpose(0, 1)),
-                self._masked(masks, end),
+                self.attention.masked(masks, end),
                 few=rows <= FEW,
             )
             logits = self.logits(states)
@@ -239,70 +210,6 @@ class LeanForward:
         """Scores of all tokens in float32, (rows, vocabulary), from what the layers left."""
         made: Tensor = self._head(self._norm(states)).float()
         return made
-
-    def _whole(self, end: int) -> Attend | None:
-        if self._flash is None:
-            return None
-        import torch
-
-        return self.flash_attend(torch.tensor([end], device=self.device))
-
-    def _one_row(self, end: int) -> Attend:
-        """One query row: the query heads of a key head are its rows, and nothing is hidden."""
-        import torch
-
-        shape = (1, self.key_heads, self.heads // self.key_heads, self.head)
-        attention, scaling = torch.nn.functional.scaled_dot_product_attention, self.scaling
-
-        def attend(queries: Tensor, held: Tensor, layer: Layer) -> Tensor:
-            first = 0 if layer.window is None else max(0, end - layer.window)
-            # (1, key heads, tokens, head) each
-            keys, values = held.narrow(1, first, end - first).unsqueeze(0).chunk(2, 1)
-            return attention(queries.reshape(shape), keys, values, scale=scaling).view(1, -1)
-
-        return attend
-
-    def _many_rows(self, start: int, end: int) -> Attend:
-        import torch
-
-        rows = torch.arange(start, end, device=self.device)[:, None]
-        places = torch.arange(end, device=self.device)[None]
-        masks: dict[int | None, Tensor | None] = {}
-        for window in {layer.window for layer in self.layers}:
-            if start == 0 and (window is None or window >= end):
-                masks[window] = None  # plainly causal, for which there are faster kernels
-            else:
-                sees = places <= rows
-                masks[window] = sees if window is None else sees & (places > rows - window)
-        return self._masked(masks, end)
-
-    def _masked(self, masks: dict[int | None, Tensor | None], end: int) -> Attend:
-        """Several query rows, each of which sees what its row of the mask says; without a mask, what is not later."""
-        import torch
-
-        heads, scaling = self.key_heads, self.scaling
-        group = self.heads // heads
-        attention = torch.nn.functional.scaled_dot_product_attention
-        # A kernel for masks that knows grouped heads exists on processors only; elsewhere the heads are spelled out.
-        grouped = group > 1 and self.device.type == "cpu"
-
-        def attend(queries: Tensor, held: Tensor, layer: Layer) -> Tensor:
-            keys, values = held[None, :heads, :end], held[None, heads:, :end]
-            if group > 1 and not grouped:
-                keys, values = keys.repeat_interleave(group, dim=1), values.repeat_interleave(group, dim=1)
-            mask = masks[layer.window]
-            mixed = attention(
-                queries.transpose(0, 1)[None],
-                keys,
-                values,
-                attn_mask=mask,
-                is_causal=mask is None,
-                scale=scaling,
-                enable_gqa=grouped,
-            )
-            return mixed[0].transpose(0, 1).reshape(queries.shape[0], -1)
-
-        return attend
 
     def _reach(self, length: int) -> None:
         """Have angles for positions below `length`: past the model's own they are made when they are asked for."""

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.engine.key_value_cache import KeyValueCache
-from aix_lsp.engine.lean_weights import Layer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,6 +152,7 @@ class FixedSteps:
         import torch
 
         forward = self._forward
+        attention = forward.attention
         cos, sin = forward.angles
         places = self._start + torch.arange(rows, device=forward.device)
         states = forward.states(
@@ -161,29 +161,7 @@ class FixedSteps:
             sin.index_select(0, places),
             layers,
             lambda layer, made: layer.index_copy_(1, places, made.transpose(0, 1)),
-            forward.flash_attend(self._start + rows) or self._attend(places, rows, reach),
+            attention.by_flash(self._start + rows) or attention.fixed(places, rows, reach),
             few=True,
         )
         return forward.logits(states)
-
-    def _attend(self, places: Tensor, rows: int, reach: int) -> Callable[[Tensor, Tensor, Layer], Tensor]:
-        import torch
-
-        forward = self._forward
-        heads, group, size = forward.key_heads, forward.heads // forward.key_heads, forward.head
-        columns = torch.arange(reach, device=forward.device)[None]
-        later = columns > places[:, None]
-        hidden: dict[int | None, Tensor] = {}
-        for window in {layer.window for layer in forward.layers}:
-            out = later if window is None else later | (columns <= places[:, None] - window)
-            hidden[window] = out[None, None]
-
-        def attend(queries: Tensor, held: Tensor, layer: Layer) -> Tensor:
-            turned = queries.view(rows, heads, group, size).permute(1, 2, 0, 3).reshape(heads, group * rows, size)
-            scores = torch.bmm(turned, held[:heads, :reach].transpose(1, 2)).float() * forward.scaling
-            scores = scores.view(heads, group, rows, reach).masked_fill_(hidden[layer.window], -torch.inf)
-            shares = torch.softmax(scores, dim=-1).to(held.dtype).view(heads, group * rows, reach)
-            mixed = torch.bmm(shares, held[heads:, :reach]).view(heads, group, rows, size)
-            return mixed.permute(2, 0, 1, 3).reshape(rows, heads * group * size)
-
-        return attend

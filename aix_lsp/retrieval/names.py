@@ -19,6 +19,7 @@ from typing import NamedTuple
 from aix_lsp.languages import Language, language_of
 from aix_lsp.retrieval.chunks import with_line_feeds
 from aix_lsp.retrieval.definitions import DefinitionIndex, DefinitionPlace
+from aix_lsp.retrieval.definitions_packed import PlaceRow
 from aix_lsp.retrieval.ranking import is_secondary
 from aix_lsp.retrieval.tokens import expand
 from aix_lsp.syntax_imports import ImportStatement, imports_at_a_glance
@@ -55,6 +56,7 @@ _KINDS: Mapping[str, float] = {
     "variable": -1.7,
     "field": -2.6,
 }
+_KIND_FITNESS: Mapping[str, float] = {kind: 0.3 * worth for kind, worth in _KINDS.items()}
 _FAMILIES: Mapping[str, str] = {"javascript": "typescript", "tsx": "typescript", "c": "cpp"}
 
 
@@ -142,6 +144,7 @@ class NameRanking:
         self._index = index
         self._path = path
         self._language = language
+        self._family = _family(language.grammar)
         self._weights = weights
         self._exclude = {path, *exclude}
         self._known: dict[str, Candidate | None] = {}
@@ -153,62 +156,59 @@ class NameRanking:
         """Likeliest first."""
         worth = {name: use for name, use in names.items() if _worth_a_look(use)}
         known = self._known
-        places = self._index.find([name for name in worth if name not in known], most=_MOST_PLACES)
+        places = self._index.rows(worth.keys() - known.keys(), most=_MOST_PLACES)
+        known.update(dict.fromkeys(worth.keys() - known.keys()))
+        for name, rows in places.items():
+            known[name] = self._candidate(name, worth[name], rows)
         found = []
         for name, use in worth.items():
-            if name not in known:
-                listed = places.get(name)
-                known[name] = None if listed is None else self._candidate(name, use, listed)
             candidate = known[name]
             if candidate is not None:
                 found.append(Candidate(name, candidate.place, candidate.score + _likely(use)))
         found.sort(key=_by_score)
         return found
 
-    def _candidate(self, name: str, use: NameUse, places: Sequence[DefinitionPlace]) -> Candidate | None:
+    def _candidate(self, name: str, use: NameUse, rows: Sequence[PlaceRow]) -> Candidate | None:
         """The definition that is meant, with the part of its score that is the same wherever the name is used."""
-        if any(place.path in self._exclude for place in places):
-            return None  # what the file defines itself needs no other file
-        best = self._best_place(places, use.imported)
-        if best is None:
-            return None
-        place, said = best
-        score = _RELATED * _related(name, self._weights, self._language) + _KINDS[place.kind] + _SAID_BY_IMPORT * said
-        return Candidate(name, place, score + _SECONDARY * (is_secondary(place.path) and not self._aside))
-
-    def _best_place(
-        self, places: Sequence[DefinitionPlace], statement: ImportStatement | None
-    ) -> tuple[DefinitionPlace, float] | None:
-        """The definition that is meant, and whether an import says so: 1 when it names the file or a folder of it,
-        0.5 when it does not, 0 without one."""
-        family = _family(self._language.grammar)
-        same = [place for place in places if _facts(place.path).family == family]
+        family, exclude = self._family, self._exclude
+        same: list[PlaceRow] = []
+        for row in rows:
+            if row[0] in exclude:
+                return None  # what the file defines itself needs no other file
+            if _facts(row[0]).family == family:
+                same.append(row)
         if not same:
             return None
-        if statement is None:
-            best = same[0] if len(same) == 1 else max(same, key=self._fitness)
-            return best, 0.0
-        said = _said(statement.text)
+        said = frozenset[str]() if use.imported is None else _said(use.imported.text)
+        place = DefinitionPlace._make(same[0] if len(same) == 1 else self._best(same, said))
+        score = _RELATED * _related(name, self._weights, self._language) + _KINDS[place.kind]
+        if use.imported is not None:
+            score += _SAID_BY_IMPORT * (0.5 if said.isdisjoint(_facts(place.path).parts) else 1.0)
+        return Candidate(name, place, score + _SECONDARY * (is_secondary(place.path) and not self._aside))
 
-        def fitness(place: DefinitionPlace) -> tuple[float, str, int]:
-            parts = _facts(place.path).parts
-            named = sum([1.0 / (1 + i) for i, part in enumerate(reversed(parts)) if part in said])
-            nearness, path, line = self._fitness(place)
-            return 3 * named + nearness, path, line
+    def _best(self, rows: Sequence[PlaceRow], said: Collection[str]) -> PlaceRow:
+        """The definition that is meant: the nearest one, unless words of the import (`said`) name another's path;
+        the last path and its first line among equals."""
+        best, top = rows[0], -math.inf
+        for row in rows:
+            path = row[0]
+            near = self._nearness.get(path)
+            if near is None:
+                near = self._nearness[path] = self._near(path)
+            fitness = near + _KIND_FITNESS[row[3]]
+            if said:
+                parts = enumerate(reversed(_facts(path).parts))
+                fitness += 3 * sum([1.0 / (1 + i) for i, part in parts if part in said])
+            if fitness > top or (fitness == top and (path, -row[1]) > (best[0], -best[1])):
+                best, top = row, fitness
+        return best
 
-        best = same[0] if len(same) == 1 else max(same, key=fitness)
-        return best, 0.5 if said.isdisjoint(_facts(best.path).parts) else 1.0
-
-    def _fitness(self, place: DefinitionPlace) -> tuple[float, str, int]:
-        """The larger, the more likely meant, when no import says anything."""
-        path = place.path
-        near = self._nearness.get(path)
-        if near is None:
-            folders = self._folders
-            shared = sum(takewhile(bool, map(eq, folders, _facts(path).folders)))
-            other = is_secondary(path) and not self._aside
-            near = self._nearness[path] = shared / (1 + len(folders)) - other
-        return near + 0.3 * _KINDS[place.kind], path, -place.start_line
+    def _near(self, path: str) -> float:
+        """How much of the way to a file is that of the document's own, from 0 to 1; less for tests and vendored
+        files."""
+        folders = self._folders
+        shared = sum(takewhile(bool, map(eq, folders, _facts(path).folders)))
+        return float(shared / (1 + len(folders)) - (is_secondary(path) and not self._aside))
 
 
 def _by_score(candidate: Candidate) -> tuple[float, str, int]:

@@ -165,7 +165,7 @@ class RetrievalIndex:
         if definitions:
             snippets += definition_snippets(
                 ranking.order(with_similar(names, snippets)),
-                read=quoted.read,
+                lines_of=quoted.lines,
                 fits=lambda path, first, lines: quoted.is_new(snippets, path, first, lines),
             )
         return snippets
@@ -197,7 +197,7 @@ class _Quoted:
     def lines_of(self, hit: Hit, ahead: int = 0) -> range | None:
         """The numbers of the lines to quote of a hit, `ahead` lines with text further on where there are as many;
         None when it should not be quoted."""
-        lines = self._lines(hit.path, hit.end_line)
+        lines = self.lines(hit.path, hit.end_line)
         matching = lines[hit.start_line - 1 : hit.end_line]
         if len(matching) < hit.end_line - hit.start_line + 1:
             return None
@@ -221,7 +221,7 @@ class _Quoted:
 
     def text_of(self, path: str, numbers: range) -> str:
         """Lines of a file by their numbers, 1-based."""
-        return "\n".join(self._lines(path, numbers.stop - 1)[numbers.start - 1 : numbers.stop - 1])
+        return "\n".join(self.lines(path, numbers.stop - 1)[numbers.start - 1 : numbers.stop - 1])
 
     def is_new(self, quoted: Sequence[Snippet], path: str, start_line: int, lines: Sequence[str]) -> bool:
         """Whether these lines are neither in a snippet that is quoted already nor in the document itself."""
@@ -233,17 +233,17 @@ class _Quoted:
                 return False
         return not self._holds(lines)
 
-    def read(self, path: str) -> str | None:
+    def _text(self, path: str) -> str | None:
         """A file's text, read once."""
         if path not in self._texts:
             self._texts[path] = self._read(path)
         return self._texts[path]
 
-    def _lines(self, path: str, end: int) -> Sequence[str]:
+    def lines(self, path: str, end: int) -> Sequence[str]:
         """The first lines of a file, `end` of them and some more, or all."""
         lines = self._files.get(path)
         if lines is None or (len(lines) < end and path in self._cut):
-            text = self.read(path)
+            text = self._text(path)
             most = end + _READ_ON
             lines = [] if text is None else with_line_feeds(text).split("\n", most)
             self._cut.discard(path)

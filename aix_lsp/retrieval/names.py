@@ -30,6 +30,7 @@ _COUNTED = 100  # lines; beyond, a distance says no more than that it is far
 _STILL_NEAR = 15  # lines
 _MOST_PLACES = 24  # a name with more definitions says little about where to look
 _IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
+_ASCII_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_0-9]{2,}")  # the same for ASCII text, and faster
 _PATH_PART = re.compile(r"[^\W_]\w*")
 
 _ON_LINE = 6.0
@@ -95,20 +96,21 @@ def names_around(
     row = above.count("\n") + 1
     near = above.rsplit("\n", _REACH)[-_REACH:]  # the last one is the cursor's line
     behind = below.split("\n", _REACH)[:_REACH]
+    words = (_ASCII_IDENTIFIER if text.isascii() else _IDENTIFIER).findall
     # From afar to near, so that the nearest use is the one that stays.
     upward: dict[str, int] = {}
     first = row - len(near) + 1
     far = [line for number, line in enumerate(near[:-_COUNTED], first) if number not in skipped]
-    upward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
+    upward.update(dict.fromkeys(words("\n".join(far)), _REACH))
     for distance in range(min(_COUNTED, len(near)) - 1, -1, -1):
         if row - distance not in skipped:
-            upward.update(dict.fromkeys(_IDENTIFIER.findall(near[-1 - distance]), distance))
+            upward.update(dict.fromkeys(words(near[-1 - distance]), distance))
     downward: dict[str, int] = {}
     far = [line for number, line in enumerate(behind[_COUNTED:], row + _COUNTED) if number not in skipped]
-    downward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
+    downward.update(dict.fromkeys(words("\n".join(far)), _REACH))
     for distance in range(min(_COUNTED, len(behind)) - 1, -1, -1):
         if row + distance not in skipped:
-            downward.update(dict.fromkeys(_IDENTIFIER.findall(behind[distance]), distance or 1))
+            downward.update(dict.fromkeys(words(behind[distance]), distance or 1))
     names = {name: NameUse(distance, downward.get(name), imported.get(name)) for name, distance in upward.items()}
     for name in downward.keys() - names.keys():
         names[name] = NameUse(None, downward[name], imported.get(name))

@@ -120,7 +120,11 @@ def test_two_definitions_are_quoted_but_never_the_same_lines_twice() -> None:
     names = names_around(document, offset, language_of("main.py"))
     candidates = NameRanking(index, "main.py", language_of("main.py"), {}).order(names)
     candidates.sort(key=lambda item: item.name not in ("UserStore", "load_user"))
-    found = definition_snippets(candidates, read=files.get, fits=lambda path, line, lines: path != "cart.py")
+    found = definition_snippets(
+        candidates,
+        lines_of=lambda path, end: files[path].split("\n"),
+        fits=lambda path, line, lines: path != "cart.py",
+    )
     assert [(item.path, item.start_line, item.end_line) for item in found] == [("store.py", 1, 3), ("order.py", 1, 1)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -136,7 +136,7 @@ def imports_at_a_glance(text: str, grammar: str) -> list[ImportStatement]:
     for item in statements:
         number = bisect_right(firsts, item.start_line) - 1
         shift = rows[number] + 1 - firsts[number]
-        found.append(replace(item, start_line=item.start_line + shift, end_line=item.end_line + shift))
+        found.append(ImportStatement(item.names, item.text, item.start_line + shift, item.end_line + shift))
     return found
 
 

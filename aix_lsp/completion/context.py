@@ -291,8 +291,9 @@ class WorkspaceContext:
             relative = folder.relative(document.path) if document.path is not None else None
             weight = 1.0 if own in (folder, None) else OTHER_FOLDER_WEIGHT
             hits = self._query(folder.index, document, offset, settings, relative, self._reader(folder))
-            # what lies in an inner folder too is that folder's to quote
-            found.extend(Found(number, weight, hit) for hit in hits if self._owner(folder.path / hit.path) is folder)
+            if len(self._folders) > 1:  # what lies in an inner folder too is that folder's to quote
+                hits = [hit for hit in hits if self._owner(folder.path / hit.path) is folder]
+            found.extend(Found(number, weight, hit) for hit in hits)
         outside = document.path.as_posix() if document.path is not None else None
         weight = OTHER_FOLDER_WEIGHT if own else 1.0
         hits = self._query(self._elsewhere, document, offset, settings, outside, self._read_elsewhere)

@@ -7,7 +7,7 @@ they had in the bulk does not count. Names are kept as 64-bit hashes only, so an
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from aix_lsp.languages import language_of
@@ -158,7 +158,7 @@ class DefinitionIndex:
         nothing and is left out."""
         return {name: list(map(DefinitionPlace._make, rows)) for name, rows in self.rows(names, most=most).items()}
 
-    def rows(self, names: Iterable[str], *, most: int) -> dict[str, list[PlaceRow]]:
+    def rows(self, names: Iterable[str], *, most: int) -> dict[str, Sequence[PlaceRow]]:
         """The same as plain tuples, for hundreds of names at once."""
         words = {term_hash(name): name for name in names}
         packed, hidden, by_name = self._packed, self._hidden, self._by_name
@@ -167,9 +167,10 @@ class DefinitionIndex:
             living = ((number, [row for row in rows if row[0] not in hidden]) for number, rows in found.items())
             found = {number: rows for number, rows in living if rows}
         for number in words.keys() & by_name.keys():
-            rows = found.setdefault(number, [])
+            rows = list(found.get(number, ()))
             for path, changed in by_name[number].items():
                 rows += [(path, row.start_line, row.end_line, KINDS[row.kind]) for row in changed]
+            found[number] = rows
         return {words[number]: rows for number, rows in found.items() if len(rows) <= most}
 
     def to_bytes(self) -> bytes:

@@ -24,6 +24,7 @@ KINDS: tuple[DefinitionKind, ...] = get_args(DefinitionKind)
 
 _MARK = b"aix-definitions-1\n"
 _CHECK_BYTES = 16
+_REMEMBERED = 1 << 14  # names
 _SIZE_BYTES = 8
 _DTYPES = {"names": "<u8", "files": "<u4", "start_lines": "<u4", "end_lines": "<u4", "kinds": "|u1"}
 
@@ -71,9 +72,24 @@ class PackedDefinitions:
         arrays = (self.names, self.files, self.start_lines, self.end_lines, self.kinds)
         return sum(array.nbytes for array in arrays)
 
-    def rows_of(self, names: Iterable[int], most: int) -> dict[int, list[PlaceRow]]:
-        """Hash -> its definitions; hashes with none or with more than `most` are left out."""
-        wanted = np.fromiter(names, dtype=np.uint64)
+    def rows_of(self, names: Collection[int], most: int) -> dict[int, Sequence[PlaceRow]]:
+        """Hash -> its definitions; hashes with none or with more than `most` are left out. Remembered: while somebody
+        types, the same names are asked for with every key."""
+        asked = self._asked.setdefault(most, {})
+        if len(asked) > _REMEMBERED:
+            asked.clear()
+        new = [name for name in names if name not in asked]
+        if new:
+            asked.update(dict.fromkeys(new, ()))
+            asked.update(self._looked_up(new, most))
+        return {name: rows for name in names if (rows := asked[name])}
+
+    @cached_property
+    def _asked(self) -> dict[int, dict[int, Sequence[PlaceRow]]]:
+        return {}
+
+    def _looked_up(self, names: Sequence[int], most: int) -> dict[int, Sequence[PlaceRow]]:
+        wanted = np.array(names, dtype=np.uint64)
         if not len(self) or not len(wanted):
             return {}
         wanted.sort()  # neighbours lie near each other in memory

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import islice
 from typing import Literal
 
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.bm25 import Bm25Index, Hit
 from aix_lsp.retrieval.build import ChunkBuilder
-from aix_lsp.retrieval.chunks import with_line_feeds
+from aix_lsp.retrieval.chunks import lines_between, with_line_feeds
 from aix_lsp.retrieval.crosscodeeval import MORE_HITS, flat_terms, followers
 from aix_lsp.retrieval.definitions import DefinitionIndex
 from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
@@ -30,7 +29,7 @@ _STILL_THERE = 0.5
 _SHOWN_TERMS = 8
 _MORE_HITS = 24
 _EDITED_FILES = 16
-_READ_ON = 24  # lines
+_READ_ON = 24  # lines in which those further on are looked for
 _AHEAD = 2  # lines; where nothing stands below the cursor, what follows the lines that match counts most
 # Names that the missing line may use join the query, each as if it stood in the line thrice as often as is likely
 # (measured; docs/log.md).
@@ -155,12 +154,10 @@ class RetrievalIndex:
         quoted_terms: Counter[str] = Counter()
         while hits and len(snippets) < limit:
             hit = take_best_beside(hits, quoted_terms)
-            lines = quoted.lines_of(hit, ahead)
-            if lines is not None:
-                quoted_terms.update(term for term, _ in hit.terms)
-                text = quoted.text_of(hit.path, lines)
-                terms = hit.terms[:_SHOWN_TERMS]
-                snippets.append(Snippet(hit.path, lines.start, lines.stop - 1, hit.score, "similar", text, terms))
+            snippet = quoted.quote(hit, ahead)
+            if snippet is not None:
+                quoted_terms.update([term for term, _ in hit.terms])
+                snippets.append(snippet)
         snippets.sort(key=lambda snippet: -snippet.score)
         if definitions:
             snippets += definition_snippets(
@@ -190,38 +187,36 @@ class _Quoted:
         self._shown = "".join(surroundings(document, offset))
         self._read = read
         self._texts: dict[str, str | None] = {}
-        self._files: dict[str, list[str]] = {}
-        self._cut: set[str] = set()
         self._taken: list[set[str]] = []
 
-    def lines_of(self, hit: Hit, ahead: int = 0) -> range | None:
-        """The numbers of the lines to quote of a hit, `ahead` lines with text further on where there are as many;
-        None when it should not be quoted."""
-        lines = self.lines(hit.path, hit.end_line)
-        matching = lines[hit.start_line - 1 : hit.end_line]
-        if len(matching) < hit.end_line - hit.start_line + 1:
+    def quote(self, hit: Hit, ahead: int = 0) -> Snippet | None:
+        """What to quote of a hit, `ahead` lines with text further on where there are as many; None when it should not
+        be quoted."""
+        count = hit.end_line - hit.start_line + 1
+        lines = self.lines(hit.path, hit.start_line, hit.end_line + (_READ_ON if ahead else 0))
+        matching = lines[:count]
+        if len(matching) < count:
             return None
         keywords = language_of(hit.path).keywords
         terms = set(tokenize("\n".join(matching), keywords))
         known = terms.union(path_tokens(hit.path))
-        if not terms or sum(share for term, share in hit.terms if term in known) < _STILL_THERE:
+        if not terms or sum([share for term, share in hit.terms if term in known]) < _STILL_THERE:
             return None
-        numbers = range(hit.start_line, hit.end_line + 1)
+        chosen = range(count)
         if ahead:  # but the line that matches best stays
             strongest = hit.terms[0][0]
-            matching_at = (number for number in numbers if strongest in tokenize(lines[number - 1], keywords))
-            numbers = _further(lines, numbers, ahead, next(matching_at, numbers.start))
-        quoted = lines[numbers.start - 1 : numbers.stop - 1]
+            matching_at = (number for number in chosen if strongest in tokenize(lines[number], keywords))
+            chosen = _further(lines, count, ahead, next(matching_at, 0))
+        quoted = lines[chosen.start : chosen.stop]
+        text = "\n".join(quoted)
         if ahead:
-            terms = set(tokenize("\n".join(quoted), keywords))
+            terms = set(tokenize(text, keywords))
         if any(_nearly_same(terms, others) for others in self._taken) or self._holds(quoted):
             return None
         self._taken.append(terms)
-        return numbers
-
-    def text_of(self, path: str, numbers: range) -> str:
-        """Lines of a file by their numbers, 1-based."""
-        return "\n".join(self.lines(path, numbers.stop - 1)[numbers.start - 1 : numbers.stop - 1])
+        first = hit.start_line + chosen.start
+        shown = hit.terms[:_SHOWN_TERMS]
+        return Snippet(hit.path, first, first + len(chosen) - 1, hit.score, "similar", text, shown)
 
     def is_new(self, quoted: Sequence[Snippet], path: str, start_line: int, lines: Sequence[str]) -> bool:
         """Whether these lines are neither in a snippet that is quoted already nor in the document itself."""
@@ -233,25 +228,13 @@ class _Quoted:
                 return False
         return not self._holds(lines)
 
-    def _text(self, path: str) -> str | None:
-        """A file's text, read once."""
+    def lines(self, path: str, first: int, last: int) -> list[str]:
+        """Lines of a file by their numbers, 1-based and inclusive, as far as there are any. The file is read once."""
         if path not in self._texts:
-            self._texts[path] = self._read(path)
-        return self._texts[path]
-
-    def lines(self, path: str, end: int) -> Sequence[str]:
-        """The first lines of a file, `end` of them and some more, or all."""
-        lines = self._files.get(path)
-        if lines is None or (len(lines) < end and path in self._cut):
-            text = self._text(path)
-            most = end + _READ_ON
-            lines = [] if text is None else with_line_feeds(text).split("\n", most)
-            self._cut.discard(path)
-            if len(lines) > most:  # the last one is all the rest
-                lines.pop()
-                self._cut.add(path)
-            self._files[path] = lines
-        return lines
+            text = self._read(path)
+            self._texts[path] = None if text is None else with_line_feeds(text)
+        text = self._texts[path]
+        return [] if text is None else lines_between(text, first, last)
 
     def _holds(self, lines: Sequence[str]) -> bool:
         """Whether the document itself has these lines, but for one in ten."""
@@ -265,15 +248,16 @@ class _Quoted:
         return True
 
 
-def _further(lines: Sequence[str], numbers: range, ahead: int, first: int) -> range:
-    """So many lines with text further on, as far as there are any, and no further than from the line `first`."""
-    spare = [number for number in range(numbers.start, first) if lines[number - 1].strip()]
-    below = range(numbers.stop, len(lines) + 1)
-    added = list(islice((number for number in below if lines[number - 1].strip()), min(ahead, len(spare))))
+def _further(lines: Sequence[str], count: int, ahead: int, strongest: int) -> range:
+    """Which of these lines (from 0) to quote in place of the first `count`: so many with text further on, as far as
+    there are any, and no further than from the line `strongest`."""
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    spare = [number for number in filled if number < strongest]
+    added = [number for number in filled if number >= count][: min(ahead, len(spare))]
     if not added:
-        return numbers
-    filled = (number for number in range(spare[len(added) - 1] + 1, first + 1) if lines[number - 1].strip())
-    return range(next(filled), added[-1] + 1)
+        return range(count)
+    start = next(number for number in filled if number > spare[len(added) - 1])
+    return range(start, added[-1] + 1)
 
 
 def _nearly_same(terms: set[str], others: set[str]) -> bool:

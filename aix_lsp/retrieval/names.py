@@ -80,6 +80,8 @@ class NameUse(NamedTuple):
 
 
 _NOT_USED = NameUse()
+_ABOVE = [NameUse(above=distance) for distance in range(_REACH + 1)]  # most of some hundred names are one of these
+_BELOW = [NameUse(below=distance) for distance in range(_REACH + 1)]
 
 
 def names_around(
@@ -98,24 +100,23 @@ def names_around(
     behind = below.split("\n", _REACH)[:_REACH]
     words = (_ASCII_IDENTIFIER if text.isascii() else _IDENTIFIER).findall
     # From afar to near, so that the nearest use is the one that stays.
-    upward: dict[str, int] = {}
     first = row - len(near) + 1
     far = [line for number, line in enumerate(near[:-_COUNTED], first) if number not in skipped]
-    upward.update(dict.fromkeys(words("\n".join(far)), _REACH))
+    names = dict.fromkeys(words("\n".join(far)), _ABOVE[_REACH])
     for distance in range(min(_COUNTED, len(near)) - 1, -1, -1):
         if row - distance not in skipped:
-            upward.update(dict.fromkeys(words(near[-1 - distance]), distance))
-    downward: dict[str, int] = {}
+            names.update(dict.fromkeys(words(near[-1 - distance]), _ABOVE[distance]))
     far = [line for number, line in enumerate(behind[_COUNTED:], row + _COUNTED) if number not in skipped]
-    downward.update(dict.fromkeys(words("\n".join(far)), _REACH))
+    downward = dict.fromkeys(words("\n".join(far)), _REACH)
     for distance in range(min(_COUNTED, len(behind)) - 1, -1, -1):
         if row + distance not in skipped:
             downward.update(dict.fromkeys(words(behind[distance]), distance or 1))
-    names = {name: NameUse(distance, downward.get(name), imported.get(name)) for name, distance in upward.items()}
-    for name in downward.keys() - names.keys():
-        names[name] = NameUse(None, downward[name], imported.get(name))
-    for name in imported.keys() - names.keys():
-        names[name] = NameUse(imported=imported[name])
+    for name, distance in downward.items():
+        use = names.get(name)
+        names[name] = _BELOW[distance] if use is None else NameUse(use.above, distance)
+    for name, statement in imported.items():
+        above_it, below_it, _, _ = names.get(name, _NOT_USED)
+        names[name] = NameUse(above_it, below_it, statement)
     return names
 
 
@@ -156,10 +157,16 @@ class NameRanking:
 
     def order(self, names: Mapping[str, NameUse]) -> list[Candidate]:
         """Likeliest first."""
-        worth = {name: use for name, use in names.items() if _worth_a_look(use)}
+        # Names that were used some time ago are many, and seldom the ones that come next.
+        worth = {
+            name: use
+            for name, use in names.items()
+            if use[0] is None or use[0] <= _STILL_NEAR or use[3] is not None  # fields by number: half the time
+        }
         known = self._known
-        places = self._index.rows(worth.keys() - known.keys(), most=_MOST_PLACES)
-        known.update(dict.fromkeys(worth.keys() - known.keys()))
+        new = worth.keys() - known.keys()
+        places = self._index.rows(new, most=_MOST_PLACES)
+        known.update(dict.fromkeys(new))
         for name, rows in places.items():
             known[name] = self._candidate(name, worth[name], rows)
         found = []
@@ -188,7 +195,7 @@ class NameRanking:
             score += _SAID_BY_IMPORT * (0.5 if said.isdisjoint(_facts(place.path).parts) else 1.0)
         return Candidate(name, place, score + _SECONDARY * (is_secondary(place.path) and not self._aside))
 
-    def _best(self, rows: Sequence[PlaceRow], said: Collection[str]) -> PlaceRow:
+    def _best(self, rows: Sequence[PlaceRow], said: frozenset[str]) -> PlaceRow:
         """The definition that is meant: the nearest one, unless words of the import (`said`) name another's path;
         the last path and its first line among equals."""
         best, top = rows[0], -math.inf
@@ -198,9 +205,8 @@ class NameRanking:
             if near is None:
                 near = self._nearness[path] = self._near(path)
             fitness = near + _KIND_FITNESS[row[3]]
-            if said:
-                parts = enumerate(reversed(_facts(path).parts))
-                fitness += 3 * sum([1.0 / (1 + i) for i, part in parts if part in said])
+            if said and not said.isdisjoint(parts := _facts(path).parts):
+                fitness += 3 * sum([1.0 / (1 + i) for i, part in enumerate(reversed(parts)) if part in said])
             if fitness > top or (fitness == top and (path, -row[1]) > (best[0], -best[1])):
                 best, top = row, fitness
         return best
@@ -215,11 +221,6 @@ class NameRanking:
 
 def _by_score(candidate: Candidate) -> tuple[float, str, int]:
     return -candidate.score, candidate.place.path, candidate.place.start_line
-
-
-def _worth_a_look(use: NameUse) -> bool:
-    """Not so for names that were used some time ago: they are many, and seldom the ones that come next."""
-    return use.above is None or use.above <= _STILL_NEAR or use.similar is not None
 
 
 def expected(candidates: Sequence[Candidate], most: int) -> dict[str, float]:
@@ -250,7 +251,7 @@ def _related(name: str, weights: Mapping[str, float], language: Language) -> flo
     """How much of a name's parts is in the query, from 0 to 1."""
     terms = expand(name, language.keywords)
     parts = terms[1:] or terms
-    return sum(min(weights.get(part, 0.0), 1.0) for part in parts) / max(len(parts), 1)
+    return sum([min(weights.get(part, 0.0), 1.0) for part in parts]) / max(len(parts), 1)
 
 
 class _Facts(NamedTuple):

@@ -27,19 +27,18 @@ def repeats(lines: Sequence[str], text: str) -> bool:
 def definition_snippets(
     candidates: Iterable[Candidate],
     *,
-    lines_of: Callable[[str, int], Sequence[str]],
+    lines_of: Callable[[str, int, int], Sequence[str]],
     fits: Callable[[str, int, Sequence[str]], bool],
 ) -> list[Snippet]:
     """The first lines of the likeliest definitions that may be quoted, best first.
 
-    `fits(path, start_line, lines)` says whether lines may be quoted; `lines_of(path, end)` gives the lines of a file as
-    it is now, at least up to line `end` where there are so many, and none when it cannot be read.
+    `fits(path, start_line, lines)` says whether lines may be quoted; `lines_of(path, first, last)` gives lines of a
+    file as it is now, as far as there are any, and none when it cannot be read.
     """
     found: list[Snippet] = []
     for candidate in candidates:
         place = candidate.place
-        end = min(place.end_line, place.start_line + LINES - 1)
-        lines = list(lines_of(place.path, end)[place.start_line - 1 : end])
+        lines = list(lines_of(place.path, place.start_line, min(place.end_line, place.start_line + LINES - 1)))
         while lines and not lines[-1].strip():
             lines.pop()
         held = any(candidate.name in line for line in lines)  # else the file changed since it was read

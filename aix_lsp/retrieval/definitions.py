@@ -19,7 +19,7 @@ from aix_lsp.syntax_queries import DefinitionKind
 LARGEST_PARSED = 300_000
 """Characters; longer files are mostly generated or data, and parsing one would hold up the next query."""
 
-_PARSED_AT_ONCE = 16_000  # characters: some two milliseconds
+_PARSED_AT_ONCE = 8_000  # characters: about a millisecond
 _PACK_AT = 512
 
 

@@ -43,6 +43,9 @@ def _expanded(word: str, keywords: frozenset[str]) -> tuple[str, ...]:
         return () if word in keywords or len(word) == 1 else (word,)
     if not (word[0].isalpha() or word[0] == "_"):
         return ()
+    if word.isascii() and word.islower():
+        parts = [part for part in _ASCII_PARTS.findall(word) if len(part) > 1 and part != word and part not in keywords]
+        return (*parts,) if word in keywords or len(word) == 1 else (word, *parts)
     whole = word.lower()
     found = [] if whole in keywords or (len(whole) == 1 and whole.isascii()) else [whole]
     for part in _parts(word):

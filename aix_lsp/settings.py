@@ -187,6 +187,11 @@ class RetrievalSettings(Section):
         "the cursor.",
         scope="resource",
     )
+    recent: bool = option(
+        True,
+        "Files that you opened or edited lately count a little more than others that fit as well.",
+        scope="resource",
+    )
     scheme: Literal["aix", "crosscodeeval"] = option(
         "aix",
         "How similar lines are searched for. `crosscodeeval` does as that benchmark does: the last lines as they are, "

@@ -42,7 +42,8 @@ class DocumentSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """Lines of another file, quoted in the prompt. `terms` maps matching terms to their share of the score."""
+    """Lines of another file, quoted in the prompt. `terms` maps matching terms to their share of the score; `notes` say
+    in a few words each what else counted."""
 
     path: str
     start_line: int
@@ -51,6 +52,7 @@ class Snippet:
     kind: SnippetKind
     text: str
     terms: tuple[tuple[str, float], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from aix_lsp.languages import language_of
@@ -147,7 +148,8 @@ class RetrievalIndex:
             for term in expand(name, language.keywords):
                 more[term] = more.get(term, 0.0) + _EXPECTED_WEIGHT * share
         hits = self._bm25.query(more, limit=2 * limit + _MORE_HITS, exclude_paths=excluded)
-        hits = _by_file(hits, secondary=is_secondary(document.name), recent=recent)
+        secondary = is_secondary(document.name)
+        hits = _by_file(hits, secondary=secondary, recent=recent)
         quoted = _Quoted(document, offset, read)
         snippets: list[Snippet] = []
         ahead = 0 if suffix_lines > 0 and surroundings(document, offset)[1].strip() else _AHEAD
@@ -157,7 +159,7 @@ class RetrievalIndex:
             snippet = quoted.quote(hit, ahead)
             if snippet is not None:
                 quoted_terms.update([term for term, _ in hit.terms])
-                snippets.append(snippet)
+                snippets.append(_noted(snippet, secondary=secondary, recent=recent))
         snippets.sort(key=lambda snippet: -snippet.score)
         if definitions:
             snippets += definition_snippets(
@@ -178,6 +180,16 @@ def _by_file(hits: list[Hit], *, secondary: bool, recent: Collection[str]) -> li
         counted.append(hit if factor == 1.0 else hit._replace(score=hit.score * factor))
     counted.sort(key=lambda hit: -hit.score)  # stable: equal ones keep their order
     return counted
+
+
+def _noted(snippet: Snippet, *, secondary: bool, recent: Collection[str]) -> Snippet:
+    """The snippet with what `_by_file` has counted, in words."""
+    notes = []
+    if snippet.path in recent:
+        notes.append("edited or opened lately")
+    if not secondary and is_secondary(snippet.path):
+        notes.append("of a test or of others' code")
+    return replace(snippet, notes=tuple(notes)) if notes else snippet
 
 
 class _Quoted:

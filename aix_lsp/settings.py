@@ -192,6 +192,12 @@ class RetrievalSettings(Section):
         "Files that you opened or edited lately count a little more than others that fit as well.",
         scope="resource",
     )
+    stable: bool = option(
+        True,
+        "While you type on, keep the snippets of the last request as long as others fit only a little better: other "
+        "snippets mean that the model has to read its whole prompt anew.",
+        scope="resource",
+    )
     scheme: Literal["aix", "crosscodeeval"] = option(
         "aix",
         "How similar lines are searched for. `crosscodeeval` does as that benchmark does: the last lines as they are, "

@@ -6,8 +6,9 @@ what is on disk; an edit is taken over when the next query from another document
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from aix_lsp.completion.folder import Folder
@@ -16,6 +17,7 @@ from aix_lsp.completion.index_job import IndexReport
 from aix_lsp.completion.open_documents import OpenDocuments, OpenText
 from aix_lsp.completion.packing import Packer
 from aix_lsp.completion.several_roots import OTHER_FOLDER_WEIGHT, Found, best_of_all
+from aix_lsp.completion.snippet_set import SnippetSets, marked, still_good
 from aix_lsp.languages import is_code
 from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.settings import Settings
@@ -38,6 +40,7 @@ class WorkspaceContext:
         self._documents = OpenDocuments()
         self._elsewhere = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
         self._packer = Packer()
+        self._sets = SnippetSets()
         self._follower = DiskFollower(self._folders, self._documents, self._packer, self._on_state)
 
     @property
@@ -135,47 +138,65 @@ class WorkspaceContext:
     # queries
 
     def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
-        """The best snippets for a place. The document's own folder comes first: hits of other folders count less."""
+        """The best snippets for a place, or those of the document's last request while they are good enough
+        (`snippet_set.py`). The document's own folder comes first: hits of other folders count less."""
         self._take_over_open_documents(document.path)
-        own = self._owner(document.path) if document.path is not None else None
-        recent = self._documents.recent() if settings.retrieval.recent else []
+        options = settings.retrieval
+        key = (options, tuple(self._folders))
+        before = self._sets.before(document.uri, document.text, offset, key) if options.stable else ()
         found: list[Found] = []
-        for number, folder in enumerate(self.folders, 1):
-            relative = folder.relative(document.path) if document.path is not None else None
-            weight = 1.0 if own in (folder, None) else OTHER_FOLDER_WEIGHT
-            lately = {item for path in recent if (item := folder.relative(path)) is not None}
-            hits = self._query(folder.index, document, offset, settings, relative, lately, self._reader(folder))
-            if len(self._folders) > 1:  # what lies in an inner folder too is that folder's to quote
-                hits = [hit for hit in hits if self._owner(folder.path / hit.path) is folder]
-            found.extend(Found(number, weight, hit) for hit in hits)
-        outside = document.path.as_posix() if document.path is not None else None
-        weight = OTHER_FOLDER_WEIGHT if own else 1.0
-        hits = self._query(self._elsewhere, document, offset, settings, outside, (), self._read_elsewhere)
-        found.extend(Found(0, weight, replace(hit, path=Path(hit.path).name)) for hit in hits)
-        return best_of_all(found, settings.retrieval.snippets)
+        again: list[Found | None] = [None] * len(before)
+        for root in self._roots(document, settings):
+            places = [place for place, item in enumerate(before) if item.root == root.number]
+            search = root.index.search(
+                document,
+                offset,
+                limit=options.snippets,
+                query_lines=options.query_lines,
+                suffix_lines=options.suffix_lines,
+                scheme=options.scheme,
+                definitions=options.definitions,
+                exclude={root.own_path} if root.own_path else set(),
+                recent=root.recent,
+                before=[before[place].snippet for place in places],
+                read=root.read,
+            )
+            found.extend(Found(root.number, root.weight, hit) for hit in search.snippets if root.holds(hit.path))
+            for place, snippet in zip(places, search.before, strict=True):
+                again[place] = None if snippet is None else Found(root.number, root.weight, snippet)
+        chosen = best_of_all(found, options.snippets)
+        kept = [item for item in again if item is not None] if still_good(chosen, again) else []
+        self._sets.note(document.uri, document.text, offset, key, kept or chosen)
+        return [marked(_shown(item)) for item in kept] or [_shown(item) for item in chosen]
 
-    def _query(
-        self,
-        index: RetrievalIndex,
-        document: DocumentSnapshot,
-        offset: int,
-        settings: Settings,
-        own_path: str | None,
-        recent: Collection[str],
-        read: Callable[[str], str | None],
-    ) -> list[Snippet]:
-        return index.query(
-            document,
-            offset,
-            limit=settings.retrieval.snippets,
-            query_lines=settings.retrieval.query_lines,
-            suffix_lines=settings.retrieval.suffix_lines,
-            scheme=settings.retrieval.scheme,
-            definitions=settings.retrieval.definitions,
-            exclude={own_path} if own_path else set(),
-            recent=recent,
-            read=read,
+    def _roots(self, document: DocumentSnapshot, settings: Settings) -> Iterator[_Root]:
+        """All indexes as this document sees them; number 0 is that of the documents outside all folders."""
+        path = document.path
+        own = self._owner(path) if path is not None else None
+        recent = self._documents.recent() if settings.retrieval.recent else []
+        for number, folder in enumerate(self.folders, 1):
+            yield _Root(
+                number,
+                folder.index,
+                weight=1.0 if own in (folder, None) else OTHER_FOLDER_WEIGHT,
+                own_path=folder.relative(path) if path is not None else None,
+                recent={item for each in recent if (item := folder.relative(each)) is not None},
+                read=self._reader(folder),
+                holds=partial(self._holds, folder),
+            )
+        yield _Root(
+            0,
+            self._elsewhere,
+            weight=OTHER_FOLDER_WEIGHT if own else 1.0,
+            own_path=path.as_posix() if path is not None else None,
+            recent=(),
+            read=self._read_elsewhere,
+            holds=lambda hit: True,
         )
+
+    def _holds(self, folder: Folder, relative: str) -> bool:
+        """Whether a file is for this folder to quote: what lies in an inner folder too is that folder's."""
+        return len(self._folders) == 1 or self._owner(folder.path / relative) is folder
 
     def _reader(self, folder: Folder) -> Callable[[str], str | None]:
         def read(relative: str) -> str | None:
@@ -191,3 +212,21 @@ class WorkspaceContext:
     def _read_elsewhere(self, path: str) -> str | None:
         opened = self._documents.get(Path(path))
         return None if opened is None or opened.has_secret else opened.text
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """One index as a query sees it. Paths are those of the index; `holds` says whether a file is for it to quote."""
+
+    number: int
+    index: RetrievalIndex
+    weight: float
+    own_path: str | None
+    recent: Collection[str]
+    read: Callable[[str], str | None]
+    holds: Callable[[str], bool]
+
+
+def _shown(item: Found) -> Snippet:
+    """The snippet as prompts call it: what lies outside all folders by its name."""
+    return item.snippet if item.root else replace(item.snippet, path=Path(item.snippet.path).name)

@@ -139,6 +139,7 @@ def _settings(*, definitions: bool = False, suffix_lines: int = 5) -> Settings:
         chunk_lines=CHUNK_LINES,
         suffix_lines=suffix_lines,
         definitions=definitions,
+        stable=False,  # each case for itself
     )
     return Settings(retrieval=retrieval)
 

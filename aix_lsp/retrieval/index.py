@@ -9,33 +9,48 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.bm25 import Bm25Index, Hit
 from aix_lsp.retrieval.build import ChunkBuilder
-from aix_lsp.retrieval.chunks import lines_between, with_line_feeds
 from aix_lsp.retrieval.crosscodeeval import MORE_HITS, flat_terms, followers
 from aix_lsp.retrieval.definitions import DefinitionIndex
-from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
+from aix_lsp.retrieval.names import Candidate, NameRanking, expected, names_around, with_similar
 from aix_lsp.retrieval.query import SUFFIX_LINES, query_terms, surroundings
+from aix_lsp.retrieval.quoting import Quoted
 from aix_lsp.retrieval.ranking import RECENT_FACTOR, SECONDARY_FACTOR, is_secondary, take_best_beside
 from aix_lsp.retrieval.segment import PackedSegment
-from aix_lsp.retrieval.slot import definition_snippets, repeats
-from aix_lsp.retrieval.tokens import expand, path_tokens, tokenize
+from aix_lsp.retrieval.slot import definition_snippets
+from aix_lsp.retrieval.tokens import expand
 from aix_lsp.types import DocumentSnapshot, Snippet
 
-_SAME = 0.9
-_STILL_THERE = 0.5
-_SHOWN_TERMS = 8
 _MORE_HITS = 24
 _EDITED_FILES = 16
-_READ_ON = 24  # lines in which those further on are looked for
 _AHEAD = 2  # lines; where nothing stands below the cursor, what follows the lines that match counts most
 # Names that the missing line may use join the query, each as if it stood in the line thrice as often as is likely
 # (measured; docs/log.md).
 _EXPECTED_NAMES = 8
 _EXPECTED_WEIGHT = 3.0
+
+
+class Options(TypedDict, total=False):
+    """What `RetrievalIndex.search` may be told besides the place."""
+
+    limit: int
+    query_lines: int
+    suffix_lines: int
+    scheme: Literal["aix", "crosscodeeval"]
+    definitions: bool
+    exclude: Collection[str] | None
+    recent: Collection[str]
+
+
+class Search(NamedTuple):
+    """An answer, and for each snippet of an earlier one how it fits now (None: not any more)."""
+
+    snippets: list[Snippet]
+    before: list[Snippet | None]
 
 
 class RetrievalIndex:
@@ -109,6 +124,12 @@ class RetrievalIndex:
             self.definitions.pack()
 
     def query(
+        self, document: DocumentSnapshot, offset: int, *, read: Callable[[str], str | None], **options: Unpack[Options]
+    ) -> list[Snippet]:
+        """The snippets of `search`."""
+        return self.search(document, offset, read=read, **options).snippets
+
+    def search(
         self,
         document: DocumentSnapshot,
         offset: int,
@@ -120,8 +141,9 @@ class RetrievalIndex:
         definitions: bool = True,
         exclude: Collection[str] | None = None,
         recent: Collection[str] = (),
+        before: Sequence[Snippet] = (),
         read: Callable[[str], str | None],
-    ) -> list[Snippet]:
+    ) -> Search:
         """Up to `limit` chunks of other files for a place, best first, then with `definitions` what names around the
         place mean; nothing when nothing matches.
 
@@ -129,15 +151,15 @@ class RetrievalIndex:
         edited lately, which count a little more. `read` gives a file's text as it is now, or None. Left out are
         chunks that nearly repeat a better one or the document itself, and those whose lines no longer hold what made
         them match; a term counts half for each chunk quoted already. The scheme `crosscodeeval` quotes as that
-        benchmark does, without any of this.
+        benchmark does, without any of this. `before` are snippets of an earlier answer, to be judged again.
         """
         if limit <= 0 or not len(self._bm25):
-            return []
+            return Search([], [None] * len(before))
         excluded = {document.name} if exclude is None else set(exclude)
         if scheme == "crosscodeeval":
             flat = flat_terms(surroundings(document, offset)[0], query_lines, lower=True)
             hits = self._bm25.query(flat, limit=limit + MORE_HITS, exclude_paths=excluded)
-            return followers(hits, self._chunk_lines, read, limit)
+            return Search(followers(hits, self._chunk_lines, read, limit), [None] * len(before))
         language = language_of(document.name, document.language_id)
         weights = query_terms(document, offset, language, query_lines, suffix_lines)
         names = names_around(document, offset, language, suffix=suffix_lines > 0)
@@ -150,7 +172,8 @@ class RetrievalIndex:
         hits = self._bm25.query(more, limit=2 * limit + _MORE_HITS, exclude_paths=excluded)
         secondary = is_secondary(document.name)
         hits = _by_file(hits, secondary=secondary, recent=recent)
-        quoted = _Quoted(document, offset, read)
+        ranked = tuple(hits)
+        quoted = Quoted(document, offset, read)
         snippets: list[Snippet] = []
         ahead = 0 if suffix_lines > 0 and surroundings(document, offset)[1].strip() else _AHEAD
         quoted_terms: Counter[str] = Counter()
@@ -161,13 +184,15 @@ class RetrievalIndex:
                 quoted_terms.update([term for term, _ in hit.terms])
                 snippets.append(_noted(snippet, secondary=secondary, recent=recent))
         snippets.sort(key=lambda snippet: -snippet.score)
+        candidates: list[Candidate] = []
         if definitions:
+            candidates = ranking.order(with_similar(names, snippets))
             snippets += definition_snippets(
-                ranking.order(with_similar(names, snippets)),
+                candidates,
                 lines_of=quoted.lines,
                 fits=lambda path, first, lines: quoted.is_new(snippets, path, first, lines),
             )
-        return snippets
+        return Search(snippets, [_again(item, ranked, candidates, quoted) for item in before])
 
 
 def _by_file(hits: list[Hit], *, secondary: bool, recent: Collection[str]) -> list[Hit]:
@@ -182,6 +207,22 @@ def _by_file(hits: list[Hit], *, secondary: bool, recent: Collection[str]) -> li
     return counted
 
 
+def _again(snippet: Snippet, hits: Sequence[Hit], candidates: Sequence[Candidate], quoted: Quoted) -> Snippet | None:
+    """A snippet of an earlier answer with its score of now; None when it is no longer among those that matter, or its
+    lines are no longer what they were."""
+    scores: Iterable[float]
+    if snippet.kind == "similar":  # what was quoted may lie some lines further on than its chunk
+        first, last = snippet.start_line, snippet.end_line
+        scores = (
+            hit.score for hit in hits if hit.path == snippet.path and hit.start_line <= last and hit.end_line >= first
+        )
+    else:
+        here = snippet.path, snippet.start_line
+        scores = (item.score for item in candidates if (item.place.path, item.place.start_line) == here)
+    score = max(scores, default=None)
+    return None if score is None or not quoted.is_as_it_was(snippet) else replace(snippet, score=score)
+
+
 def _noted(snippet: Snippet, *, secondary: bool, recent: Collection[str]) -> Snippet:
     """The snippet with what `_by_file` has counted, in words."""
     notes = []
@@ -190,87 +231,3 @@ def _noted(snippet: Snippet, *, secondary: bool, recent: Collection[str]) -> Sni
     if not secondary and is_secondary(snippet.path):
         notes.append("of a test or of others' code")
     return replace(snippet, notes=tuple(notes)) if notes else snippet
-
-
-class _Quoted:
-    """Reads hits in order of rank and says which are worth quoting."""
-
-    def __init__(self, document: DocumentSnapshot, offset: int, read: Callable[[str], str | None]) -> None:
-        self._shown = "".join(surroundings(document, offset))
-        self._read = read
-        self._texts: dict[str, str | None] = {}
-        self._taken: list[set[str]] = []
-
-    def quote(self, hit: Hit, ahead: int = 0) -> Snippet | None:
-        """What to quote of a hit, `ahead` lines with text further on where there are as many; None when it should not
-        be quoted."""
-        count = hit.end_line - hit.start_line + 1
-        lines = self.lines(hit.path, hit.start_line, hit.end_line + (_READ_ON if ahead else 0))
-        matching = lines[:count]
-        if len(matching) < count:
-            return None
-        keywords = language_of(hit.path).keywords
-        terms = set(tokenize("\n".join(matching), keywords))
-        known = terms.union(path_tokens(hit.path))
-        if not terms or sum([share for term, share in hit.terms if term in known]) < _STILL_THERE:
-            return None
-        chosen = range(count)
-        if ahead:  # but the line that matches best stays
-            strongest = hit.terms[0][0]
-            matching_at = (number for number in chosen if strongest in tokenize(lines[number], keywords))
-            chosen = _further(lines, count, ahead, next(matching_at, 0))
-        quoted = lines[chosen.start : chosen.stop]
-        text = "\n".join(quoted)
-        if ahead:
-            terms = set(tokenize(text, keywords))
-        if any(_nearly_same(terms, others) for others in self._taken) or self._holds(quoted):
-            return None
-        self._taken.append(terms)
-        first = hit.start_line + chosen.start
-        shown = hit.terms[:_SHOWN_TERMS]
-        return Snippet(hit.path, first, first + len(chosen) - 1, hit.score, "similar", text, shown)
-
-    def is_new(self, quoted: Sequence[Snippet], path: str, start_line: int, lines: Sequence[str]) -> bool:
-        """Whether these lines are neither in a snippet that is quoted already nor in the document itself."""
-        last = start_line + min(len(lines), 3) - 1
-        for snippet in quoted:
-            if snippet.path == path and snippet.start_line <= start_line and last <= snippet.end_line:
-                return False
-            if repeats(lines, snippet.text):
-                return False
-        return not self._holds(lines)
-
-    def lines(self, path: str, first: int, last: int) -> list[str]:
-        """Lines of a file by their numbers, 1-based and inclusive, as far as there are any. The file is read once."""
-        if path not in self._texts:
-            text = self._read(path)
-            self._texts[path] = None if text is None else with_line_feeds(text)
-        text = self._texts[path]
-        return [] if text is None else lines_between(text, first, last)
-
-    def _holds(self, lines: Sequence[str]) -> bool:
-        """Whether the document itself has these lines, but for one in ten."""
-        filled = [stripped for line in lines if (stripped := line.strip())]
-        allowed = int(len(filled) * (1 - _SAME) + 1e-9)
-        for line in filled:
-            if line not in self._shown:
-                allowed -= 1
-                if allowed < 0:
-                    return False
-        return True
-
-
-def _further(lines: Sequence[str], count: int, ahead: int, strongest: int) -> range:
-    """Which of these lines (from 0) to quote in place of the first `count`: so many with text further on, as far as
-    there are any, and no further than from the line `strongest`."""
-    filled = [number for number, line in enumerate(lines) if line.strip()]
-    spare = [number for number in filled if number < strongest]
-    added = [number for number in filled if number >= count][: min(ahead, len(spare))]
-    if not added:
-        return range(count)
-    start = next(number for number in filled if number > spare[len(added) - 1])
-    return range(start, added[-1] + 1)
-
-
-def _nearly_same(terms: set[str], others: set[str]) -> bool:
-    return len(terms & others) >= _SAME * max(len(terms), len(others))

@@ -41,8 +41,10 @@ async def test_files_worked_on_lately_count_more_unless_switched_off(tmp_path: P
         (tmp_path / f"{name}.py").write_text(HERON + f"{name}_value = 1\n")
     context = WorkspaceContext(Settings())
     context.index_now(tmp_path)
-    one = Settings.model_validate({"retrieval": {"snippets": 1, "definitions": False}})
-    off = Settings.model_validate({"retrieval": {"snippets": 1, "definitions": False, "recent": False}})
+    one = Settings.model_validate({"retrieval": {"snippets": 1, "definitions": False, "stable": False}})
+    off = Settings.model_validate(
+        {"retrieval": {"snippets": 1, "definitions": False, "stable": False, "recent": False}}
+    )
     text = "x = heron_migration("
     for name in ("b", "c", "a"):
         context.opened_or_changed(tmp_path / f"{name}.py", HERON + f"{name}_value = 1\n", "python")

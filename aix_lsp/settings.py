@@ -123,6 +123,10 @@ class CompletionSettings(Section):
         0.95, "With a temperature: draw from the likeliest tokens that make up this share.", gt=0, le=1
     )
     seed: int = option(0, "Seed for drawing, so that the same place gives the same answer.", ge=0)
+    prepare_next: bool = option(
+        True,
+        "While an offer is shown and nothing else is asked, let the model read what accepting it would ask for next.",
+    )
     fallback_completion: bool = option(
         False,
         "Answer `textDocument/completion` too, for clients that do not know inline completion.",

@@ -215,6 +215,7 @@ async def generated(engine: Engine, place: Place, way: Way) -> str:
         ),
         max_new_tokens=MAX_TOKENS,
         stop=lambda so_far: "\n" in so_far,
+        document=document.uri,
     )
     return (await engine.generate(request)).text
 

@@ -259,6 +259,7 @@ class Session:
         for task in list(self._tasks):
             task.cancel()
         if self.started.is_set():
+            self.service.close()
             self.engine.close()
             self._watcher.close()
             await self.context.close()

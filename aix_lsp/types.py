@@ -101,7 +101,8 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the service must know of a loaded model. `max_positions` bounds prompt and completion together."""
+    """What the service must know of a loaded model. `max_positions` bounds prompt and completion together.
+    `token_healing` is False where the engine cannot make an answer begin with a required text."""
 
     name: str
     max_positions: int
@@ -112,6 +113,7 @@ class ModelInfo:
     parameters: int = 0
     languages: tuple[str, ...] = ()
     note: str = ""
+    token_healing: bool = True
 
 
 PromptBuilder = Callable[[Tokenizer, ModelInfo], Prompt]

@@ -45,6 +45,7 @@ def build_prompt(
         snippets=snippets,
         settings=settings,
         budget=min(settings.max_tokens, model.max_positions - max_new_tokens),
+        heals=settings.token_healing and model.token_healing,
     )
     if task.room("l2r") < 1:
         raise ValueError(
@@ -66,7 +67,8 @@ def build_prompt(
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What a prompt is made from. `around` is the text before and after the cursor."""
+    """What a prompt is made from. `around` is the text before and after the cursor; `heals` says whether a word that
+    the cursor cuts in two is taken back."""
 
     tokenizer: Tokenizer
     family: FimFamily
@@ -75,6 +77,7 @@ class _Task:
     snippets: Sequence[Snippet]
     settings: PromptSettings
     budget: int
+    heals: bool
 
     def room(self, order: FimFormat) -> int:
         """Tokens for text once the markers are there."""
@@ -116,7 +119,7 @@ class _Task:
             lead=lead,
         )
         ids, required = prefix.ids, ""
-        if self.settings.token_healing:
+        if self.heals:
             ids, required = take_back(tokenizer, ids, prefix.text)
         block = Block(ids, (lead + prefix.text).removesuffix(required))
         return _Draft(family, order, document.name, quotes, header, header_dropped, prefix, block, required, suffix)

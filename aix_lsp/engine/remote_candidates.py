@@ -41,8 +41,9 @@ class Candidate:
         if self.finish is not None:
             return
         ended = False
-        if piece.tokens is not None:
-            for token in piece.tokens:
+        if piece.tokens is not None or self.tokens:
+            # The last piece often has the reason alone.
+            for token in piece.tokens or ():
                 ended = ended or token in self.server.tokenizer.special_ids
                 if not ended:
                     self.stream.push(token)

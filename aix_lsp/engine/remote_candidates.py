@@ -92,8 +92,8 @@ class Reading:
 
     def take(self, data: str) -> None:
         """Take over one event."""
-        if data.strip() == DONE:
-            self.told_end = True
+        if data.strip() in ("", DONE):
+            self.told_end = self.told_end or bool(data.strip())
             return
         for piece in pieces_of(data):
             candidate = self.candidates.setdefault(piece.index, self.make())

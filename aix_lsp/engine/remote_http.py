@@ -94,7 +94,7 @@ class RemoteClient:
         try:
             self._client = httpx.AsyncClient(
                 headers=headers,
-                verify=_trust(settings.ca_file) if self.address.root.scheme == "https" else True,
+                verify=_trust(settings.ca_file if self.address.root.scheme == "https" else None),
                 proxy=settings.proxy if settings.proxy not in ("", "none") else None,
                 # A proxy of the environment is for other machines.
                 trust_env=settings.proxy == "" and not self.address.is_local,
@@ -178,8 +178,11 @@ async def _read(response: httpx.Response, limit: int) -> bytes:
     return bytes(content)
 
 
-def _trust(ca_file: str) -> ssl.SSLContext:
-    """What a server's certificate is checked against: `ca_file` alone, else the system's authorities and Mozilla's."""
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    """What a server's certificate is checked against: `ca_file` alone, else the system's authorities and Mozilla's.
+    None is for a server without TLS: to read all authorities takes longer than anything else at start."""
+    if ca_file is None:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not ca_file:
         context = ssl.create_default_context()
         context.load_verify_locations(certifi.where())

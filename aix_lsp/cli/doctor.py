@@ -48,14 +48,26 @@ def examine(workspace: Path, options: Mapping[str, Any]) -> Iterator[Finding]:
     problems += configuration.set_layer("command line", options)
     yield _python()
     yield _settings(problems)
+    yield from _engine(configuration.settings)
+    yield _workspace(workspace, configuration.settings)
+    yield _kept_index(workspace, configuration.settings)
+    yield _watches(workspace, configuration.settings)
+
+
+def _engine(settings: Settings) -> Iterator[Finding]:
+    """The model and what it runs on, here or elsewhere."""
+    from aix_lsp.engine.select import is_remote
+
+    if is_remote(settings):
+        from aix_lsp.cli.doctor_remote import examine_server
+
+        yield from examine_server(settings)
+        return
     yield _torch()
     yield _gpu()
     yield _flash_attention()
     for check in (_model, _tokenizer):
-        yield _guarded(check, configuration.settings)
-    yield _workspace(workspace, configuration.settings)
-    yield _kept_index(workspace, configuration.settings)
-    yield _watches(workspace, configuration.settings)
+        yield _guarded(check, settings)
 
 
 def _python() -> Finding:

@@ -46,7 +46,7 @@ def described_remotely(
     """What the service must know of a served model; `context` is what the server says of its positions."""
     entry = served.entry
     return ModelInfo(
-        name=served_as if settings.tokenizer and served_as else entry.name,
+        name=_short(served_as) if settings.tokenizer and served_as else entry.name,
         max_positions=max(settings.context or context or served.positions or _DEFAULT_CONTEXT, _LEAST_CONTEXT),
         format=entry.format,
         device=place,
@@ -56,6 +56,12 @@ def described_remotely(
         note=entry.licence,
         token_healing=False,
     )
+
+
+def _short(served_as: str) -> str:
+    """A server that was started with a path calls its model by that."""
+    is_path = served_as.startswith((".", "/", "\\")) or served_as.endswith(".gguf")
+    return Path(served_as).stem if is_path else served_as
 
 
 def _find(settings: RemoteSettings, served_as: str) -> tuple[CatalogEntry, Path]:

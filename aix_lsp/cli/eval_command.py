@@ -38,7 +38,7 @@ def eval_infilling(
     ] = None,
     model: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--model", help="Catalog name or folder; may be repeated to compare (aix-mini)."),
+        typer.Option("--model", help="Catalog name, folder, or remote; may be repeated (aix-mini)."),
     ] = None,
     problems: Annotated[int, typer.Option("--problems", min=0, help="Problems of HumanEval; 0: all.")] = 200,
     places: Annotated[int, typer.Option("--places", min=0, help="Rests of lines, over all folders.")] = 300,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.engine.catalog import known
+from aix_lsp.engine.select import REMOTE
 from aix_lsp.types import FimFormat
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Options:
         if self.humaneval is not None:
             words += ["--humaneval", self.humaneval.name, "--problems", str(self.problems)]
         for label in labels:
-            words += ["--model", label if label in known() or "/" in label else f"./{label}"]
+            words += ["--model", label if label in {*known(), REMOTE} or "/" in label else f"./{label}"]
         if self.folders:
             words += ["--places", str(self.places), "--cases", str(self.cases), "--loss-kb", str(self.loss_kb)]
             words += ["--languages", self.languages]
@@ -116,6 +117,8 @@ def _check(options: Options, out: Path | None) -> None:
         raise UsageError(f"{out} is no folder")
     if options.humaneval is not None and not options.humaneval.is_file():
         raise UsageError(f"{options.humaneval} is no file")
+    if REMOTE in options.models and options.folders and options.loss_kb:
+        raise UsageError("bits per byte need the weights; give --loss-kb 0 with --model remote")
     if options.earlier is not None and not options.earlier.is_dir():
         raise UsageError(f"{options.earlier} is no folder")
     if options.humaneval is None and not (options.folders and options.places + options.cases + options.loss_kb):

@@ -15,11 +15,12 @@ from typing import Final
 
 from rapidfuzz import fuzz
 
+from aix_lsp.configuration import Configuration
 from aix_lsp.engine.base import Engine, LoadEvent, ModelError
-from aix_lsp.engine.catalog import known, resolve
+from aix_lsp.engine.catalog import CatalogEntry, known, resolve
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.loading import locate
-from aix_lsp.engine.local import LocalEngine
+from aix_lsp.engine.select import REMOTE, engine_for, prompt_model
 from aix_lsp.engine.tokenizer import load_tokenizer
 from aix_lsp.evaluation.cases import words
 from aix_lsp.evaluation.copying import Copier, copied_line
@@ -28,7 +29,7 @@ from aix_lsp.languages import language_id_of
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.prompt.fim import family_of, plain_family
 from aix_lsp.prompt.healing import take_back
-from aix_lsp.settings import ModelSettings, PromptSettings
+from aix_lsp.settings import ModelSettings, PromptSettings, Settings
 from aix_lsp.types import DocumentSnapshot, FimFormat, GenerationRequest, ModelInfo, Tokenizer
 
 MAX_TOKENS = 48
@@ -99,7 +100,7 @@ def labels_of(models: Sequence[str]) -> list[str]:
 
     Raises ModelError for a name that means nothing, and for a model that is given twice.
     """
-    entries = [resolve(model) for model in models]
+    entries = [CatalogEntry(REMOTE, REMOTE) if model == REMOTE else resolve(model) for model in models]
     places = [
         None if model in known() or not isinstance(entry.source, Path) else entry.source.expanduser().resolve()
         for model, entry in zip(models, entries, strict=True)
@@ -121,9 +122,12 @@ def labels_of(models: Sequence[str]) -> list[str]:
 def checked(model: str, formats: Sequence[FimFormat]) -> Tokenizer:
     """The tokenizer of a model by name or folder, once it is clear that its files are there and that it knows these
     orders of a prompt. Raises ModelError or TokenizerError with one line."""
-    folder = locate(resolve(model).source)
-    inspect(folder)
-    tokenizer = load_tokenizer(folder)
+    if model == REMOTE:
+        tokenizer: Tokenizer = prompt_model(_settings(model, 0))[0]
+    else:
+        folder = locate(resolve(model).source)
+        inspect(folder)
+        tokenizer = load_tokenizer(folder)
     family = family_of(tokenizer) or plain_family(tokenizer)
     missing = [format_ for format_ in formats if family.resolve(format_, has_suffix=True) != format_]
     if missing:
@@ -140,7 +144,8 @@ def evaluate(
     threads: int = 0,
     on_answer: Callable[[], None] = lambda: None,
 ) -> ModelAnswers:
-    """All ways at all places with one model: a catalog name or a folder, as `model.name` takes it.
+    """All ways at all places with one model: a catalog name or a folder, as `model.name` takes it, or `remote` for the
+    server of the user's settings.
 
     `threads` 0 lets PyTorch choose. `on_answer` is called after each answer of the model. Raises ModelError when the
     model cannot be loaded; another one never answers for it.
@@ -172,11 +177,11 @@ async def _generated(
         if event.kind == "warning":
             warnings.append(event.message)
 
-    engine = LocalEngine(ModelSettings(name=model, threads=threads), note)
+    engine = engine_for(_settings(model, threads), note)
     answers: dict[Way, list[Answer | None]] = {}
     try:
         info = await engine.ready()
-        if warnings:
+        if warnings and model != REMOTE:
             raise ModelError(warnings[0].split(". The embedded model")[0])
         for way in ways:
             answers[way] = []
@@ -189,6 +194,18 @@ async def _generated(
     finally:
         engine.close()
     return info, answers
+
+
+def _settings(model: str, threads: int) -> Settings:
+    """Settings for one model alone; those of a server are the user's own."""
+    own = ModelSettings(name=model, threads=threads)
+    if model != REMOTE:
+        return Settings(model=own)
+    configuration = Configuration()
+    configuration.read_user_file()
+    configuration.read_environment()
+    remote = configuration.settings.remote.model_copy(update={"fallback": False})
+    return Settings(model=own, remote=remote)
 
 
 async def generated(engine: Engine, place: Place, way: Way) -> str:

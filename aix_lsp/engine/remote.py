@@ -127,8 +127,11 @@ class RemoteEngine:
             task.cancel()
             if self._jobs.get(request.document) is job:
                 del self._jobs[request.document]
-        if task.cancelled():
-            raise job.reason or Superseded("a newer request took its place")
+        if job.reason is not None:
+            # Whatever the closing of its stream came to.
+            if not task.cancelled():
+                task.exception()
+            raise job.reason
         error = task.exception()
         if isinstance(error, RemoteError) and error.down:
             self._gone(error)

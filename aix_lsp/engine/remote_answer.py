@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aix_lsp.engine.base import EngineError
 from aix_lsp.engine.job import describe
 from aix_lsp.engine.remote_candidates import Candidate, Reading
-from aix_lsp.engine.remote_check import COMPLETIONS, RemoteServer
+from aix_lsp.engine.remote_check import RemoteServer
 from aix_lsp.engine.remote_errors import RemoteError, cut_off
+from aix_lsp.engine.remote_healing import COMPLETIONS, is_blank, spell_out
 from aix_lsp.engine.remote_http import RemoteClient
 from aix_lsp.engine.remote_stream import EventDecoder
 from aix_lsp.engine.remote_text import as_text, before_cursor, blanks_left_out, expressible
@@ -26,6 +28,16 @@ _ALTERNATIVE_TEMPERATURE = 0.6
 """For further candidates of a greedy request: they are drawn, or they would all be the same."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """One way to ask: the ids of the prompt, what the answer must begin with, and the tokens at the prompt's end that
+    are a part of the answer already."""
+
+    ids: tuple[int, ...]
+    required: str = ""
+    begun: tuple[int, ...] = ()
+
+
 async def answer(
     client: RemoteClient, server: RemoteServer, request: GenerationRequest, settings: RemoteSettings
 ) -> Generation:
@@ -34,28 +46,25 @@ async def answer(
     start, began = time.perf_counter(), asyncio.get_running_loop().time()
     prompt = await asyncio.to_thread(_built, server, request)
     built = time.perf_counter()
-    body = _body(server, request, prompt)
     whole_s = min(settings.timeout_s, request.time_limit or settings.timeout_s)
+    asking = _Asking(client, server, request, prompt, began + whole_s)
     first_s = min(whole_s, settings.first_token_timeout_s)
-    reading = Reading(_maker(server, request, prompt), 1, _guarded(request.on_text))
-    others: asyncio.Task[list[str]] | None = None
-    if request.candidates > 1:
-        others = asyncio.create_task(_alternatives(client, server, request, prompt, body, reading, began + whole_s))
     try:
         try:
             async with asyncio.timeout_at(began + first_s) as limit:
-                await _read(client, server, body, reading, limit, began + whole_s)
+                await asking.run(limit)
         except TimeoutError:
-            if not reading.first_text.is_set():
+            if not asking.reading.first_text.is_set():
                 line = f"the server at {client.address.shown} sent no token within {first_s:g} s"
                 raise RemoteError(line) from None
         total = time.perf_counter()
+        reading = asking.reading
         first = reading.candidates.get(0) or reading.make()
         finish: FinishReason = first.finish or ("end" if reading.told_end else "timeout")
-        more = await others if others is not None and reading.first_text.is_set() else []
+        more = await asking.others if asking.others is not None and reading.first_text.is_set() else []
     finally:
-        if others is not None:
-            others.cancel()
+        if asking.others is not None:
+            asking.others.cancel()
     return Generation(
         text=first.text,
         tokens=first.counted(),
@@ -69,6 +78,108 @@ async def answer(
     )
 
 
+class _Asking:
+    """One request while it runs. `reading` is what is there of the answer, `others` the further candidates."""
+
+    def __init__(
+        self, client: RemoteClient, server: RemoteServer, request: GenerationRequest, prompt: Prompt, whole: float
+    ) -> None:
+        self._client = client
+        self._server = server
+        self._request = request
+        self._prompt = prompt
+        self._whole = whole
+        self._body = _body(server, request, prompt)
+        self._before = before_cursor(server.tokenizer, prompt) if server.drops_space else ""
+        self.reading = self._begun(_Way(prompt.ids), 1)
+        self.others: asyncio.Task[list[str]] | None = None
+
+    async def run(self, limit: asyncio.Timeout) -> None:
+        """Ask until an answer begins as it must."""
+        for way in await self._ways():
+            self.reading = reading = self._begun(way, 1, _guarded(self._request.on_text))
+            reading.prime(way.begun)
+            if reading.finished:
+                return
+            if self._request.candidates > 1 and self.others is None:
+                self.others = asyncio.create_task(self._alternatives(way, reading))
+            await self._read(self._sent(way), reading, limit)
+            if not any(candidate.missed for candidate in reading.candidates.values()):
+                return
+            if self.others is not None:
+                self.others.cancel()
+                self.others = None
+
+    async def _ways(self) -> list[_Way]:
+        """How to ask for what the prompt builder took back, best first. As if it had not is always the last way."""
+        prompt, server = self._prompt, self._server
+        if not prompt.required:
+            return [_Way(prompt.ids, blanks_left_out(server.tokenizer, prompt, server.rendering))]
+        put_back = _Way((*prompt.ids, *server.tokenizer.encode(prompt.required)))
+        if is_blank(prompt.required):
+            return [_Way(prompt.ids, prompt.required), put_back]
+        if server.vocabulary is None:
+            return [put_back]
+        tokens = await spell_out(self._client, server.tokenizer, server.vocabulary, self._body, prompt.required)
+        if tokens is None:
+            return [put_back]
+        return [_Way((*prompt.ids, *tokens), prompt.required, tuple(tokens))]
+
+    def _begun(self, way: _Way, count: int, on_text: Callable[[str], None] | None = None) -> Reading:
+        def make() -> Candidate:
+            candidate = Candidate(
+                self._server, self._request, self._before, way.required, TextStream(self._server.tokenizer)
+            )
+            candidate.begin(way.begun)
+            return candidate
+
+        return Reading(make, count, on_text)
+
+    def _sent(self, way: _Way) -> dict[str, Any]:
+        """The body for a way of asking."""
+        tokenizer, rendering = self._server.tokenizer, self._server.rendering
+        ids = expressible(tokenizer, way.ids, rendering)
+        prompt = ids if self._server.prompt == "tokens" else as_text(tokenizer, ids, rendering)
+        return {**self._body, "prompt": prompt}
+
+    async def _read(self, body: Mapping[str, Any], reading: Reading, limit: asyncio.Timeout) -> None:
+        """Read a stream until every candidate has ended. `limit` is moved to the end of all time once there is text,
+        and to a moment from now when only the end of the stream is left. Raises RemoteError for one that breaks off."""
+        loop = asyncio.get_running_loop()
+        events = EventDecoder()
+        async with self._client.stream(COMPLETIONS, body, model=self._server.model) as response:
+            kind = response.headers.get("content-type", "")
+            if "event-stream" not in kind:
+                # A server, or something in front of it, that sends the answer whole.
+                reading.take((await response.aread()).decode("utf-8", "replace"))
+                return
+            async for content in response.aiter_bytes():
+                for data in events.feed(content):
+                    reading.take(data)
+                if reading.stopped_by_us:
+                    return
+                if reading.finished:
+                    limit.reschedule(min(self._whole, loop.time() + _LAST_WORDS_S))
+                elif reading.first_text.is_set():
+                    limit.reschedule(self._whole)
+        if not reading.finished:
+            raise cut_off(self._client.address.shown)
+
+    async def _alternatives(self, way: _Way, first: Reading) -> list[str]:
+        """Further candidates, asked for once the first has begun: the server then has the prompt in its cache. They are
+        a bonus: nothing that goes wrong with them is an error."""
+        await first.first_text.wait()
+        wanted = self._request.candidates - 1
+        varied = {"n": wanted, "temperature": self._request.temperature or _ALTERNATIVE_TEMPERATURE}
+        reading = self._begun(way, wanted)
+        try:
+            async with asyncio.timeout_at(self._whole) as limit:
+                await self._read({**self._sent(way), **_drawn(self._request), **varied}, reading, limit)
+        except (EngineError, TimeoutError):
+            pass
+        return [candidate.text for _, candidate in sorted(reading.candidates.items())]
+
+
 def _built(server: RemoteServer, request: GenerationRequest) -> Prompt:
     try:
         return request.build_prompt(server.tokenizer, server.info)
@@ -79,17 +190,16 @@ def _built(server: RemoteServer, request: GenerationRequest) -> Prompt:
 
 
 def _body(server: RemoteServer, request: GenerationRequest, prompt: Prompt) -> dict[str, Any]:
-    """What is sent for the first candidate. Raises EngineError for a prompt that leaves no room."""
+    """What is sent for the first candidate, with the prompt as ids. Raises EngineError where that leaves no room."""
     room = server.info.max_positions - len(prompt.ids)
     if room < 1:
         raise EngineError(
             f"the prompt has {len(prompt.ids)} tokens, and {server.info.name} takes at most "
             f"{server.info.max_positions} together with the completion"
         )
-    ids = expressible(server.tokenizer, prompt.ids, server.rendering)
     body: dict[str, Any] = {
         "model": server.model,
-        "prompt": ids if server.prompt == "tokens" else as_text(server.tokenizer, ids, server.rendering),
+        "prompt": list(prompt.ids),
         "max_tokens": min(request.max_new_tokens, room),
         "temperature": request.temperature,
         "stream": True,
@@ -100,12 +210,6 @@ def _body(server: RemoteServer, request: GenerationRequest, prompt: Prompt) -> d
 
 def _drawn(request: GenerationRequest) -> dict[str, Any]:
     return {"top_p": request.top_p} | ({} if request.seed is None else {"seed": request.seed})
-
-
-def _maker(server: RemoteServer, request: GenerationRequest, prompt: Prompt) -> Callable[[], Candidate]:
-    before = before_cursor(server.tokenizer, prompt) if server.drops_space else ""
-    required = prompt.required or blanks_left_out(server.tokenizer, prompt, server.rendering)
-    return lambda: Candidate(server, request, before, required, TextStream(server.tokenizer))
 
 
 def _guarded(on_text: Callable[[str], None] | None) -> Callable[[str], None] | None:
@@ -120,57 +224,3 @@ def _guarded(on_text: Callable[[str], None] | None) -> Callable[[str], None] | N
             raise EngineError(f"the receiver of the text failed: {describe(error)}") from error
 
     return show
-
-
-async def _read(
-    client: RemoteClient,
-    server: RemoteServer,
-    body: Mapping[str, Any],
-    reading: Reading,
-    limit: asyncio.Timeout,
-    whole: float,
-) -> None:
-    """Read a stream until every candidate has ended. `limit` is moved to the time `whole` once there is text, and to a
-    moment from now when only the end of the stream is left. Raises RemoteError for one that breaks off."""
-    loop = asyncio.get_running_loop()
-    events = EventDecoder()
-    async with client.stream(COMPLETIONS, body, model=server.model) as response:
-        kind = response.headers.get("content-type", "")
-        if "event-stream" not in kind:
-            # A server, or something in front of it, that sends the answer whole.
-            reading.take((await response.aread()).decode("utf-8", "replace"))
-            return
-        async for content in response.aiter_bytes():
-            for data in events.feed(content):
-                reading.take(data)
-            if reading.stopped_by_us:
-                return
-            if reading.finished:
-                limit.reschedule(min(whole, loop.time() + _LAST_WORDS_S))
-            elif reading.first_text.is_set():
-                limit.reschedule(whole)
-    if not reading.finished:
-        raise cut_off(client.address.shown)
-
-
-async def _alternatives(
-    client: RemoteClient,
-    server: RemoteServer,
-    request: GenerationRequest,
-    prompt: Prompt,
-    body: Mapping[str, Any],
-    first: Reading,
-    whole: float,
-) -> list[str]:
-    """Further candidates, asked for once the first has begun: the server then has the prompt in its cache. They are a
-    bonus: nothing that goes wrong with them is an error."""
-    await first.first_text.wait()
-    wanted = request.candidates - 1
-    varied = {"n": wanted, "temperature": request.temperature or _ALTERNATIVE_TEMPERATURE}
-    reading = Reading(_maker(server, request, prompt), wanted)
-    try:
-        async with asyncio.timeout_at(whole) as limit:
-            await _read(client, server, {**body, **_drawn(request), **varied}, reading, limit, whole)
-    except (EngineError, TimeoutError):
-        pass
-    return [candidate.text for _, candidate in sorted(reading.candidates.items())]

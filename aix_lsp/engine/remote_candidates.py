@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from aix_lsp.engine.base import EngineError
@@ -20,8 +20,8 @@ from aix_lsp.types import FinishReason, GenerationRequest
 class Candidate:
     """One text as it grows.
 
-    `before` is what stands before the cursor. `required` are blanks that the prompt could not hold; the answer begins
-    with them, or it is none. `finish` is set once nothing more is wanted, `told_end` once nothing more comes.
+    `before` is what stands before the cursor. `required` is what the prompt does not hold of it; the answer begins with
+    it, or it is none (`missed`). `finish` is set once nothing more is wanted, `told_end` once nothing more comes.
     """
 
     server: RemoteServer
@@ -34,6 +34,16 @@ class Candidate:
     tokens: int = 0
     finish: FinishReason | None = None
     told_end: bool = False
+    missed: bool = False
+
+    def begin(self, tokens: Sequence[int]) -> None:
+        """Take over tokens that are there before the stream begins."""
+        for token in tokens:
+            self.stream.push(token)
+        self.received = self.stream.text
+        self.text = self.received[len(self.required) :]
+        if self._wants_stop():
+            self.finish = "stop"
 
     def push(self, piece: Piece) -> None:
         """Take over what the server sent. Raises EngineError when the request's stop condition fails."""
@@ -55,7 +65,7 @@ class Candidate:
             if self.server.drops_space:
                 text = give_space_back(self.before, text)
         if not text.startswith(self.required[: len(text)]):
-            self.text, self.finish = "", "stop"
+            self.text, self.finish, self.missed = "", "stop", True
             return
         self.text = text[len(self.required) :]
         if ended:
@@ -90,6 +100,21 @@ class Reading:
     first_at: float = 0.0
     told_end: bool = False
 
+    def prime(self, begun: Sequence[int]) -> None:
+        """Begin with tokens that are there already; what they say beyond what is required is shown."""
+        if not begun:
+            return
+        first = self.candidates[0] = self.make()
+        if first.text:
+            self._note_text()
+            if self.on_text is not None:
+                self.on_text(first.text)
+
+    def _note_text(self) -> None:
+        if not self.first_text.is_set():
+            self.first_at = time.perf_counter()
+            self.first_text.set()
+
     def take(self, data: str) -> None:
         """Take over one event."""
         if data.strip() in ("", DONE):
@@ -99,9 +124,8 @@ class Reading:
             candidate = self.candidates.setdefault(piece.index, self.make())
             shown = candidate.text
             candidate.push(piece)
-            if (candidate.text or candidate.tokens) and not self.first_text.is_set():
-                self.first_at = time.perf_counter()
-                self.first_text.set()
+            if candidate.text or candidate.tokens:
+                self._note_text()
             if piece.index == 0 and candidate.text != shown and self.on_text is not None:
                 self.on_text(candidate.text)
 

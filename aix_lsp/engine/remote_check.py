@@ -12,10 +12,12 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from aix_lsp.engine.base import ModelError
+from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.remote_errors import RemoteError
+from aix_lsp.engine.remote_healing import COMPLETIONS, lifted, rare_word
 from aix_lsp.engine.remote_http import RemoteClient
 from aix_lsp.engine.remote_probes import (
     COUNTED,
@@ -35,15 +37,14 @@ from aix_lsp.types import ModelInfo
 _PROBE_S = 20.0
 """How long one question may take; a server's first request after its start is often its slowest."""
 
-COMPLETIONS: Final = "/v1/completions"
-
 
 @dataclass(frozen=True, slots=True)
 class RemoteServer:
     """A server that was checked, and how it is to be asked.
 
-    `extras` are fields beyond OpenAI's that it takes. `finding` says how the tokenizer was checked; `latency_ms` is
-    the time of a request for one token; `warnings` are told to the user once.
+    `extras` are fields beyond OpenAI's that it takes. `vocabulary` is there where token healing works. `finding` says
+    how the tokenizer was checked; `latency_ms` is the time of a request for one token; `warnings` are told to the user
+    once.
     """
 
     model: str
@@ -53,6 +54,7 @@ class RemoteServer:
     extras: Mapping[str, Any]
     rendering: Rendering = RENDERINGS[0]
     drops_space: bool = False
+    vocabulary: Vocabulary | None = None
     finding: str = ""
     latency_ms: float = 0.0
     warnings: tuple[str, ...] = ()
@@ -111,6 +113,9 @@ class _Check:
                 "guess. vLLM and llama.cpp's server keep it"
             )
             server = replace(server, drops_space=True)
+        elif await self._heals(server):
+            vocabulary = await asyncio.to_thread(Vocabulary, server.tokenizer)
+            server = replace(server, vocabulary=vocabulary, info=replace(info, token_healing=True))
         return replace(server, warnings=tuple(self._warnings))
 
     # which model
@@ -267,6 +272,17 @@ class _Check:
         prompt = ids if server.prompt == "tokens" else as_text(server.tokenizer, ids, server.rendering)
         pieces = pieces_in(await self._ask(prompt, 2))
         return bool(pieces) and pieces[0].tokens is None and pieces[0].text.startswith(REPEATING[0])
+
+    async def _heals(self, server: RemoteServer) -> bool:
+        """Whether a token that would never come does when it is lifted. Only ids can be put together with it."""
+        token = await asyncio.to_thread(rare_word, server.tokenizer)
+        if server.prompt == "text" or token is None:
+            return False
+        body = {"model": self._name, "prompt": plain(server.tokenizer), "temperature": 0, **self._extras}
+        try:
+            return await lifted(self._client, server.tokenizer, body, [token]) == token
+        except (RemoteError, StreamError):
+            return False
 
     async def _ask(self, prompt: str | Sequence[int], tokens: int) -> Any:
         body = {

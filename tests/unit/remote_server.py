@@ -58,6 +58,7 @@ class ModelServer:
         delay: float = 0.0,
         tls: ssl.SSLContext | None = None,
         drops_space: bool = False,
+        lifts: bool = False,
         models: Sequence[str] = ("aix-mini",),
     ) -> None:
         self.kind = kind
@@ -66,6 +67,7 @@ class ModelServer:
         self.delay = delay
         self.fault: Fault | None = None
         self.drops_space = drops_space
+        self.lifts = lifts
         self.models = models
         self.port = 0
         self.seen: list[Seen] = []
@@ -145,10 +147,10 @@ class ModelServer:
         if self.kind == "text" and (not isinstance(prompt, str) or "top_k" in body):
             return await self._reply(writer, 422, {"detail": "prompt must be a string"})
         if not body.get("stream"):
-            return await self._reply(writer, 200, self._whole(prompt, body["max_tokens"]))
+            return await self._reply(writer, 200, self._whole(body))
         watch = asyncio.ensure_future(self._watch(reader, seen))
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        tokens = TOKENIZER.encode(self.text)[: body["max_tokens"]]
+        tokens = TOKENIZER.encode(self._rest(prompt))[: body["max_tokens"]]
         for index in range(body.get("n", 1)):
             for number, token in enumerate(tokens):
                 if fault is not None and fault.ends and number == fault.after:
@@ -171,13 +173,27 @@ class ModelServer:
         await writer.drain()
         return not seen.gone.is_set()
 
-    def _whole(self, prompt: str | list[int], tokens: int) -> dict[str, Any]:
+    def _whole(self, body: dict[str, Any]) -> dict[str, Any]:
+        prompt = body["prompt"]
         count = len(prompt) if isinstance(prompt, list) else self.count(prompt)
-        text = " x" if tokens > 1 and not self.drops_space else "x"
-        choice: dict[str, Any] = {"index": 0, "text": text, "finish_reason": "length"}
+        ids = TOKENIZER.encode(" x" if body["max_tokens"] > 1 and not self.drops_space else "x")
+        if self.lifts and "logit_bias" in body:
+            # Of the tokens that are lifted, the one with the most of what the text goes on with.
+            lifted = sorted(map(int, body["logit_bias"]), key=lambda token: len(TOKENIZER.decode([token])))
+            rest = self._rest(prompt)
+            wanted = [token for token in lifted if rest.startswith(TOKENIZER.decode([token]))]
+            ids = [(wanted or lifted)[-1]]
+        choice: dict[str, Any] = {"index": 0, "text": TOKENIZER.decode(ids), "finish_reason": "length"}
         if self.kind == "vllm":
-            choice["token_ids"] = TOKENIZER.encode(text)
+            choice["token_ids"] = ids
         return {"choices": [choice]} | ({} if self.kind == "silent" else {"usage": {"prompt_tokens": count}})
+
+    def _rest(self, prompt: str | list[int]) -> str:
+        """The text without the beginning that the prompt holds already."""
+        if not self.lifts or isinstance(prompt, str):
+            return self.text
+        end = TOKENIZER.decode(prompt[-8:])
+        return next(self.text[size:] for size in range(len(self.text), -1, -1) if end.endswith(self.text[:size]))
 
     def count(self, text: str) -> int:
         """Tokens of a text for a server that reads it just as we write it."""

@@ -29,7 +29,7 @@ async def make() -> AsyncIterator[Make]:
         ) -> tuple[ModelServer, RemoteEngine, list[LoadEvent]]:
             own = {
                 name: options.pop(name)
-                for name in ("text", "delay", "token", "models", "drops_space", "tls") & options.keys()
+                for name in ("text", "delay", "token", "models", "drops_space", "lifts", "tls") & options.keys()
             }
             server = await stack.enter_async_context(ModelServer(kind, **own))
             told: list[LoadEvent] = []

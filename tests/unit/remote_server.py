@@ -4,6 +4,7 @@ the way that a test asks for. Real sockets, real HTTP; only the model is a fixed
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import Callable, Sequence
@@ -134,7 +135,11 @@ class ModelServer:
             name = "prompt" if self.kind == "vllm" else "content"
             return await self._reply(writer, 200, {name: as_text(TOKENIZER, seen.body["tokens"])})
         if path == "/v1/completions":
-            return await self._complete(reader, writer, seen)
+            try:
+                return await self._complete(reader, writer, seen)
+            except OSError:
+                seen.gone.set()
+                raise
         return await self._reply(writer, 404, {"detail": "Not Found"})
 
     async def _complete(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Seen) -> bool:
@@ -221,9 +226,11 @@ class ModelServer:
 
     @staticmethod
     async def _watch(reader: asyncio.StreamReader, seen: Seen) -> None:
-        """A client that wants no more closes its side."""
-        if await reader.read(1) == b"":
-            seen.gone.set()
+        """A client that wants no more closes its side; what was on the way to it makes a reset of that."""
+        with contextlib.suppress(OSError):
+            if await reader.read(1):
+                return
+        seen.gone.set()
 
     async def _event(self, writer: asyncio.StreamWriter, data: Any) -> None:
         await self._chunk(writer, b"data: " + json.dumps(data).encode() + b"\n\n")

@@ -24,6 +24,9 @@ from aix_lsp.engine.remote_stream import StreamError
 from aix_lsp.settings_remote import RemoteSettings
 
 _RETRY_AFTER_S = 0.1
+_KEPT_S = 4.0
+"""How long a connection is kept for the next request: less than the 5 s after which these servers close it."""
+
 _LARGEST_ANSWER = 16_000_000
 _LARGEST_ERROR = 65_536
 
@@ -99,7 +102,7 @@ class RemoteClient:
                 # A proxy of the environment is for other machines.
                 trust_env=settings.proxy == "" and not self.address.is_local,
                 timeout=httpx.Timeout(None, connect=settings.connect_timeout_s, pool=settings.connect_timeout_s),
-                limits=httpx.Limits(max_connections=16, max_keepalive_connections=4, keepalive_expiry=60),
+                limits=httpx.Limits(max_connections=16, max_keepalive_connections=4, keepalive_expiry=_KEPT_S),
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             proxy = without_credentials(settings.proxy) or "of the environment"
@@ -153,7 +156,7 @@ class RemoteClient:
         request = self._client.build_request(method, url, json=body)
         try:
             return await self._client.send(request, stream=True)
-        except (httpx.ConnectError, httpx.ConnectTimeout):
+        except httpx.ConnectError:
             # Nothing was sent yet. A server that is being restarted is often there a moment later.
             await asyncio.sleep(_RETRY_AFTER_S)
         return await self._client.send(self._client.build_request(method, url, json=body), stream=True)

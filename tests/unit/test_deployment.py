@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 import aix_lsp
-from aix_lsp.engine import remote_check, remote_healing
+from aix_lsp.engine import remote_check, remote_healing, remote_reading
 from aix_lsp.settings import options
 
 FOLDER = Path(aix_lsp.__file__).parent.parent / "docs" / "deploy"
@@ -17,7 +17,9 @@ NEEDED = {"/v1/completions", "/v1/models", "/detokenize", "/props"}
 
 
 def test_the_proxy_lets_through_what_the_engine_asks_for() -> None:
-    sources = "".join(Path(str(module.__file__)).read_text("utf-8") for module in (remote_check, remote_healing))
+    sources = "".join(
+        Path(str(module.__file__)).read_text("utf-8") for module in (remote_check, remote_healing, remote_reading)
+    )
     assert set(re.findall(r'"(/[a-z0-9/]+)"', sources)) == NEEDED
     caddyfile = (FOLDER / "Caddyfile").read_text("utf-8")
     for paths in re.findall(r"path (/.*)", caddyfile):

@@ -103,7 +103,7 @@ class _Asking:
                 return
             if self._request.candidates > 1 and self.others is None:
                 self.others = asyncio.create_task(self._alternatives(way, reading))
-            await self._read(self._sent(way), reading, limit)
+            await self._read(self._sent(way, reading), reading, limit)
             if not any(candidate.missed for candidate in reading.candidates.values()):
                 return
             if self.others is not None:
@@ -135,12 +135,13 @@ class _Asking:
 
         return Reading(make, count, on_text)
 
-    def _sent(self, way: _Way) -> dict[str, Any]:
-        """The body for a way of asking."""
+    def _sent(self, way: _Way, reading: Reading) -> dict[str, Any]:
+        """The body for a way of asking. What has begun beyond the required text is one of the tokens asked for."""
         tokenizer, rendering = self._server.tokenizer, self._server.rendering
         ids = expressible(tokenizer, way.ids, rendering)
         prompt = ids if self._server.prompt == "tokens" else as_text(tokenizer, ids, rendering)
-        return {**self._body, "prompt": prompt}
+        begun = sum(bool(candidate.text) for candidate in reading.candidates.values())
+        return {**self._body, "prompt": prompt, "max_tokens": max(1, self._body["max_tokens"] - begun)}
 
     async def _read(self, body: Mapping[str, Any], reading: Reading, limit: asyncio.Timeout) -> None:
         """Read a stream until every candidate has ended. `limit` is moved to the end of all time once there is text,
@@ -174,7 +175,7 @@ class _Asking:
         reading = self._begun(way, wanted)
         try:
             async with asyncio.timeout_at(self._whole) as limit:
-                await self._read({**self._sent(way), **_drawn(self._request), **varied}, reading, limit)
+                await self._read({**self._sent(way, reading), **_drawn(self._request), **varied}, reading, limit)
         except (EngineError, TimeoutError):
             pass
         return [candidate.text for _, candidate in sorted(reading.candidates.items())]

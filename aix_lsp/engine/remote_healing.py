@@ -70,7 +70,10 @@ async def lifted(
     if pieces[0].tokens is not None:
         token = next(iter(pieces[0].tokens), None)
         return token if token in able else None
-    return next((token for token in able if tokenizer.decode([token]) == pieces[0].text), None)
+    text = pieces[0].text
+    same = [token for token in able if tokenizer.decode([token]) == text]
+    # Sentencepiece has a piece for every byte beside the character's own, which is the one that models write.
+    return next((token for token in same if tokenizer.encode(text) == [token]), next(iter(same), None))
 
 
 def rare_word(tokenizer: ModelTokenizer) -> int | None:

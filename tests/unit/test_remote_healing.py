@@ -12,7 +12,7 @@ from aix_lsp.engine.remote import RemoteEngine
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.settings import PromptSettings
 from aix_lsp.types import DocumentSnapshot, GenerationRequest, ModelInfo, Prompt, Tokenizer
-from tests.unit.remote_server import Kind, ModelServer, settings_for
+from tests.unit.remote_server import TOKENIZER, Kind, ModelServer, settings_for
 
 
 @asynccontextmanager
@@ -52,6 +52,15 @@ async def test_a_begun_word_is_spelled_out_and_cut_off(kind: Kind) -> None:
         assert lifting(server) >= 1
         (stream,) = server.completions
         assert stream.body["prompt"][: len(generation.prompt.ids)] == list(generation.prompt.ids)
+
+
+async def test_a_character_is_told_from_the_piece_of_its_byte() -> None:
+    async with engine_of("llama.cpp", text=" zq_total(x)\n", lifts=True) as (server, engine):
+        generation = await engine.generate(asked("y = zq"))
+        assert generation.text == "_total(x)\n"
+        begun = server.completions[0].body["prompt"][len(generation.prompt.ids) :]
+        assert len(begun) > 1
+        assert all(TOKENIZER.encode(TOKENIZER.decode([token])) == [token] for token in begun)
 
 
 async def test_a_begun_blank_takes_no_request_of_its_own() -> None:

@@ -80,13 +80,18 @@ class Reader:
         if wanted == "tokens":
             raise ModelError(f"the server at {self._place} takes no token ids; set remote.prompt to auto or text")
         rendering, fault = await self._rendering()
-        return "text", rendering, self._judged(wanted, "text, the same number of tokens in every probe", fault)
+        return (
+            "text",
+            rendering,
+            self._judged(wanted, "text, the same number of tokens in every probe", fault, as_text_only=True),
+        )
 
-    def _judged(self, wanted: str, finding: str, fault: str) -> str:
+    def _judged(self, wanted: str, finding: str, fault: str, *, as_text_only: bool = False) -> str:
         if not fault:
             return finding
         if wanted == "auto":
-            raise ModelError(f"{fault}; name the served model's own tokenizer in remote.tokenizer")
+            other = " or use a server that takes token ids (vLLM, llama.cpp's llama-server)" if as_text_only else ""
+            raise ModelError(f"{fault}; name the served model's own tokenizer in remote.tokenizer{other}")
         self._warnings.append(fault)
         return f"not confirmed: {fault}"
 

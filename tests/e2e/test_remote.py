@@ -7,6 +7,7 @@ its model), which must serve the embedded model.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -129,7 +130,7 @@ async def test_the_server_answers_as_the_model_itself_does(server: dict[str, str
         task = asyncio.ensure_future(engine.generate(asked(order, 400, on_text=lambda text: begun.set())))
         await asyncio.wait_for(begun.wait(), 60)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError):  # or it was done just then
             await task
         # The server is free again, and so answers the next.
         assert (await engine.generate(asked(order))).text == generation.text

@@ -77,7 +77,7 @@ class View:
             picture = self._picture.export_svg(title="aix-lsp demo")
             # the fonts would be fetched from somebody's server whenever the picture is looked at
             self._svg.write_text(_FETCHED_FONT.sub("", picture), encoding="utf-8")
-        self._console.print(Text(EDITORS))
+        self._console.print(Text(EDITORS), soft_wrap=True)  # to be copied
 
 
 def _code(shot: Shot) -> Table:

@@ -40,6 +40,10 @@ def eval_infilling(
         Optional[list[str]],  # noqa: UP045
         typer.Option("--model", help="Catalog name, folder, or remote; may be repeated (aix-mini)."),
     ] = None,
+    adapter: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--adapter", metavar="DIR", help="An adapter, beside its model alone; may be repeated."),
+    ] = None,
     problems: Annotated[int, typer.Option("--problems", min=0, help="Problems of HumanEval; 0: all.")] = 200,
     places: Annotated[int, typer.Option("--places", min=0, help="Rests of lines, over all folders.")] = 300,
     cases: Annotated[int, typer.Option("--cases", min=0, help="Most lines that need other files.")] = 150,
@@ -61,7 +65,7 @@ def eval_infilling(
     options = Options(
         folders=folders or [],
         humaneval=humaneval,
-        models=model or ["aix-mini"],
+        models=model or [],
         problems=problems,
         places=places,
         cases=cases,
@@ -71,5 +75,6 @@ def eval_infilling(
         threads=threads,
         loss_kb=loss_kb,
         earlier=earlier,
+        adapters=adapter or [],
     )
     run(options, as_json=json, out=out)

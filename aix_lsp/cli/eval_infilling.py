@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from aix_lsp.cli.failure import UsageError
-from aix_lsp.engine.catalog import known
+from aix_lsp.engine.adapter import inspect_adapter
+from aix_lsp.engine.catalog import choose, embedded, known
 from aix_lsp.engine.select import REMOTE
+from aix_lsp.files import replaced_file
+from aix_lsp.settings import ModelSettings
 from aix_lsp.types import FimFormat
 
 if TYPE_CHECKING:
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line asks for. `problems` 0 means all; `places`, `cases` and `loss_kb` (of each folder) 0 leave
-    that task out."""
+    that task out. `adapters` are asked on the model, of which there is one then; without a name it is the one that the
+    first was made from."""
 
     folders: Sequence[Path]
     humaneval: Path | None
@@ -40,6 +44,7 @@ class Options:
     threads: int
     loss_kb: int
     earlier: Path | None = None
+    adapters: Sequence[Path] = ()
 
     def command(self, labels: Sequence[str]) -> str:
         """The command line with all that the figures depend on, as from the folder in which everything lies.
@@ -50,7 +55,11 @@ class Options:
         if self.humaneval is not None:
             words += ["--humaneval", self.humaneval.name, "--problems", str(self.problems)]
         for label in labels:
-            words += ["--model", label if label in {*known(), REMOTE} or "/" in label else f"./{label}"]
+            base, plus, adapter = label.rpartition("+")
+            if plus and base in labels:
+                words += ["--adapter", adapter]
+            else:
+                words += ["--model", label if label in {*known(), REMOTE} or "/" in label else f"./{label}"]
         if self.folders:
             words += ["--places", str(self.places), "--cases", str(self.cases), "--loss-kb", str(self.loss_kb)]
             words += ["--languages", self.languages]
@@ -66,30 +75,43 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
     from aix_lsp.evaluation.infilling_report import data_of, tables_of
     from aix_lsp.evaluation.losses import bits_per_byte
 
-    labels = labels_of(options.models)
-    for model in options.models:
-        checked(model, formats)  # what is wrong with a model's files is told before the work begins
+    names = options.models or [_base_of(options.adapters)]
+    labels = labels_of(names, options.adapters)
+    asked = [*((name, None) for name in names), *((names[0], adapter) for adapter in options.adapters)]
+    for name, adapter in asked:
+        checked(name, formats, adapter)  # what is wrong with a model's files is told before the work begins
     places, files = _places(options, languages)
     if not places and not files:
         raise ValueError("nothing to measure: the folders have no file in the languages asked for")
     models, losses = read_earlier(options.earlier, places, files) if options.earlier is not None else ([], {})
     before = [model.label for model in models]
+    if options.adapters and labels[0] in before:
+        # what the adapters are compared with is there
+        asked, labels = asked[1:], labels[1:]
     if set(before) & set(labels):
         raise UsageError(f"{options.earlier} has the answers of {', '.join(sorted(set(before) & set(labels)))} already")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before the work too
     data: dict[str, Any] = {}
-    for model, label in zip(options.models, labels, strict=True):
+    for (name, adapter), label in zip(asked, labels, strict=True):
         start = time.perf_counter()
         with _progress(label, answers_needed(places, formats)) as advance:
             models.append(
-                evaluate(model, places, label=label, formats=formats, threads=options.threads, on_answer=advance)
+                evaluate(
+                    name,
+                    places,
+                    adapter=adapter,
+                    label=label,
+                    formats=formats,
+                    threads=options.threads,
+                    on_answer=advance,
+                )
             )
         if files:
             positions = models[-1].info.max_positions
-            losses[label] = bits_per_byte(model, files, positions=positions, threads=options.threads)
+            losses[label] = bits_per_byte(name, files, positions=positions, threads=options.threads, adapter=adapter)
         _say(f"{label}: {answers_needed(places, formats)} answers in {time.perf_counter() - start:.0f} s")
-        command = options.command([asked.label for asked in models])
+        command = options.command([model.label for model in models])
         data = data_of(places, models, command=command, losses=losses)
         if out is not None:
             # after each model: what the next one's failure, or control-C, then takes is only its own
@@ -119,10 +141,20 @@ def _check(options: Options, out: Path | None) -> None:
         raise UsageError(f"{options.humaneval} is no file")
     if REMOTE in options.models and options.folders and options.loss_kb:
         raise UsageError("bits per byte need the weights; give --loss-kb 0 with --model remote")
+    if options.adapters and len(options.models) > 1:
+        raise UsageError("--adapter goes with one --model, the one that it was made from")
     if options.earlier is not None and not options.earlier.is_dir():
         raise UsageError(f"{options.earlier} is no folder")
     if options.humaneval is None and not (options.folders and options.places + options.cases + options.loss_kb):
         raise UsageError("nothing to measure: give folders with source code, or --humaneval FILE")
+
+
+def _base_of(adapters: Sequence[Path]) -> str:
+    """The name of the model that adapters are for; the embedded one where there are none. Raises ModelError."""
+    if not adapters:
+        return embedded().name
+    choose(ModelSettings(adapter=str(adapters[0])), None, lambda name: False)
+    return inspect_adapter(adapters[0]).base
 
 
 def _formats(text: str) -> list[FimFormat]:
@@ -195,15 +227,14 @@ def _save(out: Path, places: Sequence[Place], models: Sequence[ModelAnswers], da
     from aix_lsp.evaluation.infilling_answers import ANSWERS, DATA, answers_of
     from aix_lsp.evaluation.infilling_report import markdown_of
 
-    _write(out / ANSWERS, "".join(json.dumps(record) + "\n" for record in answers_of(places, models)))
-    _write(out / DATA, json.dumps(data, indent=2) + "\n")
-    _write(out / "infilling.md", markdown_of(data))
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    texts = {
+        ANSWERS: "".join(json.dumps(record) + "\n" for record in answers_of(places, models)),
+        DATA: json.dumps(data, indent=2) + "\n",
+        "infilling.md": markdown_of(data),
+    }
+    for name, text in texts.items():
+        with replaced_file(out / name) as file:
+            file.write(text.encode())
 
 
 def _say(text: str) -> None:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import aix_lsp
 from aix_lsp.completion.index_job import IndexJob, PartKind, Stored
-from aix_lsp.retrieval.store import TEMPORARY, Head, StoredFile, read_head, read_packed, write
+from aix_lsp.files import TEMPORARY
+from aix_lsp.retrieval.store import Head, StoredFile, read_head, read_packed, write
 
 MOST_BYTES = 2 << 30
 """Kept indexes of all folders together; the least recently used go first."""

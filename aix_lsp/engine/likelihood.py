@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aix_lsp.engine.adapter import apply_adapter, check_base, inspect_adapter
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.job import describe
@@ -21,6 +22,7 @@ def nats_of(
     *,
     positions: int,
     threads: int = 0,
+    adapter: Path | None = None,
     model: Any = None,
 ) -> Iterator[float]:
     """Minus the natural logarithm of the likelihood of each text's tokens, given as pairs (lead, ids).
@@ -28,10 +30,11 @@ def nats_of(
     The lead (a beginning, a header) stands in front and is not counted. A text longer than `positions` tokens goes
     through the model in windows, of which each begins with the lead and, the first aside, half of which was counted
     before: every token has half a window of text before it to go by, or all that the text has before it (the strided
-    evaluation of Baevski and Auli 2019). Weights are float32 on a processor, bfloat16 on a GPU that has it. Raises
-    ModelError for a model that cannot be loaded, ValueError for a lead that leaves no room or for one without tokens.
+    evaluation of Baevski and Auli 2019). Weights are float32 on a processor, bfloat16 on a GPU that has it, with the
+    adapter in the folder `adapter` in them. Raises ModelError for a model that cannot be loaded, ValueError for a lead
+    that leaves no room or for one without tokens.
     """
-    model = model if model is not None else _load(source)
+    model = model if model is not None else _load(source, adapter)
     import torch
 
     if threads > 0:
@@ -62,8 +65,11 @@ def _nats(model: Any, lead: Sequence[int], ids: Sequence[int], known: int) -> fl
     return float(picked)
 
 
-def _load(source: Path | str) -> Any:
+def _load(source: Path | str, adapter: Path | None) -> Any:
     checkpoint = inspect(locate(source))
+    addition = None if adapter is None else inspect_adapter(adapter)
+    if addition is not None:
+        check_base(addition, checkpoint)
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -78,4 +84,6 @@ def _load(source: Path | str) -> Any:
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"the model in {checkpoint.folder} could not be loaded: {describe(error)}") from error
+    if addition is not None:
+        apply_adapter(model, addition)
     return model.to("cuda" if gpu else "cpu").eval()

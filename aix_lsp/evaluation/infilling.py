@@ -16,6 +16,7 @@ from typing import Final
 from rapidfuzz import fuzz
 
 from aix_lsp.configuration import Configuration
+from aix_lsp.engine.adapter import check_base, inspect_adapter
 from aix_lsp.engine.base import Engine, LoadEvent, ModelError
 from aix_lsp.engine.catalog import CatalogEntry, known, resolve
 from aix_lsp.engine.checkpoint import inspect
@@ -94,11 +95,11 @@ def ways_for(formats: Sequence[FimFormat], *, snippets: bool) -> list[Way]:
     return [Way(name, quoted) for quoted in ((False, True) if snippets else (False,)) for name in names]
 
 
-def labels_of(models: Sequence[str]) -> list[str]:
-    """Short names for models given by name or folder; a folder that shares its name with another one, or with a model
-    of the catalog, is told by as many of the folders above as it takes.
+def labels_of(models: Sequence[str], adapters: Sequence[Path] = ()) -> list[str]:
+    """Short names for models given by name or folder, and behind them for the first one with each of the adapters.
 
-    Raises ModelError for a name that means nothing, and for a model that is given twice.
+    A folder that shares its name with another one, or with a model of the catalog, is told by as many of the folders
+    above as it takes. Raises ModelError for a name that means nothing, and for what is given twice.
     """
     entries = [CatalogEntry(REMOTE, REMOTE) if model == REMOTE else resolve(model) for model in models]
     places = [
@@ -116,17 +117,26 @@ def labels_of(models: Sequence[str]) -> list[str]:
             label if place is None or label not in shared else "/".join((".", *place.parts[1:][-depth:]))
             for label, place in zip(labels, places, strict=True)
         ]
-    return labels
+    names = [inspect_adapter(adapter).name for adapter in adapters]
+    for name in names:
+        if names.count(name) > 1:
+            raise ModelError(f"two adapters are called {name}; rename the folder of one")
+    return [*labels, *(f"{labels[0]}+{name}" for name in names)]
 
 
-def checked(model: str, formats: Sequence[FimFormat]) -> Tokenizer:
-    """The tokenizer of a model by name or folder, once it is clear that its files are there and that it knows these
-    orders of a prompt. Raises ModelError or TokenizerError with one line."""
+def checked(model: str, formats: Sequence[FimFormat], adapter: Path | None = None) -> Tokenizer:
+    """The tokenizer of a model by name or folder, once it is clear that its files are there, that the adapter fits it,
+    and that it knows these orders of a prompt. Raises ModelError or TokenizerError with one line."""
+    tokenizer: Tokenizer
     if model == REMOTE:
-        tokenizer: Tokenizer = prompt_model(_settings(model, 0))[0]
+        if adapter is not None:
+            raise ModelError("an adapter cannot be put into a model that a server runs")
+        tokenizer = prompt_model(_settings(ModelSettings(name=model)))[0]
     else:
         folder = locate(resolve(model).source)
-        inspect(folder)
+        checkpoint = inspect(folder)
+        if adapter is not None:
+            check_base(inspect_adapter(adapter), checkpoint)
         tokenizer = load_tokenizer(folder)
     family = family_of(tokenizer) or plain_family(tokenizer)
     missing = [format_ for format_ in formats if family.resolve(format_, has_suffix=True) != format_]
@@ -139,26 +149,26 @@ def evaluate(
     model: str,
     places: Sequence[Place],
     *,
+    adapter: Path | None = None,
     label: str = "",
     formats: Sequence[FimFormat] = ("psm", "spm"),
     threads: int = 0,
     on_answer: Callable[[], None] = lambda: None,
 ) -> ModelAnswers:
-    """All ways at all places with one model: a catalog name or a folder, as `model.name` takes it, or `remote` for the
-    server of the user's settings.
+    """All ways at all places with one model: a catalog name or a folder, as `model.name` takes it, and the folder of an
+    adapter for it, if any; or `remote` for the server of the user's settings.
 
     `threads` 0 lets PyTorch choose. `on_answer` is called after each answer of the model. Raises ModelError when the
     model cannot be loaded; another one never answers for it.
     """
-    tokenizer = checked(model, formats)
+    tokenizer = checked(model, formats, adapter)
     snippets = any(place.task in CROSS_FILE for place in places)
     ways = ways_for(formats, snippets=snippets)
     answers: dict[Way, list[Answer | None]] = {
         way: _copied(tokenizer, places, way) for way in ways if way.name in COPIERS
     }
-    info, generated = asyncio.run(
-        _generated(model, places, [way for way in ways if way not in answers], threads, on_answer)
-    )
+    settings = ModelSettings(name=model, adapter="" if adapter is None else str(adapter), threads=threads)
+    info, generated = asyncio.run(_generated(settings, places, [way for way in ways if way not in answers], on_answer))
     answers |= generated
     return ModelAnswers(label or info.name, info, {way: answers[way] for way in ways})
 
@@ -169,7 +179,7 @@ def answers_needed(places: Sequence[Place], formats: Sequence[FimFormat]) -> int
 
 
 async def _generated(
-    model: str, places: Sequence[Place], ways: Sequence[Way], threads: int, on_answer: Callable[[], None]
+    settings: ModelSettings, places: Sequence[Place], ways: Sequence[Way], on_answer: Callable[[], None]
 ) -> tuple[ModelInfo, dict[Way, list[Answer | None]]]:
     warnings: list[str] = []
 
@@ -177,11 +187,11 @@ async def _generated(
         if event.kind == "warning":
             warnings.append(event.message)
 
-    engine = engine_for(_settings(model, threads), note)
+    engine = engine_for(_settings(settings), note)
     answers: dict[Way, list[Answer | None]] = {}
     try:
         info = await engine.ready()
-        if warnings and model != REMOTE:
+        if warnings and settings.name != REMOTE:
             raise ModelError(warnings[0].split(". The embedded model")[0])
         for way in ways:
             answers[way] = []
@@ -196,10 +206,9 @@ async def _generated(
     return info, answers
 
 
-def _settings(model: str, threads: int) -> Settings:
+def _settings(own: ModelSettings) -> Settings:
     """Settings for one model alone; those of a server are the user's own."""
-    own = ModelSettings(name=model, threads=threads)
-    if model != REMOTE:
+    if own.name != REMOTE:
         return Settings(model=own)
     configuration = Configuration()
     configuration.read_user_file()

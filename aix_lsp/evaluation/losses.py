@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -51,8 +52,11 @@ def sample(texts: Mapping[str, str], *, size: int, seed: int = 0) -> list[tuple[
     return taken
 
 
-def bits_per_byte(model: str, files: Sequence[tuple[str, str]], *, positions: int, threads: int = 0) -> Loss:
-    """The loss of a model, by catalog name or folder, over files (path, text), each with its header in front.
+def bits_per_byte(
+    model: str, files: Sequence[tuple[str, str]], *, positions: int, threads: int = 0, adapter: Path | None = None
+) -> Loss:
+    """The loss of a model, by catalog name or folder, over files (path, text), each with its header in front; with the
+    adapter in the folder `adapter` in its weights, if given.
 
     `positions` are the model's; windows have at most 4,096 tokens. Raises ModelError when the model cannot be loaded,
     ValueError for no files.
@@ -64,7 +68,7 @@ def bits_per_byte(model: str, files: Sequence[tuple[str, str]], *, positions: in
     texts = [(_lead(tokenizer, path), tokenizer.encode(text)) for path, text in files]
     bits = [
         nats / math.log(2)
-        for nats in nats_of(source, texts, positions=min(positions, _LONGEST_WINDOW), threads=threads)
+        for nats in nats_of(source, texts, positions=min(positions, _LONGEST_WINDOW), threads=threads, adapter=adapter)
     ]
     return loss_of(bits, [len(text.encode()) for _, text in files], sum(len(ids) for _, ids in texts))
 

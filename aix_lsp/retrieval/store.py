@@ -10,24 +10,21 @@ goes to a temporary name first, so another process sees the old file or the new 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from aix_lsp.files import replaced_file
+
 Stamp = tuple[int, int, int]
 """Size in bytes, last change of the content, last change of anything (both in nanoseconds)."""
 
 UNKNOWN: Stamp = (-1, 0, 0)
 """The stamp of no file: one that is stored with it is read again next time."""
-
-TEMPORARY = ".part"
-"""Ending of a file that is still being written."""
 
 _MARK = b"aix-store-1\n"
 _CHECK_BYTES = 16
@@ -65,16 +62,9 @@ def write(path: Path, *, made_with: str, files: Mapping[str, StoredFile], packed
         "left_out": [stored.left_out for stored in files.values()],
     }
     encoded = json.dumps(head, separators=(",", ":")).encode()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=TEMPORARY)  # mode 0600
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(b"".join([_MARK, len(encoded).to_bytes(_SIZE_BYTES, "little"), _check(encoded), encoded]))
-            file.write(packed)
-        os.replace(name, path)  # noqa: PTH105
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)  # noqa: PTH108
-        raise
+    with replaced_file(path, mode=0o600) as file:
+        file.write(b"".join([_MARK, len(encoded).to_bytes(_SIZE_BYTES, "little"), _check(encoded), encoded]))
+        file.write(packed)
 
 
 def read_head(path: Path, made_with: str) -> Head:

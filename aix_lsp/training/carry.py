@@ -12,13 +12,12 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from aix_lsp.training.checkpoints import CheckpointError, replace_folder
+from aix_lsp.training.checkpoints import CheckpointError
+from aix_lsp.training.folders import replaced_folder
 
 PART_BYTES = 16_000_000
 _LIST = "parts.json"
@@ -58,7 +57,7 @@ def pack(checkpoint: Path, out: Path, *, part_bytes: int = PART_BYTES) -> list[P
 def unpack(parts: Path, checkpoint: Path) -> None:
     """Make a checkpoint of its parts, in place of one that is there.
 
-    Raises CheckpointError, and changes nothing then.
+    Raises CheckpointError, and OSError (a full disk); nothing is changed then.
     """
     import torch
     from safetensors.torch import save_file
@@ -75,16 +74,10 @@ def unpack(parts: Path, checkpoint: Path) -> None:
             raise CheckpointError(f"{path} is {'damaged' if part else 'missing'}; carry it again")
         data += part
     content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    temporary = checkpoint.with_name(f"{checkpoint.name}.{os.getpid()}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        save_file(_wide(content["weights"]), temporary / _FILES[0])
-        torch.save(_wide(content["optimizers"]), temporary / _FILES[1])
-        (temporary / _FILES[2]).write_text(content["state"], encoding="utf-8")
-        replace_folder(temporary, checkpoint)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with replaced_folder(checkpoint) as new:
+        save_file(_wide(content["weights"]), new / _FILES[0])
+        torch.save(_wide(content["optimizers"]), new / _FILES[1])
+        (new / _FILES[2]).write_text(content["state"], encoding="utf-8")
 
 
 def _narrow(value: Any) -> Any:

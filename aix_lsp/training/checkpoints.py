@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import glob
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from aix_lsp.training.folders import replaced_folder, restore
 
 if TYPE_CHECKING:
     import torch
@@ -56,17 +53,10 @@ def save(
     import torch
     from safetensors.torch import save_file
 
-    remove_partial(folder)
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    try:
-        temporary.mkdir(parents=True)
-        with written(folder):
-            save_file(trained(model), temporary / _WEIGHTS)
-            torch.save([optimizer.state_dict() for optimizer in optimizers], temporary / _OPTIMIZERS)
-        (temporary / _STATE).write_text(json.dumps({"state": asdict(state), "about": dict(about)}), encoding="utf-8")
-        replace_folder(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with replaced_folder(folder) as new:
+        save_file(trained(model), new / _WEIGHTS)
+        torch.save([optimizer.state_dict() for optimizer in optimizers], new / _OPTIMIZERS)
+        (new / _STATE).write_text(json.dumps({"state": asdict(state), "about": dict(about)}), encoding="utf-8")
 
 
 def load(
@@ -76,10 +66,7 @@ def load(
 
     Raises CheckpointError for a damaged one and for one of another run.
     """
-    if not folder.exists() and folder.with_name(f"{folder.name}.old").exists():
-        # interrupted between the two renames; of several processes one is the first to mend it
-        with suppress(FileNotFoundError):
-            folder.with_name(f"{folder.name}.old").rename(folder)
+    restore(folder)
     if not folder.exists():
         return None
     import torch
@@ -111,30 +98,3 @@ def trained(model: nn.Module) -> dict[str, torch.Tensor]:
     return {
         name: weight.detach().cpu().contiguous() for name, weight in model.named_parameters() if weight.requires_grad
     }
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Put a finished folder in the place of another. One of the two is there at any moment, the old one as `.old`."""
-    old = folder.with_name(f"{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def remove_partial(folder: Path) -> None:
-    """Remove what killed processes left half written beside `folder`, under its name and theirs."""
-    for path in folder.parent.glob(f"{glob.escape(folder.name)}.*.partial"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def written(folder: Path) -> Iterator[None]:
-    """Weights are written inside; a disk that is full, which each library tells in a way of its own, is an OSError."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (SafetensorError, RuntimeError) as error:
-        raise OSError(errno.ENOSPC, "could not be written (is the disk full?)", str(folder)) from error

@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
 
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.catalog import CatalogEntry, described
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.tokenizer import ModelTokenizer, TokenizerError, load_tokenizer
+from aix_lsp.training.folders import replaced_folder
 from aix_lsp.training.tokenizer_export import differences, is_ours, probes, summary, write_tokenizer_json
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def export(
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     _check_size(size, most_bytes, f"the weights in {dtype}")
     try:
-        with _appearing(out) as folder:
+        with replaced_folder(out) as folder:
             _write_tokenizer(tokenizer_folder, folder, model.config.max_position_embeddings)
             tokenizer = _fitting_tokenizer(folder, tokenizer_folder, model.config.vocab_size)
             _write_json(folder / "config.json", _config(model, dtype))
@@ -228,26 +227,3 @@ def _check_whole(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     wrong = sorted(set(expected.items()) ^ {(name, tensor.shape) for name, tensor in tensors.items()})
     if wrong:
         raise ExportError(f"the model's weights do not fit its configuration: {wrong[0][0]}")
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A new folder beside `out` that takes its name when the block ends well, and is gone otherwise."""
-    folder = out.with_name(f".{out.name}.{token_hex(4)}.partial")
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        old = None
-        if out.exists():
-            old = folder.with_suffix(".old")
-            out.rename(old)
-        try:
-            folder.rename(out)
-        except OSError:
-            if old is not None:
-                old.rename(out)
-            raise
-        if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -10,14 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from aix_lsp.training.corpus.store import replacing
-from aix_lsp.training.pieces import Piece
+from aix_lsp.files import replaced_file
+from aix_lsp.training.pieces import Part, Piece
 from aix_lsp.training.rows import collate, packed
 from aix_lsp.training.tuning_feed import gathered
 
 if TYPE_CHECKING:
     from aix_lsp.training.loop import StepReport, Validation
-    from aix_lsp.training.objective import Objective
+    from aix_lsp.training.objective import Objective, Tally
     from aix_lsp.training.rows import Batch
 
 _ANSWERS: Final = ("psm_first", "psm", "spm_first", "spm")
@@ -55,22 +55,14 @@ class HeldOut:
 
     def __call__(self) -> Mapping[str, float]:
         """Losses by part, and the one that decides as "loss"; the same in all processes."""
-        import torch
-
-        from aix_lsp.training.objective import Tally, means
+        from aix_lsp.training.objective import measured
 
         training = self._objective.training
         self._objective.eval()
-        tally = Tally()
-        with torch.no_grad():
-            for batch in self._batches[self._accelerator.process_index :: self._accelerator.num_processes]:
-                tally.add(self._objective(batch.to(self._accelerator.device)))
+        tally, _ = measured(self._objective, self._batches, self._accelerator)
         self._objective.train(training)
-        device = self._accelerator.device
-        sums = self._accelerator.reduce(tally.sums.to(device), "sum").cpu()
-        counts = self._accelerator.reduce(tally.counts.to(device), "sum").cpu()
-        losses = means(sums, counts)
-        return {"loss": _deciding(losses, sums, counts), **losses}
+        losses = tally.means()
+        return {"loss": _deciding(losses, tally), **losses}
 
     def keep(self) -> None:
         """Write the weights as they are now in place of the best ones. Raises OSError."""
@@ -78,7 +70,7 @@ class HeldOut:
 
         from aix_lsp.training.checkpoints import trained
 
-        with replacing(self._path) as file:
+        with replaced_file(self._path) as file:
             file.write(save(trained(self._objective)))
 
     def restore(self) -> bool:
@@ -95,13 +87,11 @@ class HeldOut:
         return True
 
 
-def _deciding(losses: Mapping[str, float], sums: Any, counts: Any) -> float:
-    from aix_lsp.training.pieces import Part
-
+def _deciding(losses: Mapping[str, float], tally: Tally) -> float:
     answers = [Part[name.upper()] for name in _ANSWERS if name in losses]
-    number = sum(float(counts[part]) for part in answers)
+    number = sum(float(tally.counts[part]) for part in answers)
     if number:
-        return sum(float(sums[part]) for part in answers) / number
+        return sum(float(tally.sums[part]) for part in answers) / number
     return losses.get("text", math.inf)
 
 

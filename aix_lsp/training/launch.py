@@ -1,13 +1,15 @@
 """A training run in processes of its own: started, listened to, and ended with the process that started it.
 
 The processes live by a pipe on their standard input, whose other end the launcher holds. However the launcher ends (an
-interrupt, a kill, a crash), the pipe closes and they end too: two runs that write one checkpoint would spoil it.
+interrupt, a kill, a crash), the pipe closes and they end too, after the step under way: two runs that write one
+checkpoint would spoil it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +21,7 @@ from typing import Any, Final
 ATTENDED: Final = "--attended"
 """Tells a training process that its standard input is such a pipe."""
 _POLL = 0.5  # seconds
-_PATIENCE = 20.0  # seconds until a process that should have ended is told so, and then made to
+_PATIENCE = 60.0  # seconds until a process that should have ended is told so, and then made to
 
 
 class LaunchError(ValueError):
@@ -27,13 +29,17 @@ class LaunchError(ValueError):
 
 
 def end_with_launcher() -> None:
-    """From now on this process ends at once when its standard input does. Checkpoints are whole at any moment."""
+    """From now on this process is told to end when its standard input does: as by SIGTERM, so that training keeps the
+    step under way first. Control-C means the launcher, which a terminal tells as well."""
 
     def watch() -> None:
         while os.read(0, 4096):
             pass
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(_PATIENCE)
         os._exit(130)
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=watch, daemon=True).start()
 
 
@@ -50,7 +56,9 @@ def launch(spec: Path, processes: int, log: Path, tell: Callable[[str], None]) -
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
         command = [sys.executable, *launcher, *module]
     threads = {"OMP_NUM_THREADS": "1"} if processes > 1 else {}
-    attend(command, spec.with_name("output.txt"), log, tell, environment={**os.environ, **threads})
+    # threads that wait for one another sleep: spinning, they starve themselves beside other work (engine/hardware.py)
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **threads}
+    attend(command, spec.with_name("output.txt"), log, tell, environment=environment)
 
 
 def attend(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.training.checkpoints import RunState, load, save
+from aix_lsp.training.interruption import interruptions
 from aix_lsp.training.optim import OptimizerSettings, factor, optimizers, set_rate
 
 if TYPE_CHECKING:
@@ -76,6 +77,11 @@ class Validation:
     loss: float
     parts: Mapping[str, float]
 
+    @classmethod
+    def of(cls, step: int, losses: Mapping[str, float]) -> Validation:
+        """Of losses by part, with the one that decides as "loss"."""
+        return cls(step, losses["loss"], {name: own for name, own in losses.items() if name != "loss"})
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -93,7 +99,7 @@ def train(
     *,
     folder: Path | None = None,
     about: Mapping[str, Any] | None = None,
-    validate: Callable[[], Validation | Mapping[str, float]] | None = None,
+    validate: Callable[[], Mapping[str, float]] | None = None,
     keep_best: Callable[[], None] | None = None,
     on_report: Callable[[StepReport], None] = lambda report: None,
     on_validation: Callable[[Validation], None] = lambda validation: None,
@@ -104,7 +110,8 @@ def train(
     `batches(skip)` begins this process's batches, without the first `skip`. With `folder` the run keeps a checkpoint
     there and goes on from one that it finds, if `about` is the same. `validate` returns held-out losses by part, the
     weighted one as "loss"; `keep_best` is called whenever that is the lowest so far. Raises TrainingError when the
-    loss is no number any more (from the last checkpoint the run can be started again), CheckpointError, OSError.
+    loss is no number any more (from the last checkpoint the run can be started again), CheckpointError, OSError; and
+    KeyboardInterrupt when the process is told to end (SIGINT, SIGTERM), with `folder` once the step under way is kept.
     """
     if settings.steps is None and settings.minutes is None:
         raise TrainingError("say how long to train: a number of steps or of minutes")
@@ -118,16 +125,21 @@ def train(
     run = _Run(accelerator, model, objective, prepared, settings, rates, state)
     feed = batches(state.batches)
     saved = time.monotonic()
-    while (reason := run.finished()) is None:
-        run.step(feed, on_report)
-        if validate is not None and run.state.step % settings.validate_every == 0:
-            reason = _validated(run, validate, keep_best, on_validation)
-        due = run.agreed(time.monotonic() - saved >= 60 * settings.checkpoint_minutes)
-        if folder is not None and due:
-            saved = time.monotonic()
-            run.save(folder, named)
-        if reason is not None:
-            break
+    with interruptions() if folder is not None else nullcontext(lambda: False) as asked_to_end:
+        while (reason := run.finished()) is None:
+            run.step(feed, on_report)
+            if validate is not None and run.state.step % settings.validate_every == 0:
+                reason = _validated(run, validate, keep_best, on_validation)
+            interrupted = run.agreed(asked_to_end())
+            if folder is not None and run.agreed(
+                interrupted or time.monotonic() - saved >= 60 * settings.checkpoint_minutes
+            ):
+                saved = time.monotonic()
+                run.save(folder, named)
+            if interrupted:
+                raise KeyboardInterrupt
+            if reason is not None:
+                break
     if folder is not None:
         run.save(folder, named)
     return Outcome(run.state, reason or "steps")
@@ -145,16 +157,14 @@ def make_accelerator() -> Any:
 
 def _validated(
     run: _Run,
-    validate: Callable[[], Validation | Mapping[str, float]],
+    validate: Callable[[], Mapping[str, float]],
     keep_best: Callable[[], None] | None,
     on_validation: Callable[[Validation], None],
 ) -> str | None:
     """Validate, remember the best, and say "patience" when it is used up."""
     run.objective.eval()
-    found = validate()
+    found = Validation.of(run.state.step, validate())
     run.objective.train()
-    if not isinstance(found, Validation):
-        found = Validation(run.state.step, found["loss"], {name: own for name, own in found.items() if name != "loss"})
     best = run.state.best is None or found.loss < run.state.best
     run.state = run.state.changed(best=found.loss if best else run.state.best, since=0 if best else run.state.since + 1)
     if best and keep_best is not None and run.accelerator.is_main_process:

@@ -19,8 +19,9 @@ from aix_lsp.engine.catalog import CatalogEntry, described, known, resolve
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.loading import locate, max_positions, plan_load, read_weights
 from aix_lsp.engine.tokenizer import ModelTokenizer, load_tokenizer
+from aix_lsp.files import replaced_file
 from aix_lsp.prompt.fim import FimFamily, family_of
-from aix_lsp.training.corpus.store import replacing, write_json
+from aix_lsp.training.corpus.store import write_json
 
 TARGETS: Final = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Layers of a Llama that get an adapter: attention and feed-forward, as aiXcoder-7B's own fine-tuning has them."""
@@ -168,7 +169,7 @@ def save_adapter(model: Any, base: Base, out: Path, languages: Sequence[str]) ->
     notes = {"base": base.name, "base_fingerprint": base.fingerprint, "languages": sorted(set(languages))}
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG).unlink(missing_ok=True)
-    with replacing(out / WEIGHTS) as file:
+    with replaced_file(out / WEIGHTS) as file:
         file.write(save(tensors, {"format": "pt"}))
     write_json(out / NOTES, notes)
     write_json(out / CONFIG, {key: _plain(value) for key, value in config.items()})

@@ -14,7 +14,7 @@ from aix_lsp.training.pieces import Part
 from aix_lsp.training.rows import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _CHUNK = 2048  # places whose logits are in memory at once
 
@@ -146,3 +146,19 @@ class Tally:
     def means(self) -> Mapping[str, float]:
         """Mean loss in nats by part so far."""
         return means(self.sums, self.counts)
+
+
+def measured(objective: Objective, batches: Sequence[Batch], accelerator: Any) -> tuple[Tally, float]:
+    """Losses by part over held-out batches, of which each process takes its share, and the mean over the batches of
+    the loss that is minimised; the same in all processes. Nothing is learned."""
+    tally, weighted = Tally(), torch.zeros(2)
+    with torch.no_grad():
+        for batch in batches[accelerator.process_index :: accelerator.num_processes]:
+            found = objective(batch.to(accelerator.device))
+            tally.add(found)
+            weighted += torch.tensor([float(found.loss), 1.0])
+    sums, counts, total = (
+        accelerator.reduce(tensor.to(accelerator.device), "sum").cpu()
+        for tensor in (tally.sums, tally.counts, weighted)
+    )
+    return Tally(sums, counts), float(total[0] / total[1].clamp(min=1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from aix_lsp.files import replaced_file
 from aix_lsp.training.pieces import Branch, Piece
 
 _VERSION = 1
@@ -135,22 +135,16 @@ def _shard_name(number: int) -> str:
 
 def _write(arrays: PieceArrays, path: Path) -> None:
     wide = bool(len(arrays.ids)) and int(arrays.ids.max()) > np.iinfo(np.uint16).max
-    # beside, under another name: a glob for shards never finds half a one
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                about=np.frombuffer(json.dumps({"version": _VERSION}).encode(), dtype=np.uint8),
-                ids=arrays.ids if wide else arrays.ids.astype(np.uint16),
-                parts=arrays.parts,
-                lengths=arrays.lengths,
-                attach=arrays.attach,
-                segments=np.diff(arrays.segments).astype(np.uint16),
-            )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced_file(path) as file:
+        np.savez_compressed(
+            file,
+            about=np.frombuffer(json.dumps({"version": _VERSION}).encode(), dtype=np.uint8),
+            ids=arrays.ids if wide else arrays.ids.astype(np.uint16),
+            parts=arrays.parts,
+            lengths=arrays.lengths,
+            attach=arrays.attach,
+            segments=np.diff(arrays.segments).astype(np.uint16),
+        )
 
 
 def _read(path: Path) -> PieceArrays:

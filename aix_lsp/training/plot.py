@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from aix_lsp.training.corpus.store import replacing
+from aix_lsp.files import replaced_file
 
 
 def loss_plot(
@@ -40,5 +40,5 @@ def loss_plot(
     content = io.BytesIO()
     # Without the library's version and the time, the same losses give the same file.
     figure.savefig(content, format="png", metadata={"Software": None})
-    with replacing(path) as file:
+    with replaced_file(path) as file:
         file.write(content.getvalue())

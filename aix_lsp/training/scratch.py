@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.training.averaging import average_into
-from aix_lsp.training.checkpoints import remove_partial, replace_folder, written
 from aix_lsp.training.corpus.build import usable_cores
+from aix_lsp.training.folders import replaced_folder
 from aix_lsp.training.launch import ATTENDED, end_with_launcher
 from aix_lsp.training.loop import LoopSettings, StepReport, TrainingError, Validation, make_accelerator, train
 from aix_lsp.training.optim import OptimizerSettings
@@ -109,14 +109,8 @@ def run(spec: Spec) -> None:
     if accelerator.is_main_process:
         if spec.keep:
             average_into(model, AutoModelForCausalLM.from_pretrained(spec.start, dtype=torch.float32), spec.keep)
-        remove_partial(out / "model")
-        temporary = out / f"model.{os.getpid()}.partial"
-        try:
-            with written(out / "model"):
-                model.save_pretrained(temporary)
-            replace_folder(temporary, out / "model")
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with replaced_folder(out / "model") as new:
+            model.save_pretrained(new)
         log.write({"done": outcome.reason, **asdict(outcome.state)})
     accelerator.wait_for_everyone()
     accelerator.end_training()
@@ -136,23 +130,11 @@ def _held_out(spec: Spec, arrays: PieceArrays) -> Sequence[Batch]:
 
 
 def _validate(objective: Objective, batches: Sequence[Batch], accelerator: Any) -> Mapping[str, float]:
-    """Losses of the held-out batches, each process taking its share of them."""
-    import torch
+    """Losses of the held-out batches by part, and the weighted one."""
+    from aix_lsp.training.objective import measured
 
-    from aix_lsp.training.objective import Tally, means
-
-    tally = Tally()
-    weighted = torch.zeros(2)
-    with torch.no_grad():
-        for batch in batches[accelerator.process_index :: accelerator.num_processes]:
-            found = objective(batch.to(accelerator.device))
-            tally.add(found)
-            weighted += torch.tensor([float(found.loss), 1.0])
-    sums, counts, total = (
-        accelerator.reduce(tensor.to(accelerator.device), "sum").cpu()
-        for tensor in (tally.sums, tally.counts, weighted)
-    )
-    return {"loss": float(total[0] / total[1].clamp(min=1)), **means(sums, counts)}
+    tally, loss = measured(objective, batches, accelerator)
+    return {"loss": loss, **tally.means()}
 
 
 class _Log:
@@ -192,6 +174,8 @@ def main() -> None:
         end_with_launcher()
     try:
         run(Spec.read(Path(sys.argv[1])))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (TrainingError, ValueError, OSError) as error:
         sys.exit(f"aix-lsp: {error}")
     except RuntimeError as error:

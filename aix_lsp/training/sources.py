@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from aix_lsp.training.corpus import licences
+from aix_lsp.training.folders import replaced_folder
 
 MAX_FILE = 2_000_000
 """Bytes. A larger source file is data or generated, and no step of the corpus would keep it."""
@@ -162,14 +163,8 @@ def fetch(sources: Sources, folder: Path, *, progress: Progress, held_out: bool 
 def _once(root: Path, make: Callable[[Path], None]) -> Path:
     """Makes a folder under another name first, so that one with this name is always whole."""
     if not root.is_dir():
-        part = root.with_name(f".{root.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        try:
-            make(part)
-            part.replace(root)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        with replaced_folder(root) as new:
+            make(new)
     return root
 
 

@@ -7,12 +7,12 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from aix_lsp.training.corpus.records import SourceFile
+from aix_lsp.training.folders import replaced_folder
 from aix_lsp.training.recipe import RECIPES, Recipe, RecipeError
 
 Stage = Literal["sources", "corpus", "tokenizer", "pieces", "train", "export"]
@@ -171,7 +171,7 @@ def _tokenizer(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
     """The model to start from, with its tokenizer: a new one of random weights, or an earlier one."""
     if (work.start / "config.json").is_file():
         return
-    with _whole(work.start) as folder:
+    with replaced_folder(work.start) as folder:
         if recipe.start is not None:
             _copy_model(base / recipe.start, folder, recipe.layers)
         else:
@@ -190,21 +190,6 @@ def _new_model(recipe: Recipe, work: Work, init: Path, folder: Path, tell: Tell)
     model = build_model(sizes, seed=recipe.seed)
     tell(f"  {model.num_parameters():,} parameters, {sizes.pieces:,} pieces")
     model.save_pretrained(folder)
-
-
-@contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A folder to fill that becomes `folder` when all went well, and is removed when not."""
-    from aix_lsp.training.checkpoints import replace_folder
-
-    part = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        yield part
-        replace_folder(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _copy_model(source: Path, target: Path, layers: int | None) -> None:

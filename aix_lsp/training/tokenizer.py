@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import heapq
 import io
-import os
 import random
 import re
 import string
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from aix_lsp.engine.tokenizer import TokenizerError, load_tokenizer
+from aix_lsp.files import replaced_file
 
 BLOCK: Final = "\u2581"
 """Sentencepiece's sign for a space."""
@@ -79,15 +78,13 @@ def train_tokenizer(
     if not chunks:
         raise TokenizerTrainingError("there is no text to learn a tokenizer from")
     content = _learn(chunks, pieces)
-    with _scratch_beside(out) as scratch:
-        path = scratch / "tokenizer.model"
-        path.write_bytes(content)
-        _check(scratch)
-        out.mkdir(parents=True, exist_ok=True)
+    _check(content)
+    out.mkdir(parents=True, exist_ok=True)
+    with replaced_file(out / "tokenizer.model") as file:
+        file.write(content)
         for derived in ("tokenizer.json", "tokenizer_config.json"):
             # They told of the tokenizer that is about to go.
             (out / derived).unlink(missing_ok=True)
-        os.replace(path, out / path.name)  # noqa: PTH105 - says that it overwrites
     return out
 
 
@@ -181,25 +178,19 @@ def _learn(chunks: list[str], pieces: int) -> bytes:
     return written.getvalue()
 
 
-def _check(folder: Path) -> None:
+def _check(content: bytes) -> None:
     """Raises TokenizerTrainingError unless the new tokenizer is laid out as it should be and gives text back."""
     import sentencepiece
 
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    processor = sentencepiece.SentencePieceProcessor(model_proto=content)
     if not has_own_layout(processor.id_to_piece(list(range(processor.vocab_size())))):
         raise TokenizerTrainingError("the installed sentencepiece lays pieces out in another order than expected")
     try:
-        tokenizer = load_tokenizer(folder)
+        with TemporaryDirectory() as folder:
+            (Path(folder) / "tokenizer.model").write_bytes(content)
+            tokenizer = load_tokenizer(Path(folder))
         lossless = tokenizer.decode(tokenizer.encode(string.printable)) == string.printable
     except TokenizerError:
         lossless = False
     if not lossless:
         raise TokenizerTrainingError("the new tokenizer would change text; give it more ordinary source code")
-
-
-@contextmanager
-def _scratch_beside(out: Path) -> Iterator[Path]:
-    """A folder on the same file system as `out`, gone afterwards."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
-        yield Path(name)

@@ -6,7 +6,6 @@ appears at the end.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections import Counter
@@ -134,8 +133,7 @@ def _run(
     log = LossLog.open(work / "losses.jsonl")
     told = _Told(log, watch, accelerator.is_main_process)
     if held_out and not log.held_out:
-        losses = held_out()
-        told.validation(Validation(0, losses["loss"], {name: own for name, own in losses.items() if name != "loss"}))
+        told.validation(Validation.of(0, held_out()))
     with _explained(settings):
         outcome = train(
             objective,
@@ -178,11 +176,10 @@ def _settle(held_out: HeldOut, outcome: Outcome, told: _Told) -> Mapping[str, fl
     if not held_out:
         return {}
     losses = held_out()
-    parts = {name: loss for name, loss in losses.items() if name != "loss"}
     if outcome.state.best is not None and losses["loss"] > outcome.state.best and held_out.restore():
         losses = held_out()
     else:
-        told.validation(Validation(outcome.state.step, losses["loss"], parts))
+        told.validation(Validation.of(outcome.state.step, losses))
     return losses
 
 
@@ -293,20 +290,14 @@ class _Told:
 
 @contextmanager
 def _explained(settings: TuneSettings) -> Iterator[None]:
-    """Say in one line what to do about a GPU or a disk without room."""
+    """Say in one line what to do about a GPU without room."""
     import torch
-    from safetensors import SafetensorError
 
     try:
         yield
     except torch.OutOfMemoryError:
         four = "" if settings.four_bit or settings.init is not None else ", or add --four-bit"
         raise TrainingError(f"the GPU's memory does not suffice; lower --batch or --sequence{four}") from None
-    except (RuntimeError, SafetensorError) as error:
-        # What PyTorch's and safetensors' writers make of a write that failed; neither is an OSError.
-        if "inline_container" not in str(error) and not isinstance(error, SafetensorError):
-            raise
-        raise OSError(errno.ENOSPC, "a checkpoint could not be written (is the disk full?)") from error
 
 
 def _trainable(model: Any) -> int:

@@ -14,6 +14,9 @@ import pytest
 import pytest_asyncio
 
 from aix_lsp.cli.lsp_client import LspClient
+from tests.e2e.in_process import call
+
+__all__ = ["call"]
 
 PRICING = '''"""Prices."""
 

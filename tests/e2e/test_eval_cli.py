@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.e2e.in_process import Call
+
 STORE = "class UserStore:\n    def load_user(self, key):\n        return key\n"
 USE = "from store import UserStore\n\n\ndef run_{i}():\n    return UserStore().load_user({i})\n"
 
@@ -37,19 +39,19 @@ def test_retrieval_is_compared_on_a_checkout(environment: dict[str, str], tmp_pa
     assert (out / "retrieval.svg").read_text().startswith("<svg")
 
 
-def test_a_table_is_shown(environment: dict[str, str], tmp_path: Path) -> None:
-    done = run(environment, "retrieval", str(checkout(tmp_path / "shop")))
+def test_a_table_is_shown(call: Call, tmp_path: Path) -> None:
+    done = call("eval", "retrieval", str(checkout(tmp_path / "shop")))
     assert done.returncode == 0, done.stderr
     assert "CrossCodeEval" in done.stdout
     assert "similar + definition" in done.stdout
 
 
-def test_wrong_calls_are_one_line(environment: dict[str, str], tmp_path: Path) -> None:
+def test_wrong_calls_are_one_line(call: Call, tmp_path: Path) -> None:
     for arguments, words in (
         (("retrieval", str(tmp_path / "none")), "is no folder"),
         (("retrieval", str(tmp_path)), "has no line"),
     ):
-        done = run(environment, *arguments)
+        done = call("eval", *arguments)
         assert done.returncode != 0
         (line,) = done.stderr.strip().splitlines()
         assert words in line

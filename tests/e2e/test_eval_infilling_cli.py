@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.in_process import Call
+
 STORE = "class UserStore:\n    def load_user(self, key):\n        return key\n"
 USE = "from store import UserStore\n\n\ndef run():\n    return UserStore().load_user(7)\n"
 LONG = "".join(f"def scale_{i}(amount, factor):\n    return amount * factor + {i}\n\n\n" for i in range(60))
@@ -54,7 +56,7 @@ def test_models_and_copiers_are_compared(environment: dict[str, str], project: P
     assert "answers in" in done.stderr
 
 
-def test_wrong_calls_are_one_line(environment: dict[str, str], project: Path, tmp_path: Path) -> None:
+def test_wrong_calls_are_one_line(call: Call, project: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for code, arguments, words in (
         (2, (), "nothing to measure"),
@@ -66,7 +68,7 @@ def test_wrong_calls_are_one_line(environment: dict[str, str], project: Path, tm
         ),
         (1, (str(tmp_path / "empty"),), "no file over 3,000 bytes"),
     ):
-        done = run(environment, *arguments)
+        done = call("eval", "infilling", *arguments)
         assert done.returncode == code, done.stderr
         line = done.stderr.strip().splitlines()[-1]
         assert words in line

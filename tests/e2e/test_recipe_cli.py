@@ -15,6 +15,7 @@ from aix_lsp.engine.local import LocalEngine
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.settings import ModelSettings, PromptSettings
 from aix_lsp.types import DocumentSnapshot, Generation, GenerationRequest
+from tests.e2e.in_process import Call
 
 
 def recipe(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -62,8 +63,8 @@ def test_every_stage_leaves_what_the_next_one_needs(made: Path) -> None:
     assert report
     entries = [json.loads(line) for line in (made / "run" / "progress.jsonl").read_text("utf-8").splitlines()]
     steps = [entry for entry in entries if entry.get("kind") == "step"]
-    assert entries[-1]["done"] == "time"
-    # half a minute teaches a model of half a million weights which tokens there are
+    assert entries[-1]["done"] == "steps"
+    # 40 steps teach a model of half a million weights which tokens there are
     assert steps[-1]["parts"]["text"] < 0.92 * steps[0]["parts"]["text"]
 
 
@@ -84,15 +85,15 @@ def test_the_finished_model_says_what_it_is(made: Path) -> None:
         assert str(made).encode() not in path.read_bytes(), path.name
 
 
-def test_a_finished_run_is_not_done_again(made: Path) -> None:
+def test_a_finished_run_is_not_done_again(made: Path, call: Call) -> None:
     before = (made / "run" / "progress.jsonl").read_bytes()
-    done = recipe("mini_smoke", "--work", made, "--until", "train")
+    done = call("recipe", "mini_smoke", "--work", made, "--until", "train")
     assert done.returncode == 0, done.stderr
     assert (made / "run" / "progress.jsonl").read_bytes() == before
 
 
-def test_a_folder_of_another_recipe_is_refused(made: Path) -> None:
-    done = recipe("aix_mini", "--work", made)
+def test_a_folder_of_another_recipe_is_refused(made: Path, call: Call) -> None:
+    done = call("recipe", "aix_mini", "--work", made)
     assert done.returncode == 2
     assert "was begun with other settings" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -114,18 +115,20 @@ def test_a_folder_of_another_recipe_is_refused(made: Path) -> None:
         ),
     ],
 )
-def test_a_recipe_that_cannot_be_followed_is_one_line(tmp_path: Path, content: str | None, said: str) -> None:
+def test_a_recipe_that_cannot_be_followed_is_one_line(
+    call: Call, tmp_path: Path, content: str | None, said: str
+) -> None:
     path = tmp_path / "recipe.toml"
     if content is not None:
         path.write_text(content, encoding="utf-8")
-    done = recipe(path, "--work", tmp_path / "work")
+    done = call("recipe", path, "--work", tmp_path / "work")
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "work").exists()
 
 
-def test_a_stage_that_does_not_exist_is_one_line(tmp_path: Path) -> None:
-    done = recipe("mini_smoke", "--work", tmp_path / "work", "--until", "polish")
+def test_a_stage_that_does_not_exist_is_one_line(call: Call, tmp_path: Path) -> None:
+    done = call("recipe", "mini_smoke", "--work", tmp_path / "work", "--until", "polish")
     assert done.returncode == 2
     assert "there is no stage polish" in done.stderr

@@ -24,11 +24,12 @@ from aix_lsp.training.corpus.records import SourceFile
 from aix_lsp.training.data import Source, documents, split
 from aix_lsp.types import DocumentSnapshot, ModelInfo
 from tests.e2e.conftest import StartServer
+from tests.e2e.in_process import Call
 
 IDIOMS = Path(__file__).parents[1] / "fixtures" / "idioms"
 HELD_OUT = 0.25
 MARGIN = 0.15
-"""How much larger the tuned model's share of exact rests must be; measured at these 49 places: 10% -> 39%."""
+"""How much larger the tuned model's share of exact rests must be; measured at these 33 places: 12% -> 42%."""
 
 SMALL = ("--sequence", "256", "--batch", "1", "--accumulate", "1")
 
@@ -60,10 +61,10 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run(
         home,
         *("--workspace", IDIOMS, "--model", "aix-mini", "--out", out),
-        *("--held-out", str(HELD_OUT), "--steps", "28", "--accumulate", "1"),
+        *("--held-out", str(HELD_OUT), "--steps", "24", "--accumulate", "1", "--sequence", "512"),
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"step 28, loss [\d.]+, [\d,]+ tokens/s, 0:00 left", done.stderr)
+    assert re.search(r"step 24, loss [\d.]+, [\d,]+ tokens/s, 0:00 left", done.stderr)
     assert "is ready: aix-lsp serve --adapter" in done.stdout
     return out
 
@@ -89,7 +90,7 @@ def exact(loaded: Loaded, files: Sequence[SourceFile]) -> float:
     info = ModelInfo(entry.name, loaded.max_positions, format=entry.format)
     hits = total = 0
     for file in files:
-        for offset, wanted in rests_of_lines(file, 12):
+        for offset, wanted in rests_of_lines(file, 8):
             text = file.text[:offset] + file.text[offset + len(wanted) :]
             document = DocumentSnapshot(f"file:///{file.path}", text, "python", 0, file.path)
             prompt = build_prompt(loaded.tokenizer, info, document, offset, (), PromptSettings(), 48)
@@ -98,7 +99,8 @@ def exact(loaded: Loaded, files: Sequence[SourceFile]) -> float:
             for token in islice(loaded.decoder.generate(prompt.ids, required=prompt.required), 40):
                 ids.append(token)
                 answer = loaded.tokenizer.decode(ids)[len(prompt.required) :]
-                if "\n" in answer:
+                if "\n" in answer or not wanted.startswith(answer.rstrip()):
+                    # at the line's end, or exact no more
                     break
             hits += answer.split("\n")[0].rstrip() == wanted
             total += 1
@@ -140,6 +142,22 @@ async def test_the_server_serves_the_adapter_and_doctor_names_it(
     assert findings["model"]["detail"].startswith("aix-mini+house: ")
 
 
+def test_the_adapter_is_measured_beside_its_model(call: Call, tuned: Path, tmp_path: Path) -> None:
+    project = tmp_path / "shop"
+    project.mkdir()
+    text = "".join(path.read_text() for path in sorted(IDIOMS.rglob("*.py")))
+    (project / "all.py").write_text(text[:6_000])
+    done = call(
+        *("eval", "infilling", project, "--adapter", tuned, "--places", "2", "--cases", "0", "--loss-kb", "4"),
+        *("--formats", "spm", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    before, after = (data["bits_per_byte"][label]["value"] for label in ("aix-mini", "aix-mini+house"))
+    assert after < before
+    assert [way["way"] for way in data["measures"] if way["task"] == "line" and not way["slice"]].count("SPM") == 2
+
+
 def test_an_interrupted_run_leaves_nothing_whole_and_goes_on(environment: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "house"
     work = tmp_path / "house.unfinished"
@@ -154,16 +172,17 @@ def test_an_interrupted_run_leaves_nothing_whole_and_goes_on(environment: dict[s
                 break
         said = process.stderr.read()
     assert process.returncode == 130
-    assert "aix-lsp: interrupted; " in said
+    assert "aix-lsp: interrupted; the same command with --resume goes on from the last checkpoint" in said
     assert not out.exists()
-    resumable = (work / "checkpoint").exists()
-    assert work.exists() == resumable
-    assert ("nothing was written" in said) == (not resumable)
+    # the step under way was kept: as many as were told, or one more
+    kept = json.loads((work / "checkpoint" / "state.json").read_text())["state"]["step"]
+    told = [int(number) for number in re.findall(r"^step (\d+),", line + said, re.MULTILINE)]
+    assert kept in (told[-1], told[-1] + 1)
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_leaves_nothing(environment: dict[str, str], call: Call, tmp_path: Path) -> None:
     out, work = tmp_path / "house", tmp_path / "house.unfinished"
-    arguments = ("--workspace", IDIOMS, "--model", "aix-mini", "--out", out, "--held-out", "0", *SMALL, "--steps", "3")
+    arguments = ("--workspace", IDIOMS, "--model", "aix-mini", "--out", out, "--held-out", "0", *SMALL, "--steps", "1")
     # No file may be longer than this, as if the disk ended there.
     done = run(environment, *arguments, "--json", limit=lambda: _limit_files(500_000))
     assert (done.returncode, done.stdout) == (2, "")
@@ -171,9 +190,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(environment: dict[str, str],
     assert "could not be written (is the disk full?); nothing was written" in line
     assert not out.exists()
     assert not work.exists()
-    done = run(environment, *arguments, "--resume")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "there is nothing to resume" in done.stderr
+    again = call("train", *arguments, "--resume")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "there is nothing to resume" in again.stderr
 
 
 def _limit_files(size: int) -> None:
@@ -201,15 +220,13 @@ def _limit_files(size: int) -> None:
     ],
 )
 def test_wrong_calls_are_one_line_and_leave_nothing(
-    environment: dict[str, str], tmp_path: Path, arguments: tuple[str, ...], message: str
+    call: Call, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "a.py").write_text("def a():\n    return 1\n")
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.jsonl").write_text("oops\n")
-    done = subprocess.run(
-        command(*arguments), env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = call("train", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     line = done.stderr.strip().splitlines()[-1]
     assert message in line

@@ -22,7 +22,6 @@ from aix_lsp.training.corpus.store import (
     Corpus,
     CorpusError,
     ProjectEntry,
-    replacing,
     shard_name,
     write_manifest,
     write_shard,
@@ -139,19 +138,6 @@ def test_a_damaged_shard_is_told(tmp_path):
     shard.write_bytes(gzip.compress(line))
     with pytest.raises(CorpusError, match="1 files instead of 20"):
         list(corpus.files())
-
-
-def test_a_file_that_cannot_be_written_whole_is_not_there(tmp_path):
-    def write_half() -> None:
-        with replacing(tmp_path / "kept") as target:
-            target.write(b"half")
-            raise OSError("disk full")
-
-    (tmp_path / "kept").write_bytes(b"old")
-    with pytest.raises(OSError, match="full"):
-        write_half()
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
-    assert (tmp_path / "kept").read_bytes() == b"old"
 
 
 @given(st.integers(0, 5000), st.integers(1, 700), st.integers(0, 2000))

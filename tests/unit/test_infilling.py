@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import tokenizers
 import torch
+from safetensors.torch import save_file
 
 from aix_lsp.cli.eval_infilling import Options, run
 from aix_lsp.cli.failure import UsageError
@@ -244,6 +245,51 @@ def test_a_model_is_measured_once(tmp_path: Path) -> None:
     for models in (["aix-mini", "aix-mini"], [str(tmp_path / "v1"), str(tmp_path / "x" / ".." / "v1")]):
         with pytest.raises(ModelError, match="given twice"):
             labels_of(models)
+
+
+def adapter_of(folder: Path, base: str) -> Path:
+    """An adapter's folder, of one factor that changes nothing."""
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 1, "lora_alpha": 1}))
+    (folder / "aix.json").write_text(json.dumps({"base": base, "languages": []}))
+    module = "base_model.model.model.layers.0.self_attn.q_proj"
+    factors = {f"{module}.lora_A.weight": torch.zeros(1, 384), f"{module}.lora_B.weight": torch.zeros(384, 1)}
+    save_file(factors, folder / "adapter_model.safetensors")
+    return folder
+
+
+def test_an_adapter_is_measured_beside_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, Path | None]] = []
+
+    def answered(model: str, places: Sequence[Place], **rest: Any) -> ModelAnswers:
+        asked.append((model, rest["adapter"]))
+        nothing: list[Answer | None] = [judged(place, "") for place in places]
+        return ModelAnswers(rest["label"], ModelInfo(model, 1024), {Way("PSM"): nothing})
+
+    monkeypatch.setattr("aix_lsp.evaluation.infilling.evaluate", answered)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "a.py").write_text(LINES)
+    house, other = adapter_of(tmp_path / "house", "aix-mini"), adapter_of(tmp_path / "other", "aix-mini")
+    run(options(tmp_path / "shop", models=[], adapters=[house]), as_json=True, out=tmp_path / "out")
+    assert asked == [("aix-mini", None), ("aix-mini", house)]
+    told = json.loads(capsys.readouterr().out)
+    assert list(told["models"]) == ["aix-mini", "aix-mini+house"]
+    assert " --model aix-mini --adapter house --places " in told["command"]
+    # the model alone is not asked again when its answers are there
+    run(options(tmp_path / "shop", adapters=[other], earlier=tmp_path / "out"), as_json=True, out=None)
+    assert asked[2:] == [("aix-mini", other)]
+    with pytest.raises(UsageError, match="one --model"):
+        run(options(tmp_path / "shop", models=["aix-mini", "v0"], adapters=[house]), as_json=True, out=None)
+    with pytest.raises(ModelError, match="two adapters are called house"):
+        labels_of(["aix-mini"], [house, adapter_of(tmp_path / "b" / "house", "aix-mini")])
+    with pytest.raises(ModelError, match="nothing, which is in no catalog; name the model with --model"):
+        run(
+            options(tmp_path / "shop", models=[], adapters=[adapter_of(tmp_path / "lost", "nothing")]),
+            as_json=True,
+            out=None,
+        )
 
 
 def test_a_folder_with_the_embedded_models_name_answers_itself(tmp_path: Path) -> None:

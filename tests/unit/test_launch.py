@@ -16,15 +16,27 @@ from aix_lsp.training.launch import LaunchError, attend, progress
 from aix_lsp.training.scratch import _Log
 
 # as torch's launcher does, the first process starts the one that works, and waits for it
-WORKER = (
+STARTING = (
     "import time; from aix_lsp.training.launch import end_with_launcher\n"
     "end_with_launcher(); print('up', flush=True); time.sleep(90)"
 )
-STARTER = f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {WORKER!r}]))"
-LAUNCHER = (
-    "import sys; from pathlib import Path; from aix_lsp.training.launch import attend\n"
-    f"attend([sys.executable, '-c', {STARTER!r}], Path('output.txt'), Path('log'), print)"
+TRAINING = (
+    "import time; from aix_lsp.training.launch import end_with_launcher\n"
+    "from aix_lsp.training.interruption import interruptions\n"
+    "end_with_launcher()\n"
+    "with interruptions() as asked:\n"
+    "    print('up', flush=True)\n"
+    "    while not asked(): time.sleep(0.01)\n"
+    "    print('kept', flush=True)\n"
 )
+
+
+def launcher_of(worker: str) -> str:
+    starter = f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {worker!r}]))"
+    return (
+        "import sys; from pathlib import Path; from aix_lsp.training.launch import attend\n"
+        f"attend([sys.executable, '-c', {starter!r}], Path('output.txt'), Path('log'), print)"
+    )
 
 
 def write(log: Path, *entries: object) -> None:
@@ -34,9 +46,16 @@ def write(log: Path, *entries: object) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such signals")
-@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGKILL"])
-def test_however_the_launcher_ends_the_processes_end_with_it(tmp_path: Path, how: str) -> None:
-    with subprocess.Popen([sys.executable, "-c", LAUNCHER], cwd=tmp_path, stderr=subprocess.DEVNULL) as launcher:
+@pytest.mark.parametrize(
+    ("worker", "how"),
+    [(STARTING, "SIGKILL"), (TRAINING, "SIGINT"), (TRAINING, "SIGTERM"), (TRAINING, "SIGKILL")],
+    ids=["starting-SIGKILL", "training-SIGINT", "training-SIGTERM", "training-SIGKILL"],
+)
+def test_however_the_launcher_ends_the_processes_end_with_it_after_their_step(
+    tmp_path: Path, worker: str, how: str
+) -> None:
+    script = launcher_of(worker)
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.DEVNULL) as launcher:
         output = tmp_path / "output.txt"
         while not output.exists() or "up" not in output.read_text():
             assert launcher.poll() is None
@@ -46,6 +65,7 @@ def test_however_the_launcher_ends_the_processes_end_with_it(tmp_path: Path, how
         launcher.wait(30)
     _, alive = psutil.wait_procs(started, timeout=30)
     assert not alive
+    assert ("kept" in output.read_text()) == (worker == TRAINING)
 
 
 def test_progress_is_told_while_and_after_it_is_written(tmp_path: Path) -> None:

@@ -153,12 +153,12 @@ def test_a_package_becomes_a_folder_of_its_source_and_metadata(index: Path, tmp_
 def test_what_is_there_stays_and_what_was_cut_off_is_done_anew(index: Path, tmp_path: Path) -> None:
     wheel(index, "two", "1.0")
     (tmp_path / "one-1.0").mkdir()
-    (tmp_path / ".two-1.0.part" / ".download").mkdir(parents=True)
-    (tmp_path / ".two-1.0.part" / "half.py").write_text("cut o")
+    (tmp_path / ".two-1.0.77.part" / ".download").mkdir(parents=True)
+    (tmp_path / ".two-1.0.77.part" / "half.py").write_text("cut o")
     roots = fetch(only(Package("one", "1.0", "MIT"), Package("two", "1.0", "MIT")), tmp_path, progress=ignore)
     assert files(roots[0]) == {}
     assert sorted(files(roots[1])) == ["two-1.0.dist-info/METADATA", "two/__init__.py"]
-    assert not (tmp_path / ".two-1.0.part").exists()
+    assert not (tmp_path / ".two-1.0.77.part").exists()
 
 
 def test_held_out_packages_are_fetched_alone(index: Path, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import pytest
 import torch
 
 from aix_lsp.training.checkpoints import CheckpointError, RunState, load, save
+from aix_lsp.training.interruption import interruptions
 from aix_lsp.training.loop import LoopSettings, Outcome, StepReport, TrainingError, Validation, train
 from aix_lsp.training.objective import Objective, Weights, means
 from aix_lsp.training.optim import OptimizerSettings, factor, optimizers
 from aix_lsp.training.piece_store import arrays_of
 from aix_lsp.training.pieces import Branch, Part, Piece
 from aix_lsp.training.rows import Batch, Feed, collate, row_of
+from tests.unit.file_limits import limited_files
 
 VOCABULARY = 64
 
@@ -162,13 +165,6 @@ def test_the_model_learns_to_answer_from_the_place_before_the_suffix() -> None:
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    class Interrupted(Exception):
-        pass
-
-    def stop(report: StepReport) -> None:
-        if report.step == 10:
-            raise Interrupted
-
     whole, _, _ = run(None, 20)
     run(tmp_path / "checkpoint", 10)
     resumed, outcome, _ = run(tmp_path / "checkpoint", 20, seed=5)
@@ -176,6 +172,50 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     assert outcome.state.tokens == 20 * 128
     for (name, one), other in zip(whole.named_parameters(), resumed.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-5), name
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_end_keeps_the_step_under_way(tmp_path: Path, number: signal.Signals) -> None:
+    def passed_on_by_a_launcher(losses: Mapping[str, float]) -> Mapping[str, float]:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        return losses
+
+    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "checkpoint", 20, validate=lambda: passed_on_by_a_launcher({"loss": 1.0}))
+    assert handlers == [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    assert json.loads((tmp_path / "checkpoint" / "state.json").read_text())["state"]["step"] == 4
+    whole, _, _ = run(None, 10)
+    resumed, outcome, _ = run(tmp_path / "checkpoint", 10, seed=5)
+    assert outcome.state.step == 10
+    for (name, one), other in zip(whole.named_parameters(), resumed.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5), name
+
+
+def test_a_run_that_is_told_twice_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("aix_lsp.training.interruption.time.monotonic", lambda: now)
+    with interruptions() as asked:
+        assert not asked()
+        signal.raise_signal(signal.SIGINT)
+        assert asked()
+        now = 0.5
+        signal.raise_signal(signal.SIGINT)
+        now = 5.0
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptions() as asked:
+            signal.raise_signal(signal.SIGINT)
+            assert not asked()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -200,7 +240,7 @@ def test_a_checkpoint_between_its_two_renames_is_found(tmp_path: Path) -> None:
     model = small_model()
     listed = optimizers(model, OptimizerSettings())
     save(tmp_path / "c", model, listed, RunState(step=7), {})
-    (tmp_path / "c").rename(tmp_path / "c.old")
+    (tmp_path / "c").rename(tmp_path / ".c.old")
     state = load(tmp_path / "c", model, listed, {})
     assert state is not None
     assert state.step == 7
@@ -224,30 +264,15 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: p
 @pytest.mark.skipif(os.name == "nt", reason="no limits of this kind")
 @pytest.mark.parametrize("most", [1_000, 20_000])
 def test_libraries_that_cannot_write_are_told_as_a_full_disk(tmp_path: Path, most: int) -> None:
-    import resource
-
     # large enough for the weights of one of them and not for the state of the other
     model = torch.nn.Linear(64, 64)
     listed = [torch.optim.AdamW(model.parameters())]
     model(torch.ones(1, 64)).sum().backward()
     listed[0].step()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        with pytest.raises(OSError, match="could not be written") as caught:
-            save(tmp_path / "c", model, listed, RunState(step=1), {})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with limited_files(most), pytest.raises(OSError, match="could not be written") as caught:
+        save(tmp_path / "c", model, listed, RunState(step=1), {})
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
-    for name in ("c.123.partial", "c.456.partial", "cc.7.partial"):
-        (tmp_path / name).mkdir()
-    model = small_model()
-    save(tmp_path / "c", model, optimizers(model, OptimizerSettings()), RunState(step=1), {})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "cc.7.partial"]
 
 
 def test_training_ends_when_the_held_out_loss_does_not_fall(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import threading
+import queue
+from collections.abc import Callable
 
 import pytest
 
@@ -86,29 +87,35 @@ async def test_messages_arrive_in_order_and_the_end_is_told() -> None:
     assert seen == bodies
 
 
-async def test_a_flood_waits_instead_of_filling_the_memory() -> None:
-    source, sink = os.pipe()
-    loop = asyncio.get_running_loop()
-    waiting = 0
+def test_a_flood_waits_instead_of_filling_the_memory() -> None:
+    posted: queue.Queue[tuple[Callable[..., object], tuple[object, ...]]] = queue.Queue()
+    seen: list[bytes] = []
+    ended: list[int] = []
 
     class Loop:
-        def call_soon_threadsafe(self, call: object, *arguments: object) -> None:
-            nonlocal waiting
-            waiting += 1
+        def call_soon_threadsafe(self, call: Callable[..., object], *arguments: object) -> None:
+            posted.put((call, arguments))
 
-    with os.fdopen(source, "rb") as reader, os.fdopen(sink, "wb", buffering=0) as writer:
-        pump(reader, Loop(), lambda body: None, lambda: None)  # type: ignore[arg-type]
-        flood = threading.Thread(target=lambda: [writer.write(framed(b"{}")) for _ in range(IN_FLIGHT + 50)])
-        flood.start()
-        await loop.run_in_executor(None, flood.join)
-        for _ in range(100):
-            if waiting == IN_FLIGHT:
-                break
-            await asyncio.sleep(0.01)
-        assert waiting == IN_FLIGHT
-        # let the thread end before its stream is closed
-        for name in threading.enumerate():
-            assert name.daemon or name is threading.main_thread() or name is not flood
+    def handle(count: int) -> None:
+        for _ in range(count):
+            call, arguments = posted.get(timeout=10)
+            call(*arguments)
+
+    source, sink = os.pipe()
+    with os.fdopen(source, "rb") as reader:
+        with os.fdopen(sink, "wb", buffering=0) as writer:
+            pump(reader, Loop(), seen.append, lambda: ended.append(1))  # type: ignore[arg-type]
+            for _ in range(IN_FLIGHT + 50):
+                writer.write(framed(b"{}"))
+            held = [posted.get(timeout=10) for _ in range(IN_FLIGHT)]
+            with pytest.raises(queue.Empty):
+                posted.get(timeout=0.05)
+            for call, arguments in held:
+                call(*arguments)
+            handle(50)
+        # the end, so that the reading thread is done before its stream is closed
+        handle(1)
+    assert (len(seen), ended) == (IN_FLIGHT + 50, [1])
 
 
 def test_an_address_that_others_reach_is_refused_unless_forced() -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aix_lsp
+from aix_lsp.files import TEMPORARY
 from aix_lsp.training.corpus.cleaning import Cleaned, Options, clean_project
 from aix_lsp.training.corpus.records import Dropped, Project, SourceFile
 from aix_lsp.training.corpus.report import Tally, read_report, report_data, write_report
@@ -93,7 +94,7 @@ def build(
                 progress(Progress(done, len(projects), cleaned.entry.name, files, characters))
     report = report_data(shown, entries, left_out)
     write_report(out, report)
-    for part in (out / "files").glob(".*.part"):  # of a build that was killed
+    for part in (out / "files").glob(f".*{TEMPORARY}"):  # of a build that was killed
         part.unlink(missing_ok=True)
     write_manifest(out, entries, settings, aix_lsp.__version__)
     state.remove()

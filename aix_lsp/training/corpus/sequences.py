@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aix_lsp.files import replaced_file
 from aix_lsp.prompt.fim import FimFamily, family_of, plain_family
 from aix_lsp.prompt.layout import file_header
 from aix_lsp.training.corpus.records import SourceFile
-from aix_lsp.training.corpus.store import Corpus, CorpusError, replacing, write_json
+from aix_lsp.training.corpus.store import Corpus, CorpusError, write_json
 from aix_lsp.types import Tokenizer
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def write_tokens(
     size = tokenizer.vocabulary_size
     kind = np.uint16 if size <= 1 << 16 else np.uint32
     folder = corpus.folder / FOLDER
+    folder.mkdir(exist_ok=True)
     (folder / TABLE).unlink(missing_ok=True)
     written = []
     for entry in corpus.projects:
@@ -108,9 +110,9 @@ def write_tokens(
         ids = np.concatenate(parts) if parts else np.zeros(0, dtype=kind)
         rows = [(part.start, part.end, part.memory_start) for part in cut(entry.name, len(ids), sequence, memory)]
         stem = entry.shard.removesuffix(".jsonl.gz")
-        with replacing(folder / f"{stem}.ids.npy") as file:
+        with replaced_file(folder / f"{stem}.ids.npy") as file:
             np.save(file, ids)
-        with replacing(folder / f"{stem}.sequences.npy") as file:
+        with replaced_file(folder / f"{stem}.sequences.npy") as file:
             np.save(file, np.asarray(rows, dtype=np.int64).reshape(-1, 3))
         written.append({"project": entry.name, "stem": stem, "tokens": len(ids), "sequences": len(rows)})
         if progress is not None:

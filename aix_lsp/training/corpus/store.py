@@ -13,16 +13,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 import re
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from aix_lsp.files import replaced_file
 from aix_lsp.training.corpus.records import SourceFile
 
 FORMAT = 1
@@ -58,26 +56,9 @@ def shard_name(project: str) -> str:
     return f"{readable}~{hashlib.sha256(project.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that takes the place of `path` when all went well, and is removed when not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        os.replace(name, path)  # noqa: PTH105
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
 def write_json(path: Path, data: object) -> None:
     """Write `data` as readable JSON, whole or not at all."""
-    with replacing(path) as file:
+    with replaced_file(path) as file:
         file.write((json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode())
 
 
@@ -86,8 +67,9 @@ def write_shard(folder: Path, project: str, licence: str, files: Iterable[Source
     shard = f"{shard_name(project)}.jsonl.gz"
     count = characters = 0
     languages: dict[str, int] = {}
+    (folder / "files").mkdir(parents=True, exist_ok=True)
     with (
-        replacing(folder / "files" / shard) as raw,
+        replaced_file(folder / "files" / shard) as raw,
         # neither name nor time in its head, so that the same files give the same bytes
         gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as packed,
     ):

@@ -24,9 +24,10 @@ class ModelSettings(Section):
 
     name: str = option(
         "auto",
-        "A name from the catalog (`aixcoder-7b`, `aix-mini`), a Hugging Face name (`owner/model`), a folder with the "
-        "model's files, or `remote` for the server of `remote.url`. `auto`: that server where one is set; else "
-        "aixcoder-7b when a GPU has room for it and its files are on disk, otherwise the embedded model.",
+        "A name from the catalog (`aixcoder-7b`, `aix-mini`, `qwen2.5-coder-7b`, ...), a Hugging Face name "
+        "(`owner/model`), a folder with the model's files, or `remote` for the server of `remote.url`. `auto`: that "
+        "server where one is set; else the largest model of the catalog that is on disk and fits the free memory (on a "
+        "processor: and is small enough to answer while one types), otherwise the embedded model.",
         scope="machine",
         restart=True,
         min_length=1,
@@ -47,9 +48,25 @@ class ModelSettings(Section):
         scope="machine",
         restart=True,
     )
-    quantization: Literal["none", "int8", "int4"] = option(
-        "none",
-        "Load the weights in 8 or 4 bits with bitsandbytes (extra `quant`, NVIDIA GPUs).",
+    quantization: Literal["auto", "none", "int8", "int4"] = option(
+        "auto",
+        "Keep the weights in 8 or 4 bits. `auto`: only where the model does not fit the free memory otherwise, with as "
+        "many bits as fit.",
+        scope="machine",
+        restart=True,
+    )
+    quantizer: Literal["auto", "torch", "bitsandbytes"] = option(
+        "auto",
+        "What reads weights of 8 or 4 bits. `auto` and `torch`: PyTorch's own kernels; `bitsandbytes`: as in the "
+        "model's publication (extra `quant`, NVIDIA GPUs).",
+        scope="machine",
+        restart=True,
+    )
+    cpu_decode: Literal["auto", "int8", "none"] = option(
+        "auto",
+        "Weights for single tokens on a processor. `auto`: in 8 bits where the processor has a fast kernel for them "
+        "(AVX2, AVX-512, 64-bit ARM), beside bfloat16 ones for prompts where it computes those faster; `none` computes "
+        "everything in `dtype`.",
         scope="machine",
         restart=True,
     )
@@ -57,6 +74,20 @@ class ModelSettings(Section):
         "auto",
         "Attention kernel. `auto`: flash-attn where it is installed and the model runs on an NVIDIA GPU in 16 bits, "
         "else PyTorch's own.",
+        scope="machine",
+        restart=True,
+    )
+    copy_prior: Literal["auto", "off"] = option(
+        "auto",
+        "Mix what the text around the cursor did before into what the model expects. `auto`: as the model's folder "
+        "says; the embedded model's asks for it.",
+        scope="machine",
+        restart=True,
+    )
+    speculation: Literal["auto", "on", "off"] = option(
+        "auto",
+        "Guess the next tokens from the text around the cursor and let the model check several at once; the answer "
+        "stays the same. `auto`: as many as pay on this machine; `on`: always.",
         scope="machine",
         restart=True,
     )
@@ -107,6 +138,10 @@ class CompletionSettings(Section):
         0.95, "With a temperature: draw from the likeliest tokens that make up this share.", gt=0, le=1
     )
     seed: int = option(0, "Seed for drawing, so that the same place gives the same answer.", ge=0)
+    prepare_next: bool = option(
+        True,
+        "While an offer is shown and nothing else is asked, let the model read what accepting it would ask for next.",
+    )
     fallback_completion: bool = option(
         False,
         "Answer `textDocument/completion` too, for clients that do not know inline completion.",
@@ -169,6 +204,17 @@ class RetrievalSettings(Section):
         True,
         "Besides the similar lines, quote the first lines of up to two definitions of what is imported or used near "
         "the cursor.",
+        scope="resource",
+    )
+    recent: bool = option(
+        True,
+        "Files that you opened or edited lately count a little more than others that fit as well.",
+        scope="resource",
+    )
+    stable: bool = option(
+        True,
+        "While you type on, keep the snippets of the last request as long as others fit only a little better: other "
+        "snippets mean that the model has to read its whole prompt anew.",
         scope="resource",
     )
     scheme: Literal["aix", "crosscodeeval"] = option(

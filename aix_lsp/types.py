@@ -42,7 +42,8 @@ class DocumentSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """Lines of another file, quoted in the prompt. `terms` maps matching terms to their share of the score."""
+    """Lines of another file, quoted in the prompt. `terms` maps matching terms to their share of the score; `notes` say
+    in a few words each what else counted."""
 
     path: str
     start_line: int
@@ -51,6 +52,7 @@ class Snippet:
     kind: SnippetKind
     text: str
     terms: tuple[tuple[str, float], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Prompt:
     `cut` has one sentence per thing that was left out, for the trace; empty when everything fitted.
     `required` stood at the end of the prefix and was taken back: the generation must begin with it, and it is no part
     of the completion (token healing, `prompt/healing.py`).
+    `elsewhere` are segments of the document and of snippets that the prompt had no room for; empty unless the model
+    asks for them (`ModelInfo.looks_up`).
     """
 
     ids: tuple[int, ...]
@@ -78,6 +82,7 @@ class Prompt:
     cut: tuple[str, ...] = ()
     snippets: tuple[Snippet, ...] = ()
     required: str = ""
+    elsewhere: tuple[tuple[int, ...], ...] = ()
 
 
 class Tokenizer(Protocol):
@@ -101,8 +106,9 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the service must know of a loaded model. `max_positions` bounds prompt and completion together.
-    `token_healing` is False where the engine cannot make an answer begin with a required text."""
+    """What the service must know of a loaded model. `max_positions` bounds prompt and completion together; `looks_up`
+    asks prompts for what they had no room for, to copy and to guess from. `token_healing` is False where the engine
+    cannot make an answer begin with a required text."""
 
     name: str
     max_positions: int
@@ -113,6 +119,7 @@ class ModelInfo:
     parameters: int = 0
     languages: tuple[str, ...] = ()
     note: str = ""
+    looks_up: bool = False
     token_healing: bool = True
 
 

@@ -63,6 +63,7 @@ async def answer(engine: Engine, name: str, text: str, offset: int, healing: boo
         ),
         max_new_tokens=MAX_TOKENS,
         stop=lambda so_far: "\n" in so_far,
+        document=document.uri,
     )
     return (await engine.generate(request)).text.split("\n")[0].rstrip()
 

@@ -10,6 +10,7 @@ import typer
 import aix_lsp
 from aix_lsp.cli.corpus_command import corpus
 from aix_lsp.cli.eval_command import evaluation
+from aix_lsp.cli.model_commands import convert, download
 from aix_lsp.cli.options import Json, Model, Set, Workspace
 from aix_lsp.cli.training_commands import recipe, train
 
@@ -107,13 +108,14 @@ def context(
 def doctor(
     json: Json = False,
     workspace: Annotated[Path, typer.Option("--workspace", help="The folder to look at.")] = Path(),
+    load: Annotated[bool, typer.Option("--load", help="Load the model too, and say how and how fast it runs.")] = False,
     model: Model = None,
     set_: Set = None,
 ) -> None:
     """Check Python, torch, GPU, model, workspace and watch limits, and say what to do about each."""
     from aix_lsp.cli.doctor import run
 
-    run(as_json=json, workspace=workspace, model=model, assignments=set_ or [])
+    run(as_json=json, workspace=workspace, model=model, load=load, assignments=set_ or [])
 
 
 @app.command()
@@ -130,6 +132,8 @@ def config(
     run(as_json=json, schema=schema, markdown=markdown, model=model, assignments=set_ or [])
 
 
+app.command()(download)
+app.command()(convert)
 app.command()(recipe)
 app.command()(train)
 app.add_typer(evaluation, name="eval")

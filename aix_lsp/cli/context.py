@@ -62,7 +62,7 @@ def _show(snippets: Sequence[Snippet], prompt: Prompt, model: str, amount: str) 
     for snippet in snippets:
         console.print(
             Text(f"{snippet.path}:{snippet.start_line}-{snippet.end_line}", style="bold"),
-            Text(f"{snippet.kind}, score {snippet.score:.2f}"),
+            Text(", ".join([snippet.kind, f"score {snippet.score:.2f}", *snippet.notes])),
         )
         if snippet.terms:
             matching = ", ".join(f"{term} {share:.2f}" for term, share in snippet.terms)

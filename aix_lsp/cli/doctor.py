@@ -30,9 +30,9 @@ class Finding:
     remedy: str = ""
 
 
-def run(*, as_json: bool, workspace: Path, model: str | None, assignments: Sequence[str]) -> None:
+def run(*, as_json: bool, workspace: Path, model: str | None, load: bool, assignments: Sequence[str]) -> None:
     """Print every finding; exit 1 if one failed."""
-    findings = list(examine(workspace, command_line(model, assignments)))
+    findings = list(examine(workspace, command_line(model, assignments), load=load))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))  # noqa: T201
     else:
@@ -41,20 +41,21 @@ def run(*, as_json: bool, workspace: Path, model: str | None, assignments: Seque
         sys.exit(1)
 
 
-def examine(workspace: Path, options: Mapping[str, Any]) -> Iterator[Finding]:
-    """All checks, in the order in which they are needed; `options` are those of the command line."""
+def examine(workspace: Path, options: Mapping[str, Any], *, load: bool = False) -> Iterator[Finding]:
+    """All checks, in the order in which they are needed; `options` are those of the command line. With `load` the model
+    is run too."""
     configuration = Configuration()
     problems = configuration.read_user_file() + configuration.read_environment()
     problems += configuration.set_layer("command line", options)
     yield _python()
     yield _settings(problems)
-    yield from _engine(configuration.settings)
+    yield from _engine(configuration.settings, load=load)
     yield _workspace(workspace, configuration.settings)
     yield _kept_index(workspace, configuration.settings)
     yield _watches(workspace, configuration.settings)
 
 
-def _engine(settings: Settings) -> Iterator[Finding]:
+def _engine(settings: Settings, *, load: bool) -> Iterator[Finding]:
     """The model and what it runs on, here or elsewhere."""
     from aix_lsp.engine.select import is_remote
 
@@ -63,10 +64,13 @@ def _engine(settings: Settings) -> Iterator[Finding]:
 
         yield from examine_server(settings)
         return
-    yield _torch()
-    yield _gpu()
+    torch = _torch()
+    yield torch
+    if torch.status == "ok":
+        yield _processor()
+        yield _gpu()
     yield _flash_attention()
-    for check in (_model, _tokenizer):
+    for check in (_quantization, _choice, _model, _tokenizer, *((_run,) if load else ())):
         yield _guarded(check, settings)
 
 
@@ -90,26 +94,35 @@ def _settings(problems: list[str]) -> Finding:
 
 
 def _torch() -> Finding:
+    from aix_lsp.engine.machine_report import torch_in_words
+
     try:
-        import torch
+        return Finding("torch", "ok", torch_in_words())
     except (ImportError, OSError) as error:
         return Finding("torch", "fail", f"PyTorch cannot be loaded: {error}", "install it: pip install torch")
-    return Finding("torch", "ok", f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+
+
+def _processor() -> Finding:
+    from aix_lsp.engine.machine_report import processor_in_words
+
+    return Finding("processor", "ok", processor_in_words())
 
 
 def _gpu() -> Finding:
-    from aix_lsp.engine.hardware import GIB, find_gpu, has_mps
+    from aix_lsp.engine.hardware import find_gpu, has_mps
+    from aix_lsp.engine.machine_report import gpu_in_words, unused_gpu
 
-    gpu = find_gpu()
-    if gpu is not None:
-        return Finding("gpu", "ok", f"{gpu.name}, {gpu.free_bytes / GIB:.1f} of {gpu.total_bytes / GIB:.1f} GiB free")
-    if has_mps():
-        return Finding("gpu", "ok", "Apple GPU (mps)")
+    found = gpu_in_words(find_gpu(), has_mps())
+    if found:
+        return Finding("gpu", "ok", found)
+    unused = unused_gpu()
+    if unused:
+        return Finding("gpu", "warn", unused, "install the PyTorch build for it (pytorch.org, Get Started)")
     return Finding(
         "gpu",
         "warn",
         "no GPU that PyTorch can use",
-        "the embedded model answers; aixcoder-7b wants a GPU of 16 GiB (6 to 10 quantized) and a CUDA build of PyTorch",
+        "a small model answers; aixcoder-7b wants a GPU with 16 GiB (9 in int8, 6 in int4)",
     )
 
 
@@ -129,13 +142,47 @@ def _guarded(check: Callable[[Settings], Finding], settings: Settings) -> Findin
         return Finding(name, "fail", str(error), "choose another model (model.name), or `auto`")
 
 
-def _model(settings: Settings) -> Finding:
-    from aix_lsp.engine.plan import planned
+def _choice(settings: Settings) -> Finding:
+    """Why it is this model, one reason for each that was considered."""
+    from aix_lsp.engine.choice import choose, whole_on_disk
+    from aix_lsp.engine.hardware import look_around
 
-    info = planned(settings.model).info
+    model = settings.model
+    choice = choose(model, lambda: look_around(model.device, model.dtype), whole_on_disk)
+    return Finding("choice", "ok", "; ".join(choice.reasons) or f"{choice.first.name}, as the settings say")
+
+
+def _model(settings: Settings) -> Finding:
+    from aix_lsp.engine.plan import placed, planned
+
+    plan = planned(settings.model)
+    info, place = plan.info, placed(plan, settings.model)
     size = f"{info.parameters / 1e6:,.1f} M parameters, {info.max_positions:,} positions"
     note = f". {info.note}" if info.note else ""
-    return Finding("model", "ok", f"{info.name}: {size}, prompt format {info.format}{note}")
+    needed = f"{place.needed / 1e9:.1f} GB"
+    if place.precision is None:
+        detail = f"{info.name}: {size}, needs {needed}, and less of {place.machine.name} is free"
+        return Finding("model", "warn", detail, "choose a smaller model or close other programs; aix-mini answers now")
+    form = place.machine.dtype if place.precision == "none" else f"{place.precision} weights"
+    where = f"{form} on {place.machine.device}, about {needed} with room to work"
+    return Finding("model", "ok", f"{info.name}: {size}, {where}, prompt format {info.format}{note}")
+
+
+def _run(settings: Settings) -> Finding:
+    """Load the model and run it, as the server would."""
+    from aix_lsp.engine.trial import try_out
+
+    return Finding("run", "ok", try_out(settings.model))
+
+
+def _quantization(settings: Settings) -> Finding:
+    from aix_lsp.engine.hardware import look_around
+    from aix_lsp.engine.machine_report import kernels_in_words
+
+    if settings.model.quantizer == "bitsandbytes":
+        return Finding("quantization", "ok", "by bitsandbytes, whose layers no CUDA graph can hold")
+    machine = look_around(settings.model.device, settings.model.dtype)
+    return Finding("quantization", "ok", kernels_in_words(machine))
 
 
 def _tokenizer(settings: Settings) -> Finding:

@@ -52,6 +52,9 @@ def eval_infilling(
     languages: Annotated[str, typer.Option("--languages", help="Language identifiers of the files.")] = "python",
     loss_kb: Annotated[int, typer.Option("--loss-kb", min=0, help="KB of each folder for bits per byte.")] = 50,
     threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Processor threads; 0: as it comes.")] = 0,
+    copy_prior: Annotated[
+        str, typer.Option("--copy-prior", help="Answer with the model's copy prior (auto), without (off), or both.")
+    ] = "auto",
     earlier: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--earlier", metavar="DIR", help="An earlier run's --out over the same places, to compare with."),
@@ -76,5 +79,6 @@ def eval_infilling(
         loss_kb=loss_kb,
         earlier=earlier,
         adapters=adapter or [],
+        copy_prior=copy_prior,
     )
     run(options, as_json=json, out=out)

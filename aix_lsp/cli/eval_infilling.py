@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.engine.adapter import inspect_adapter
-from aix_lsp.engine.catalog import choose, embedded, known
+from aix_lsp.engine.catalog import embedded, known
+from aix_lsp.engine.choice import base_of
 from aix_lsp.engine.select import REMOTE
 from aix_lsp.files import replaced_file
-from aix_lsp.settings import ModelSettings
 from aix_lsp.types import FimFormat
 
 if TYPE_CHECKING:
@@ -45,24 +45,30 @@ class Options:
     loss_kb: int
     earlier: Path | None = None
     adapters: Sequence[Path] = ()
+    copy_prior: str = "auto"
 
     def command(self, labels: Sequence[str]) -> str:
         """The command line with all that the figures depend on, as from the folder in which everything lies.
 
         Models whose answers were read from disk are among the `labels`: asked in the same run they answer the same.
         """
+        from aix_lsp.evaluation.infilling import ALONE
+
         words = ["aix-lsp", "eval", "infilling", *(folder.resolve().name for folder in self.folders)]
         if self.humaneval is not None:
             words += ["--humaneval", self.humaneval.name, "--problems", str(self.problems)]
-        for label in labels:
+        names = list(dict.fromkeys(label.removesuffix(ALONE) for label in labels))
+        for label in names:
             base, plus, adapter = label.rpartition("+")
-            if plus and base in labels:
+            if plus and base in names:
                 words += ["--adapter", adapter]
             else:
                 words += ["--model", label if label in {*known(), REMOTE} or "/" in label else f"./{label}"]
         if self.folders:
             words += ["--places", str(self.places), "--cases", str(self.cases), "--loss-kb", str(self.loss_kb)]
             words += ["--languages", self.languages]
+        if self.copy_prior != "auto":
+            words += ["--copy-prior", self.copy_prior]
         return shlex.join([*words, "--seed", str(self.seed), "--formats", self.formats])
 
 
@@ -70,48 +76,50 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
     """Draw the places, ask every model, and show, print or write what came out."""
     formats, languages = _formats(options.formats), _languages(options.languages)
     _check(options, out)
-    from aix_lsp.evaluation.infilling import answers_needed, checked, evaluate, labels_of
+    from aix_lsp.evaluation.infilling import answers_needed, checked, evaluate
     from aix_lsp.evaluation.infilling_answers import read_earlier
     from aix_lsp.evaluation.infilling_report import data_of, tables_of
     from aix_lsp.evaluation.losses import bits_per_byte
 
-    names = options.models or [_base_of(options.adapters)]
-    labels = labels_of(names, options.adapters)
-    asked = [*((name, None) for name in names), *((names[0], adapter) for adapter in options.adapters)]
-    for name, adapter in asked:
-        checked(name, formats, adapter)  # what is wrong with a model's files is told before the work begins
+    runs = runs_of(options)
+    for model, adapter, *_ in runs:
+        checked(model, formats, adapter)  # what is wrong with a model's files is told before the work begins
     places, files = _places(options, languages)
     if not places and not files:
         raise ValueError("nothing to measure: the folders have no file in the languages asked for")
     models, losses = read_earlier(options.earlier, places, files) if options.earlier is not None else ([], {})
     before = [model.label for model in models]
-    if options.adapters and labels[0] in before:
-        # what the adapters are compared with is there
-        asked, labels = asked[1:], labels[1:]
-    if set(before) & set(labels):
-        raise UsageError(f"{options.earlier} has the answers of {', '.join(sorted(set(before) & set(labels)))} already")
+    if options.adapters:
+        # what the adapters are compared with may be there
+        first = {run.label for run in runs if run.adapter is None}
+        runs = [run for run in runs if run.adapter is not None or not first.intersection(before)]
+    again = sorted({run.label for run in runs} & set(before))
+    if again:
+        raise UsageError(f"{options.earlier} has the answers of {', '.join(again)} already")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)  # a place that cannot be written is told before the work too
     data: dict[str, Any] = {}
-    for (name, adapter), label in zip(asked, labels, strict=True):
+    for model, adapter, label, copying in runs:
         start = time.perf_counter()
         with _progress(label, answers_needed(places, formats)) as advance:
             models.append(
                 evaluate(
-                    name,
+                    model,
                     places,
                     adapter=adapter,
                     label=label,
                     formats=formats,
                     threads=options.threads,
+                    copying=copying,
                     on_answer=advance,
                 )
             )
-        if files:
+        if files and (copying or options.copy_prior == "off"):
+            # taken without copying either way: once for each model
             positions = models[-1].info.max_positions
-            losses[label] = bits_per_byte(name, files, positions=positions, threads=options.threads, adapter=adapter)
+            losses[label] = bits_per_byte(model, files, positions=positions, threads=options.threads, adapter=adapter)
         _say(f"{label}: {answers_needed(places, formats)} answers in {time.perf_counter() - start:.0f} s")
-        command = options.command([model.label for model in models])
+        command = options.command([asked.label for asked in models])
         data = data_of(places, models, command=command, losses=losses)
         if out is not None:
             # after each model: what the next one's failure, or control-C, then takes is only its own
@@ -127,6 +135,31 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
         console.print(table)
 
 
+class Run(NamedTuple):
+    """One model, with an adapter or without, asked at all places: with what its folder says about copying, or alone."""
+
+    model: str
+    adapter: Path | None
+    label: str
+    copying: bool
+
+
+def runs_of(options: Options) -> list[Run]:
+    """Every model and adapter alone, as the folder says, or both where that makes a difference. Raises ModelError."""
+    from aix_lsp.evaluation.infilling import ALONE, copies, labels_of
+
+    names = options.models or [_base_of(options.adapters)]
+    asked = [*((name, None) for name in names), *((names[0], adapter) for adapter in options.adapters)]
+    runs = []
+    for (model, adapter), label in zip(asked, labels_of(names, options.adapters), strict=True):
+        alone = options.copy_prior != "auto" and copies(model)
+        if alone:
+            runs.append(Run(model, adapter, label + ALONE, copying=False))
+        if not alone or options.copy_prior == "both":
+            runs.append(Run(model, adapter, label, copying=True))
+    return runs
+
+
 def _check(options: Options, out: Path | None) -> None:
     """Raises UsageError for what can be told before anything is loaded."""
     for folder in options.folders:
@@ -137,6 +170,8 @@ def _check(options: Options, out: Path | None) -> None:
             raise UsageError(f"{one} lies in {other}, or is the same; its places would be drawn twice")
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"{out} is no folder")
+    if options.copy_prior not in ("auto", "off", "both"):
+        raise UsageError(f"--copy-prior takes auto, off or both, not {options.copy_prior!r}")
     if options.humaneval is not None and not options.humaneval.is_file():
         raise UsageError(f"{options.humaneval} is no file")
     if REMOTE in options.models and options.folders and options.loss_kb:
@@ -153,8 +188,9 @@ def _base_of(adapters: Sequence[Path]) -> str:
     """The name of the model that adapters are for; the embedded one where there are none. Raises ModelError."""
     if not adapters:
         return embedded().name
-    choose(ModelSettings(adapter=str(adapters[0])), None, lambda name: False)
-    return inspect_adapter(adapters[0]).base
+    adapter = inspect_adapter(adapters[0])
+    base_of(adapter)
+    return adapter.base
 
 
 def _formats(text: str) -> list[FimFormat]:

@@ -25,13 +25,15 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--force", action="store_true", help="with --tcp: listen beyond this machine")
     parser.add_argument("--model", help="catalog name, Hugging Face name, or folder")
     parser.add_argument("--adapter", metavar="DIR", help="LoRA adapter put into the model (aix-lsp train makes one)")
+    parser.add_argument("--quantize", choices=("int8", "int4"), help="keep the model's weights in 8 or 4 bits")
     parser.add_argument(
         "--set", metavar="SECTION.OPTION=VALUE", action="append", default=[], help="set an option; may be repeated"
     )
     # vscode-languageclient adds it; initialize's processId says the same
     parser.add_argument("--clientProcessId", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    options = command_line(given.model, given.set, given.adapter)
+    quantized = [f"model.quantization={given.quantize}"] if given.quantize else []
+    options = command_line(given.model, [*given.set, *quantized], given.adapter)
     if given.stdio and given.tcp:
         raise UsageError("--stdio and --tcp exclude one another")
     if not given.tcp:

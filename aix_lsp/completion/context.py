@@ -1,35 +1,28 @@
 """The workspace as retrieval sees it: for every folder an index that follows the disk and the open documents.
 
-Lives on the event loop. Folders are indexed in a process of their own (`indexer.py`); single files are updated
-here. The text of an open document counts, not what is on disk; an edit is taken over when the next query from
-another document comes, so typing costs nothing.
+Lives on the event loop. How folders follow the disk is in `following.py`. The text of an open document counts, not
+what is on disk; an edit is taken over when the next query from another document comes, so typing costs nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from aix_lsp.completion.folder import Folder, StoredIndexError, Takeover, expanded, gone, needs_rescan
-from aix_lsp.completion.index_job import ChunksPart, IndexJob, IndexReport
-from aix_lsp.completion.indexer_client import indexer_process
-from aix_lsp.completion.indexing import index
+from aix_lsp.completion.folder import Folder
+from aix_lsp.completion.following import DiskFollower
+from aix_lsp.completion.index_job import IndexReport
+from aix_lsp.completion.open_documents import OpenDocuments, OpenText
+from aix_lsp.completion.packing import Packer
 from aix_lsp.completion.several_roots import OTHER_FOLDER_WEIGHT, Found, best_of_all
+from aix_lsp.completion.snippet_set import SnippetSets, marked, still_good
 from aix_lsp.languages import is_code
 from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot, Snippet
-from aix_lsp.workspace.secrets import contains_secret, is_secret_path
-
-logger = logging.getLogger(__name__)
-
-_SLICE_SECONDS = 0.01
-_QUIET_SECONDS = 0.3
-_MOST_WAITED_SECONDS = 3.0
+from aix_lsp.workspace.secrets import is_secret_path
 
 
 class WorkspaceContext:
@@ -44,12 +37,11 @@ class WorkspaceContext:
         self._cache = cache
         self._on_state = on_state or (lambda folder, state: None)
         self._folders: dict[Path, Folder] = {}
-        self._open: dict[Path, tuple[str, str]] = {}
-        self._stale: set[Path] = set()
+        self._documents = OpenDocuments()
         self._elsewhere = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
-        self._updates: asyncio.Task[None] | None = None
-        self._builds: set[asyncio.Task[None]] = set()
-        self._pending: set[Path] = set()
+        self._packer = Packer()
+        self._sets = SnippetSets()
+        self._follower = DiskFollower(self._folders, self._documents, self._packer, self._on_state)
 
     @property
     def folders(self) -> tuple[Folder, ...]:
@@ -60,7 +52,7 @@ class WorkspaceContext:
         """Know a folder. Its index is empty until it is built."""
         if path not in self._folders:
             self._folders[path] = Folder(path, self._settings, self._cache)
-            self._stale.update(self._open)
+            self._documents.all_stale()
         return self._folders[path]
 
     def remove_folder(self, path: Path) -> None:
@@ -69,208 +61,69 @@ class WorkspaceContext:
         if folder is not None and folder.building is not None:
             folder.building.cancel()
             self._on_state(path, "removed")
-        self._stale.update(self._open)
+        self._documents.all_stale()
 
     def start_indexing(self, path: Path) -> None:
         """Index a folder in the indexer process; the index in use stays until the new one is whole."""
-        folder = self._folders[path]
-        if folder.building is not None:
-            folder.building.cancel()
-        folder.found = folder.rescan_due = folder.rules_changed = False
-        folder.building = asyncio.ensure_future(self._index(folder))
-        self._builds.add(folder.building)
-        folder.building.add_done_callback(self._builds.discard)
-
-    def _rescan(self, folder: Folder, *, rules: bool) -> None:
-        """Have the indexer look again once it is quiet. It is not stopped before it has handed over what is similar:
-        one storm after the other would keep it from ever doing so."""
-        folder.last_storm = time.monotonic()
-        if not folder.is_building or folder.found:
-            self.start_indexing(folder.path)
-        folder.rescan_due = True
-        folder.rules_changed |= rules
-
-    async def _index(self, folder: Folder) -> None:
-        self._on_state(folder.path, "indexing")
-        again = True
-        while again:
-            folder.enter("scanning")
-            await _quiet_since(folder)
-            folder.rescan_due = folder.rules_changed = False
-            try:
-                await self._index_once(folder)
-            except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
-                logger.warning(
-                    "indexing %s failed: %s", "definitions" if folder.found else "a folder", type(error).__name__
-                )
-                folder.enter("failed", str(error) if isinstance(error, (RuntimeError, OSError)) else "broken index")
-                if not folder.found:
-                    await self._settle(folder, f"failed: {folder.failure}")
-            again = folder.rescan_due
-        folder.changed_meanwhile.clear()  # both indexes have it already
-        await self._pack(folder)
-        if not folder.failure:
-            folder.enter("ready")
-
-    async def _index_once(self, folder: Folder) -> None:
-        """Follow the indexer to its end, or until the folder must be looked at again."""
-        folder.scanner.invalidate()
-        folder.changed_meanwhile.clear()  # the indexer sees it
-        for reuse in (True, True, False):
-            try:
-                return await self._follow(folder, folder.job_with(self._open, reuse=reuse))
-            except StoredIndexError:
-                # another process has just replaced the kept index, or it is damaged
-                logger.info("the kept index could not be used")
-        raise RuntimeError("no index could be made")
-
-    async def _follow(self, folder: Folder, job: IndexJob) -> None:
-        takeover = Takeover(folder)
-        async with indexer_process() as process:
-            async for part in process.parts(job):
-                await asyncio.to_thread(takeover.prepare, part)
-                if folder.rules_changed:
-                    return  # it may hold what must not be quoted any more
-                takeover.finish(part)
-                self._stale.update(self._open)
-                if isinstance(part, ChunksPart) and part.last:
-                    if folder.rescan_due:
-                        return  # soon there is something newer
-                    folder.found = True
-                    await self._settle(folder, "ready")
-
-    async def _settle(self, folder: Folder, state: str) -> None:
-        """Similar lines can be found: take over what changed meanwhile."""
-        await self._warm_up(folder)
-        self.paths_changed(folder.path / relative for relative in folder.changed_meanwhile)
-        folder.changed_meanwhile.clear()
-        await self._pack(folder)
-        self._on_state(folder.path, state)
+        self._follower.start_indexing(self._folders[path])
 
     def index_now(self, path: Path) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""
-        folder = self.add_folder(path)
-        try:
-            self._index_here(folder, folder.job)
-        except StoredIndexError:
-            self._index_here(folder, folder.job_with((), reuse=False))
-        folder.scanner_busy = False
-        if folder.report is None:
-            raise RuntimeError("the folder was not indexed")
-        folder.enter("ready")
-        return folder.report
-
-    @staticmethod
-    def _index_here(folder: Folder, job: IndexJob) -> None:
-        takeover = Takeover(folder)
-        for part in index(job):
-            takeover.prepare(part)
-            takeover.finish(part)
+        return self._follower.index_now(self.add_folder(path))
 
     def opened_or_changed(self, path: Path, text: str, language_id: str) -> None:
         """An open document's text is now this."""
-        self._open[path] = (text, language_id)
-        self._stale.add(path)
+        self._documents.put(path, text, language_id)
 
     def closed(self, path: Path) -> None:
         """The document was closed; what is on disk counts again."""
-        self._open.pop(path, None)
-        self._stale.discard(path)
+        self._documents.drop(path)
         self._elsewhere.remove(path.as_posix())
         self.paths_changed([path])
 
     def paths_changed(self, paths: Iterable[Path]) -> None:
         """Something happened to these paths on disk. Looked at in slices, so that the loop stays free."""
-        self._pending.update(paths)
-        if self._updates is None or self._updates.done():
-            self._updates = asyncio.ensure_future(self._work_off())
+        self._follower.paths_changed(paths)
 
-    async def _work_off(self) -> None:
-        while self._pending:
-            paths, self._pending = self._pending, set()
-            began = time.monotonic()
-            for folder in self.folders:
-                inside = await asyncio.to_thread(expanded, folder, paths)
-                if folder.path not in self._folders or not inside:
-                    continue
-                if needs_rescan(folder, inside):
-                    self._rescan(folder, rules=any(map(folder.scanner.holds_rules, inside)))
-                    await self._forget_gone(folder)
-                    began = time.monotonic()
-                    continue
-                for relative in inside:
-                    self._path_changed(folder, relative)
-                    if time.monotonic() - began > _SLICE_SECONDS:
-                        await asyncio.sleep(0)
-                        began = time.monotonic()
-                await self._pack(folder)
+    async def close(self) -> None:
+        """Stop what runs in the background."""
+        await self._follower.close()
+        await self._packer.close()
 
-    async def _forget_gone(self, folder: Folder) -> None:
-        """What is no longer on disk is not searched any more, before the indexer has looked at everything."""
-        index = folder.index
-        paths = await asyncio.to_thread(gone, folder)
-        await asyncio.to_thread(index.remove_chunks, paths)
-        began = time.monotonic()
-        for path in paths:
-            index.definitions.remove(path)
-            if time.monotonic() - began > _SLICE_SECONDS:
-                await asyncio.sleep(0)
-                began = time.monotonic()
-
-    async def _warm_up(self, folder: Folder) -> None:
-        """The first question after the rules were read anew starts git; not on the loop, and nobody else asks
-        meanwhile, since a scanner is not for two threads at once."""
-        folder.scanner_busy = True
-        try:
-            await asyncio.to_thread(folder.scanner.accepts, "any.py")
-        finally:
-            folder.scanner_busy = False
-
-    async def _pack(self, folder: Folder) -> None:
-        if folder.index.packing_due:
-            await asyncio.to_thread(folder.index.pack)
-
-    def _path_changed(self, folder: Folder, relative: str) -> None:
-        if relative.startswith(".git/") or folder.path / relative in self._open:
-            return
-        if folder.is_building:
-            folder.changed_meanwhile.add(relative)
-        if folder.scanner_busy:
-            return
-        self._update_from_disk(folder, relative)
-
-    def _update_from_disk(self, folder: Folder, relative: str) -> None:
-        text = folder.scanner.read(relative) if folder.scanner.accepts(relative) else None
-        if text is None:
-            folder.index.remove(relative)
-        else:
-            folder.index.update(relative, text)
+    # open documents
 
     def _take_over_open_documents(self, current: Path | None) -> None:
-        for path in [item for item in self._stale if item != current]:
+        """Put what was edited into the indexes, but for the document that asks. Merges and the definitions of long
+        documents follow in the background."""
+        documents = self._documents
+        touched: dict[int, RetrievalIndex] = {}
+        for path in [item for item in documents.stale if item != current]:
             owner = self._owner(path)
             if owner is not None and owner.scanner_busy:
                 continue
-            self._stale.discard(path)
-            text, language_id = self._open[path]
+            documents.stale.discard(path)
+            opened = documents[path]
             index = self._elsewhere if owner is None else owner.index
+            touched[id(index)] = index
             name = path.as_posix() if owner is None else owner.relative(path) or path.name
-            if self._is_quotable(path, owner, text):
-                index.update(name, text, language_id)
+            if self._is_quotable(path, owner, opened):
+                index.update(name, opened.text, opened.language_id)
             else:
                 # perhaps it was quotable before this edit
                 index.remove(name)
+        for index in touched.values():
+            self._packer.soon(index)
 
-    def _is_quotable(self, path: Path, owner: Folder | None, text: str) -> bool:
+    def _is_quotable(self, path: Path, owner: Folder | None, opened: OpenText) -> bool:
         """Whether the text of an open document may be quoted elsewhere: the rules for files on disk, but for a file
         that is not on disk yet. The cheap questions come first."""
-        if len(text) > self._settings.workspace.max_file_kb * 1024 or not is_code(path.name):
+        if len(opened.text) > self._settings.workspace.max_file_kb * 1024 or not is_code(path.name):
             return False
         if is_secret_path(path.as_posix()):
             return False
         if owner is not None and owner.scanner.reason(owner.relative(path) or "") not in (None, "missing"):
             return False
-        return not contains_secret(text)
+        return not opened.has_secret
 
     def _owner(self, path: Path) -> Folder | None:
         """The innermost folder that holds a path."""
@@ -282,72 +135,98 @@ class WorkspaceContext:
         owner = self._owner(path)
         return (owner.relative(path) if owner is not None else None) or path.name
 
-    def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
-        """The best snippets for a place. The document's own folder comes first: hits of other folders count less."""
-        self._take_over_open_documents(document.path)
-        own = self._owner(document.path) if document.path is not None else None
-        found: list[Found] = []
-        for number, folder in enumerate(self.folders, 1):
-            relative = folder.relative(document.path) if document.path is not None else None
-            weight = 1.0 if own in (folder, None) else OTHER_FOLDER_WEIGHT
-            hits = self._query(folder.index, document, offset, settings, relative, self._reader(folder))
-            # what lies in an inner folder too is that folder's to quote
-            found.extend(Found(number, weight, hit) for hit in hits if self._owner(folder.path / hit.path) is folder)
-        outside = document.path.as_posix() if document.path is not None else None
-        weight = OTHER_FOLDER_WEIGHT if own else 1.0
-        hits = self._query(self._elsewhere, document, offset, settings, outside, self._read_elsewhere)
-        found.extend(Found(0, weight, replace(hit, path=Path(hit.path).name)) for hit in hits)
-        return best_of_all(found, settings.retrieval.snippets)
+    # queries
 
-    def _query(
-        self,
-        index: RetrievalIndex,
-        document: DocumentSnapshot,
-        offset: int,
-        settings: Settings,
-        own_path: str | None,
-        read: Callable[[str], str | None],
-    ) -> list[Snippet]:
-        return index.query(
-            document,
-            offset,
-            limit=settings.retrieval.snippets,
-            query_lines=settings.retrieval.query_lines,
-            suffix_lines=settings.retrieval.suffix_lines,
-            scheme=settings.retrieval.scheme,
-            definitions=settings.retrieval.definitions,
-            exclude={own_path} if own_path else set(),
-            read=read,
+    def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
+        """The best snippets for a place, or those of the document's last request while they are good enough
+        (`snippet_set.py`). The document's own folder comes first: hits of other folders count less."""
+        self._take_over_open_documents(document.path)
+        options = settings.retrieval
+        key = (options, tuple(self._folders))
+        before = self._sets.before(document.uri, document.text, offset, key) if options.stable else ()
+        found: list[Found] = []
+        again: list[Found | None] = [None] * len(before)
+        for root in self._roots(document, settings):
+            places = [place for place, item in enumerate(before) if item.root == root.number]
+            search = root.index.search(
+                document,
+                offset,
+                limit=options.snippets,
+                query_lines=options.query_lines,
+                suffix_lines=options.suffix_lines,
+                scheme=options.scheme,
+                definitions=options.definitions,
+                exclude={root.own_path} if root.own_path else set(),
+                recent=root.recent,
+                before=[before[place].snippet for place in places],
+                read=root.read,
+            )
+            found.extend(Found(root.number, root.weight, hit) for hit in search.snippets if root.holds(hit.path))
+            for place, snippet in zip(places, search.before, strict=True):
+                again[place] = None if snippet is None else Found(root.number, root.weight, snippet)
+        chosen = best_of_all(found, options.snippets)
+        kept = [item for item in again if item is not None] if still_good(chosen, again) else []
+        self._sets.note(document.uri, document.text, offset, key, kept or chosen)
+        return [marked(_shown(item)) for item in kept] or [_shown(item) for item in chosen]
+
+    def _roots(self, document: DocumentSnapshot, settings: Settings) -> Iterator[_Root]:
+        """All indexes as this document sees them; number 0 is that of the documents outside all folders."""
+        path = document.path
+        own = self._owner(path) if path is not None else None
+        recent = self._documents.recent() if settings.retrieval.recent else []
+        for number, folder in enumerate(self.folders, 1):
+            yield _Root(
+                number,
+                folder.index,
+                weight=1.0 if own in (folder, None) else OTHER_FOLDER_WEIGHT,
+                own_path=folder.relative(path) if path is not None else None,
+                recent={item for each in recent if (item := folder.relative(each)) is not None},
+                read=self._reader(folder),
+                holds=partial(self._holds, folder),
+            )
+        yield _Root(
+            0,
+            self._elsewhere,
+            weight=OTHER_FOLDER_WEIGHT if own else 1.0,
+            own_path=path.as_posix() if path is not None else None,
+            recent=(),
+            read=self._read_elsewhere,
+            holds=lambda hit: True,
         )
+
+    def _holds(self, folder: Folder, relative: str) -> bool:
+        """Whether a file is for this folder to quote: what lies in an inner folder too is that folder's."""
+        return len(self._folders) == 1 or self._owner(folder.path / relative) is folder
 
     def _reader(self, folder: Folder) -> Callable[[str], str | None]:
         def read(relative: str) -> str | None:
             path = folder.path / relative
-            opened = self._open.get(path)
+            opened = self._documents.get(path)
             if opened is None:
                 return folder.scanner.read(relative)
             # the document that asks is not taken over while it is typed in; here another one's text is read
-            return None if path in self._stale or contains_secret(opened[0]) else opened[0]
+            return None if path in self._documents.stale or opened.has_secret else opened.text
 
         return read
 
     def _read_elsewhere(self, path: str) -> str | None:
-        opened = self._open.get(Path(path))
-        return None if opened is None or contains_secret(opened[0]) else opened[0]
-
-    async def close(self) -> None:
-        """Stop what runs in the background."""
-        tasks = list(self._builds)
-        if self._updates is not None:
-            tasks.append(self._updates)
-        for task in tasks:
-            if not task.cancelling():  # a second time would end its cleaning up
-                task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        opened = self._documents.get(Path(path))
+        return None if opened is None or opened.has_secret else opened.text
 
 
-async def _quiet_since(folder: Folder) -> None:
-    """Wait for the end of a storm of changes; not at all when there was none."""
-    end = time.monotonic() + _MOST_WAITED_SECONDS
-    while (rest := min(end, folder.last_storm + _QUIET_SECONDS) - time.monotonic()) > 0:  # noqa: ASYNC110
-        await asyncio.sleep(rest)
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """One index as a query sees it. Paths are those of the index; `holds` says whether a file is for it to quote."""
+
+    number: int
+    index: RetrievalIndex
+    weight: float
+    own_path: str | None
+    recent: Collection[str]
+    read: Callable[[str], str | None]
+    holds: Callable[[str], bool]
+
+
+def _shown(item: Found) -> Snippet:
+    """The snippet as prompts call it: what lies outside all folders by its name."""
+    return item.snippet if item.root else replace(item.snippet, path=Path(item.snippet.path).name)

@@ -114,6 +114,7 @@ class Takeover:
                 definitions.load(self._definitions, since=self._definitions_mark)
         elif self._fresh is not None:
             folder.report = folder.scan = part.report
+            folder.scanner.judged.take_over(part.quotable)
             if part.last:
                 folder.enter("definitions")
             if self._mark is None and (part.last or not len(folder.index)):

@@ -85,13 +85,15 @@ class ScannedPart:
 @dataclass(frozen=True, slots=True)
 class ChunksPart:
     """Chunks to take over: those of `stored` without the files `gone`, then `packed` (if any) over them; each part adds
-    to the one before. `last`: similar lines of the whole folder can be found now."""
+    to the one before. `last`: similar lines of the whole folder can be found now. `quotable` are marks of the files
+    that were looked through for what must not be quoted (`workspace/judged.py`)."""
 
     report: IndexReport
     packed: bytes
     last: bool = True
     stored: Stored | None = None
     gone: Sequence[str] = ()
+    quotable: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 A process of its own, niced as soon as there is more to do than to see that nothing has changed: a Python thread that
 indexes slows a decoding step 2.3 to 5 times, a niced process 1.4 times (measured; docs/log.md).
 
-The job is a line of JSON. A part is a line with two sizes in bytes, a JSON header, and packed bytes; the next one is
-made after an empty line has come in answer, or the end of stdin: a kept index that a part speaks of must not be
-replaced by a newer one before it was read.
+The job is a line of JSON. A part is a line with three sizes in bytes, a JSON header, marks of files that may be quoted,
+and packed bytes; the next one is made after an empty line has come in answer, or the end of stdin: a kept index that a
+part speaks of must not be replaced by a newer one before it was read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def header_of(part: Part) -> bytes:
     return json.dumps({**data, "gone": list(part.gone)}).encode()
 
 
-def part_of(header: bytes, packed: bytes) -> Part:
+def part_of(header: bytes, quotable: bytes, packed: bytes) -> Part:
     """The part again. Raises ValueError, KeyError or TypeError for anything else."""
     data: dict[str, Any] = json.loads(header)
     if data["kind"] == "definitions":
@@ -39,7 +39,7 @@ def part_of(header: bytes, packed: bytes) -> Part:
     if data["kind"] == "scanned":
         return ScannedPart(IndexReport(**data["report"]))
     stored = Stored(**data["stored"]) if data["stored"] is not None else None
-    return ChunksPart(IndexReport(**data["report"]), packed, data["last"], stored, data["gone"])
+    return ChunksPart(IndexReport(**data["report"]), packed, data["last"], stored, data["gone"], quotable)
 
 
 def _be_nice() -> None:
@@ -52,10 +52,10 @@ def main() -> None:
     job = IndexJob(**json.loads(sys.stdin.readline()))
     output = sys.stdout.buffer
     for part in index(job, _be_nice):
-        header = header_of(part)
-        output.write(b"%d %d\n" % (len(header), len(part.packed)))
-        output.write(header)
-        output.write(part.packed)
+        pieces = (header_of(part), part.quotable if isinstance(part, ChunksPart) else b"", part.packed)
+        output.write(b"%d %d %d\n" % tuple(map(len, pieces)))
+        for piece in pieces:
+            output.write(piece)
         output.flush()
         sys.stdin.readline()
 

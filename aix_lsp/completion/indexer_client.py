@@ -37,8 +37,8 @@ class IndexerProcess:
         output = self._stream(self._process.stdout)
         try:
             while sizes := await output.readline():
-                header, packed = (int(size) for size in sizes.split())
-                yield part_of(await self._take(header), await self._take(packed))
+                header, quotable, packed = [await self._take(int(size)) for size in sizes.split()]
+                yield part_of(header, quotable, packed)
                 self._say(b"")
         except (KeyError, ValueError, TypeError, asyncio.IncompleteReadError):
             raise RuntimeError(await self._last_words()) from None
@@ -59,6 +59,8 @@ class IndexerProcess:
                 raise asyncio.IncompleteReadError(b"", size)
             pieces.append(piece)
             size -= len(piece)
+        if not pieces:
+            return b""
         return pieces[0] if len(pieces) == 1 else await asyncio.to_thread(b"".join, pieces)
 
     async def _last_words(self) -> str:

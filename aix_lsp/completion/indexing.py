@@ -16,6 +16,7 @@ from aix_lsp.completion.index_cache import IndexStore
 from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, IndexReport, Part, ScannedPart, Stored
 from aix_lsp.retrieval.store import UNKNOWN, Head, Stamp, StoredFile
 from aix_lsp.workspace.contents import UNFIT, Unfit
+from aix_lsp.workspace.judged import is_settled, marks_of
 from aix_lsp.workspace.scanner import FileEntry, Judgement, Scanner
 
 if TYPE_CHECKING:  # numpy and tree-sitter are loaded when there is anything to be packed
@@ -31,7 +32,6 @@ _FIRST_FROM = 300
 _MOST_FIRST = 1_000
 _FEW = 32
 _SAVE_SECONDS = 6.0
-_FINE_NS, _COARSE_NS = 100_000_000, 2_000_000_000
 
 
 def index(job: IndexJob, before_work: Callable[[], object] = lambda: None) -> Iterator[Part]:
@@ -150,7 +150,12 @@ class _Chunks:
         if last and files < len(found.files):
             left_out[_WITHHELD] = len(found.files) - files
         report = IndexReport(files, left_out, found.truncated, len(reused))
-        return ChunksPart(report, self._packed, last, stored, gone)
+        return ChunksPart(report, self._packed, last, stored, gone, self._quotable(last=last))
+
+    def _quotable(self, *, last: bool) -> bytes:
+        """Marks of the files that were looked through, now or when the kept index was made."""
+        entries = self.readable() if last else [entry for entry in self.early if not self._left_out(entry)]
+        return marks_of((entry.path, entry.stamp) for entry in entries if is_settled(entry.stamp, self.began))
 
     def _pack(self, entries: Sequence[FileEntry]) -> None:
         if not entries and self._head is not None:
@@ -273,7 +278,5 @@ def _judgements(head: Head | None) -> dict[str, Judgement]:
 
 
 def _safe(stamp: Stamp, began: int) -> Stamp:
-    """The stamp, unless the file changed so shortly before it was looked at that one more change may have left the
-    stamp as it is: file systems count in milliseconds, some in seconds."""
-    newest = max(stamp[1:])
-    return UNKNOWN if newest > began - (_FINE_NS if newest % 1_000_000_000 else _COARSE_NS) else stamp
+    """The stamp, unless the file may have changed since and have it still."""
+    return stamp if is_settled(stamp, began) else UNKNOWN

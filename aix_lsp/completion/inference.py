@@ -75,5 +75,6 @@ async def generate_between(
         temperature=settings.completion.temperature,
         top_p=settings.completion.top_p,
         seed=settings.completion.seed,
+        document=document.uri,
     )
     return await engine.generate(request)

@@ -38,6 +38,7 @@ def snippet_to_dict(snippet: Snippet) -> dict[str, Any]:
         "score": round(snippet.score, 4),
         "kind": snippet.kind,
         "text": snippet.text,
+        **({"notes": list(snippet.notes)} if snippet.notes else {}),
     }
 
 

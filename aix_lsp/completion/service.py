@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from aix_lsp.completion.extent import stop_condition
+from aix_lsp.completion.next_request import IDLE_SECONDS, NextRequest
 from aix_lsp.completion.policy import Decision, decide, surroundings
 from aix_lsp.completion.postprocess import Place, fit, line_break_of
 from aix_lsp.engine.base import Engine, EngineError, Superseded
@@ -61,9 +62,16 @@ class _Clock:
 class CompletionService:
     """Answers completion requests with one engine and one source of snippets."""
 
-    def __init__(self, engine: Engine, retriever: Retriever) -> None:
+    def __init__(self, engine: Engine, retriever: Retriever, idle_seconds: float = IDLE_SECONDS) -> None:
+        """After so many idle seconds the next request is prepared."""
         self._engine = engine
         self._retriever = retriever
+        self._next = NextRequest(engine, idle_seconds)
+        self._asked = 0
+
+    def close(self) -> None:
+        """Prepare nothing any more."""
+        self._next.drop()
 
     async def complete(
         self, request: CompletionRequest, settings: Settings, on_text: Callable[[str], None] | None = None
@@ -74,6 +82,8 @@ class CompletionService:
         other reason for an empty answer is in the result's `reason`.
         """
         clock = _Clock(time.perf_counter())
+        self._next.drop()
+        number = self._asked = self._asked + 1
         decision = decide(request, settings.completion)
         if not decision.answer:
             return CompletionResult(reason=decision.reason, timings=Timings(total=clock.now()))
@@ -88,7 +98,11 @@ class CompletionService:
         silent = _unknown_language(request, model)
         if silent:
             return CompletionResult(reason=silent, model=model.name, timings=Timings(total=clock.now()))
-        return await self._generate(_continue_selected(request), request, decision, settings, clock, on_text)
+        effective = _continue_selected(request)
+        snippets, result = await self._generate(effective, request, decision, settings, clock, on_text)
+        if result.items and settings.completion.prepare_next and number == self._asked:
+            self._next.prepare(request, result.items[0], snippets, settings)
+        return result
 
     async def _generate(
         self,
@@ -98,7 +112,7 @@ class CompletionService:
         settings: Settings,
         clock: _Clock,
         on_text: Callable[[str], None] | None,
-    ) -> CompletionResult:
+    ) -> tuple[Sequence[Snippet], CompletionResult]:
         document, offset = effective.document, effective.offset
         began = clock.now()
         snippets: list[Snippet] = []
@@ -123,6 +137,7 @@ class CompletionService:
             time_limit=limits.time_limit_ms / 1000,
             stop=stop_condition(around, decision.amount, limits.max_lines),
             on_text=on_text,
+            document=document.uri,
         )
         try:
             generation = await self._engine.generate(job)
@@ -130,7 +145,7 @@ class CompletionService:
             raise
         except EngineError as error:
             times = Timings(retrieved - began, total=clock.now())
-            return CompletionResult(reason=str(error), snippets=tuple(snippets), timings=times, failed=True)
+            return snippets, CompletionResult(reason=str(error), snippets=tuple(snippets), timings=times, failed=True)
         place = Place(
             around,
             document.text[offset:] + document.after,
@@ -144,7 +159,7 @@ class CompletionService:
         if fitted.text.strip():
             start, selected = request.selected or (request.offset, "")
             items = (CompletionItem(uuid.uuid4().hex[:16], selected + fitted.text, start, request.offset),)
-        return CompletionResult(
+        return snippets, CompletionResult(
             items=items,
             reason="" if items else "the model had nothing to add here",
             snippets=generation.prompt.snippets,

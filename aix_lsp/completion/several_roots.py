@@ -22,14 +22,14 @@ class Found:
     snippet: Snippet
 
 
-def best_of_all(found: Iterable[Found], limit: int) -> list[Snippet]:
+def best_of_all(found: Iterable[Found], limit: int) -> list[Found]:
     """Up to `limit` similar snippets, then definitions, best first; those of a higher weight where they are equal.
 
     Each index leaves out what repeats something of its own. What lies in two folders, as in two checkouts of a project,
     is left out here.
     """
     ranked = sorted(found, key=_rank)
-    chosen: list[tuple[int, Snippet, frozenset[str]]] = []
+    chosen: list[tuple[Found, frozenset[str]]] = []
     for kind, room in (("similar", limit), ("definition", QUOTED)):
         for item in ranked:
             if room <= 0:
@@ -37,10 +37,10 @@ def best_of_all(found: Iterable[Found], limit: int) -> list[Snippet]:
             if item.snippet.kind != kind:
                 continue
             lines = _lines(item.snippet)
-            if not any(root != item.root and _repeats(lines, held, kind) for root, _, held in chosen):
-                chosen.append((item.root, item.snippet, lines))
+            if not any(other.root != item.root and _repeats(lines, held, kind) for other, held in chosen):
+                chosen.append((item, lines))
                 room -= 1
-    return [snippet for _, snippet, _ in chosen]
+    return [item for item, _ in chosen]
 
 
 def _rank(item: Found) -> tuple[float, float, str, int]:

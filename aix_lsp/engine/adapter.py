@@ -2,7 +2,8 @@
 
 A weight W of shape (out, in) becomes W + scale * B A, with A of shape (rank, in) and B of (out, rank): this is done
 here with plain PyTorch, because peft would bring packages that only training needs, and afterwards the decode loop
-runs as it always does. A quantized weight keeps the two factors beside it instead: rounding to 4 bits would lose them.
+runs as it always does. A model that is quantized here takes them in before its weights are rounded
+(`quantized_loading.py`); a weight that bitsandbytes has quantized keeps the two factors beside it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -59,6 +60,60 @@ class Adapter:
     def parameters(self) -> int:
         """Numbers in all factors."""
         return sum((out + in_) * rank for out, in_, rank in self.shapes.values())
+
+    def check_layer(self, name: str, weight: Any, model: str) -> None:
+        """Raises ModelError when a layer's weight is missing (None) in `model` or of another size.
+
+        Quantized weights have shapes of their own and are not looked at.
+        """
+        if weight is None:
+            raise ModelError(f"the adapter {self.folder} was made from another kind of model: this one has no {name}")
+        out, in_, _ = self.shapes[name]
+        if weight.is_floating_point() and tuple(weight.shape) != ((in_, out) if self.transposed else (out, in_)):
+            raise _misfit(self, str(model or "this model"), name, tuple(weight.shape))
+
+
+class Factors:
+    """The two factors of each layer, and what they add to its weight."""
+
+    def __init__(self, adapter: Adapter, tensors: Mapping[str, Any]) -> None:
+        self._adapter = adapter
+        self._pairs: dict[str, dict[str, Any]] = {}
+        for key, tensor in tensors.items():
+            if match := _FACTOR.fullmatch(key):
+                self._pairs.setdefault(match["module"], {})[match["side"]] = tensor
+
+    @classmethod
+    def read(cls, adapter: Adapter) -> Factors:
+        """Raises ModelError for a file that cannot be read and for numbers that are none."""
+        import torch
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            tensors = load_file(adapter.folder / WEIGHTS)
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{adapter.folder / WEIGHTS} cannot be read: {error}") from error
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+            raise ModelError(f"the adapter {adapter.folder} holds numbers that are none (NaN); train it again")
+        return cls(adapter, tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._pairs
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pairs)
+
+    def pair(self, name: str, device: Any) -> tuple[Any, Any]:
+        """B and A of a layer in float32, shapes (out, rank) and (rank, in)."""
+        pair = self._pairs[name]
+        return pair["B"].to(device).float(), pair["A"].to(device).float()
+
+    def added(self, name: str, weight: Any) -> Any:
+        """A layer's weight, float32, with the product of its factors added."""
+        up, down = self.pair(name, weight.device)
+        product = up @ down * self._adapter.scales[name]
+        return weight + (product.T if self._adapter.transposed else product)
 
 
 def inspect_adapter(folder: Path) -> Adapter:
@@ -140,38 +195,19 @@ def apply_adapter(model: Any, adapter: Adapter) -> None:
     Raises ModelError when the model has no such layer, or one of another size.
     """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    try:
-        tensors = load_file(adapter.folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{adapter.folder / WEIGHTS} cannot be read: {error}") from error
-    factors: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        if match := _FACTOR.fullmatch(key):
-            factors.setdefault(match["module"], {})[match["side"]] = tensor
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-        raise ModelError(f"the adapter {adapter.folder} holds numbers that are none (NaN); train it again")
+    factors = Factors.read(adapter)
     modules = dict(model.named_modules())
     # All are looked at before the first is changed.
-    for name, (out, in_, _) in adapter.shapes.items():
-        weight = getattr(modules.get(name), "weight", None)
-        if weight is None:
-            raise ModelError(
-                f"the adapter {adapter.folder} was made from another kind of model: this one has no {name}"
-            )
-        if weight.is_floating_point() and tuple(weight.shape) != ((in_, out) if adapter.transposed else (out, in_)):
-            raise _misfit(adapter, str(model.config.name_or_path or "this model"), name, tuple(weight.shape))
-    for name, pair in factors.items():
+    for name in adapter.shapes:
+        adapter.check_layer(name, getattr(modules.get(name), "weight", None), model.config.name_or_path)
+    for name in factors:
         weight = modules[name].weight
-        up, down = pair["B"].to(weight.device).float(), pair["A"].to(weight.device).float()
         if weight.is_floating_point():
-            product = up @ down * adapter.scales[name]
             with torch.no_grad():
-                weight.copy_(weight.float() + (product.T if adapter.transposed else product))
+                weight.copy_(factors.added(name, weight.float()))
         else:
-            _attach(modules[name], up, down, adapter.scales[name])
+            _attach(modules[name], *factors.pair(name, weight.device), adapter.scales[name])
 
 
 def _attach(module: Any, up: Any, down: Any, scale: float) -> None:

@@ -1,30 +1,30 @@
-"""The models known by name, what a name in the settings means, and in which order models are tried."""
+"""The models known by name, and what a name in the settings means."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import get_args
 
-from aix_lsp.engine.adapter import Adapter, inspect_adapter
+from aix_lsp.engine.adapter import Adapter
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import read_json
-from aix_lsp.engine.hardware import GIB, GpuInfo
-from aix_lsp.settings import ModelSettings
+from aix_lsp.engine.known_models import EMBEDDED_SHAPE, KNOWN
+from aix_lsp.engine.weight_memory import WeightCounts, weight_bytes
 from aix_lsp.types import FimFormat
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@[\w./-]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
     """A model that can be tried. `source` is a folder, or a Hugging Face name for one in the local cache.
 
-    `languages` are LSP language identifiers; empty means many. `memory` gives bytes of the weights by
-    quantization (`none` is 16 bits) as far as they are known beforehand.
+    A Hugging Face name may end with `@revision`. `languages` are LSP language identifiers; empty means many. `family`
+    is the prompt's as `prompt/fim.py` names it, `positions` the context length in tokens, `counts` the numbers in the
+    weights; all three as far as they are known beforehand.
     """
 
     name: str
@@ -32,7 +32,14 @@ class CatalogEntry:
     format: FimFormat = "psm"
     languages: tuple[str, ...] = ()
     licence: str = ""
-    memory: Mapping[str, int] = field(default_factory=dict)
+    family: str = ""
+    positions: int = 0
+    counts: WeightCounts | None = None
+    commercial: bool = True
+
+    def memory(self, quantization: str = "none") -> int:
+        """Bytes of the weights in 16 bits, or quantized; 0 when they are not known beforehand."""
+        return weight_bytes(self.counts, "bfloat16", quantization) if self.counts else 0
 
 
 def embedded() -> CatalogEntry:
@@ -44,22 +51,30 @@ def embedded() -> CatalogEntry:
         format="spm",
         languages=("python",),
         licence="Apache-2.0; trained from scratch on permissively licensed Python, see models/aix-mini/README.md.",
-    )
-
-
-def aixcoder_7b() -> CatalogEntry:
-    """The reference model, for a GPU. Sizes as published: 14.6 GB in bfloat16, 9.0 in int8, 5.7 in int4."""
-    return CatalogEntry(
-        name="aixcoder-7b",
-        source="aiXcoder/aixcoder-7b-base",
-        licence="aiXcoder-7B weights: free for academic use; any other use needs a licence from aiXcoder.",
-        memory={"none": 14_600_000_000, "int8": 9_000_000_000, "int4": 5_700_000_000},
+        family="aixcoder",
+        positions=1024,
+        counts=EMBEDDED_SHAPE.counts,
     )
 
 
 def known() -> dict[str, CatalogEntry]:
-    """All models with a short name."""
-    return {entry.name: entry for entry in (embedded(), aixcoder_7b())}
+    """All models with a short name: the embedded one, and those of the table in `known_models.py`."""
+    entries = (
+        embedded(),
+        *(
+            CatalogEntry(
+                name=row.name,
+                source=row.source,
+                licence=row.licence + ".",
+                family=row.family,
+                positions=row.positions,
+                counts=row.shape.counts,
+                commercial=row.commercial,
+            )
+            for row in KNOWN
+        ),
+    )
+    return {entry.name: entry for entry in entries}
 
 
 def resolve(name: str) -> CatalogEntry:
@@ -105,48 +120,17 @@ def adapted(entry: CatalogEntry, adapter: Adapter | None) -> CatalogEntry:
     return replace(entry, name=f"{entry.name}+{adapter.name}", languages=languages)
 
 
-def choose(settings: ModelSettings, gpu: GpuInfo | None, on_disk: Callable[[str], bool]) -> list[CatalogEntry]:
-    """The models to try in order; the embedded one is always last.
-
-    `auto` takes the model that `adapter` was made from, else aixcoder-7b when a GPU has room for it and `on_disk`
-    finds its hub name, since nothing is ever downloaded on the way. Raises ModelError for a name that means nothing,
-    and for an adapter that cannot be read or does not name its model.
-    """
-    last = embedded()
-    if settings.name == "auto" and settings.adapter:
-        first = _base_of(inspect_adapter(Path(settings.adapter)))
-        return [last] if _same_files(first, last) else [first, last]
-    if settings.name == "auto":
-        large = aixcoder_7b()
-        fits = gpu is not None and settings.device in ("auto", "cuda") and _memory(large, settings) <= gpu.free_bytes
-        return [large, last] if fits and on_disk(str(large.source)) else [last]
-    first = resolve(settings.name)
-    return [last] if _same_files(first, last) else [first, last]
-
-
-def _same_files(one: CatalogEntry, other: CatalogEntry) -> bool:
+def same_files(one: CatalogEntry, other: CatalogEntry) -> bool:
     """Whether two entries mean the same model: a folder may have any name, also that of a known model."""
     if isinstance(one.source, Path) and isinstance(other.source, Path):
         return one.source.expanduser().resolve() == other.source.expanduser().resolve()
     return one.source == other.source
 
 
-def _base_of(adapter: Adapter) -> CatalogEntry:
-    try:
-        return resolve(adapter.base)
-    except ModelError:
-        made = f"was made from {adapter.base}, which is in no catalog" if adapter.base else "does not name its model"
-        raise ModelError(
-            f"the adapter {adapter.folder} {made}; name the model with --model (model.name), such as a folder"
-        ) from None
-
-
-def _memory(entry: CatalogEntry, settings: ModelSettings) -> int:
-    """Bytes on a GPU, with room to work."""
-    weights = entry.memory[settings.quantization]
-    if settings.quantization == "none" and settings.dtype == "float32":
-        weights *= 2
-    return weights + GIB
+def split_revision(source: str) -> tuple[str, str]:
+    """A hub name without its revision, and that revision (`main` where none is named)."""
+    name, _, revision = source.partition("@")
+    return name, revision or "main"
 
 
 def cached_folder(hub_name: str) -> Path | None:
@@ -154,8 +138,9 @@ def cached_folder(hub_name: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
+    name, revision = split_revision(hub_name)
     try:
-        config = try_to_load_from_cache(hub_name, "config.json")
+        config = try_to_load_from_cache(name, "config.json", revision=revision)
     except HFValidationError:
         return None
     return Path(config).parent if isinstance(config, str) else None

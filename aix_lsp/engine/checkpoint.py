@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from aix_lsp.engine.base import ModelError
+from aix_lsp.engine.weight_memory import WeightCounts
 
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
+_EMBEDDING = re.compile(r"embed|\bwte\b|\bwpe\b")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -22,8 +26,12 @@ class Checkpoint:
     folder: Path
     config: dict[str, Any]
     weights: tuple[Path, ...]
-    parameters: int
-    """Numbers in all weight files together."""
+    counts: WeightCounts
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all weight files together."""
+        return self.counts.parameters
 
 
 def inspect(folder: Path) -> Checkpoint:
@@ -34,7 +42,8 @@ def inspect(folder: Path) -> Checkpoint:
         raise ModelError(f"{folder} is a file; model.name wants the folder that holds the model's files")
     config = read_json(folder / "config.json")
     weights = _weight_files(folder)
-    return Checkpoint(folder, config, weights, sum(_count_parameters(path) for path in weights))
+    shapes = {name: shape for path in weights for name, shape in _shapes(path).items()}
+    return Checkpoint(folder, config, weights, _counts(shapes))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -75,12 +84,29 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
     return files
 
 
-def _count_parameters(path: Path) -> int:
-    """Numbers in a safetensors file; its header, and that the file is as long as it says, are checked."""
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of a safetensors file's tensors; its header, and that the file is as long as it says, are checked."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as tensors:
-            return sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is damaged or incomplete ({error}); download the model again") from error
+
+
+def _counts(shapes: Mapping[str, tuple[int, ...]]) -> WeightCounts:
+    """What quantization will find: the layers' matrices are those with two dimensions that are no embedding."""
+    linear = head = embedding = other = 0
+    for name, shape in shapes.items():
+        size = prod(shape)
+        if name.endswith("lm_head.weight"):
+            head += size
+        elif len(shape) != 2:
+            other += size
+        elif _EMBEDDING.search(name):
+            embedding = max(embedding, size)
+            other += size
+        else:
+            linear += size
+    return WeightCounts(linear, head or embedding, other, tied=not head)

@@ -1,24 +1,29 @@
-"""The decode loop: prefill in chunks, then one token at a time, with the key-value cache kept between requests.
+"""The decode loop: prefill in chunks, then one token at a time (or several, guessed and verified), with the key-value
+caches of several documents kept between requests.
 
 Greedy output equals that of transformers' `generate` in float32; what differs is what is not run: the
-tokens that the cache still holds from the request before.
+tokens that a cache still holds from an earlier request, and the passes that right guesses save.
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.engine.base import EngineError
+from aix_lsp.engine.document_caches import DocumentCaches, Slot
 from aix_lsp.engine.healing import Vocabulary
-from aix_lsp.engine.prefix_cache import PrefixCache
+from aix_lsp.engine.memory import cache_budget, is_out_of_memory, out_of_memory, release_memory
+from aix_lsp.engine.plugs import Prior, Proposer
+from aix_lsp.engine.runners import runner_for
 from aix_lsp.engine.sampling import Sampler
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
-CPU_CHUNK = 128
+__all__ = ["CPU_CHUNK", "GPU_CHUNK", "Decoder", "release_memory"]
+
+CPU_CHUNK = 96
 """Prompt tokens per forward pass on a processor: a cancelled request waits for one such pass, which takes about as long
 as a few tokens."""
 
@@ -30,9 +35,11 @@ def _never() -> bool:
 
 
 class Decoder:
-    """Runs one causal language model of transformers, for one sequence at a time.
+    """Runs one causal language model of transformers, for one request at a time.
 
-    Not thread-safe: it belongs to the model thread.
+    `proposer` guesses tokens, `prior` reweighs them; both may be set at any time between requests. `cache_bytes` limits
+    the key-value caches of all documents together (default: `cache_budget`). `cpu_decode` and `graphs` are those of
+    `runner_for`. Not thread-safe: it belongs to the model thread.
     """
 
     def __init__(
@@ -42,34 +49,65 @@ class Decoder:
         *,
         chunk: int | None = None,
         vocabulary: Vocabulary | None = None,
+        proposer: Proposer | None = None,
+        prior: Prior | None = None,
+        cache_bytes: int | None = None,
+        cpu_decode: str = "none",
+        graphs: bool = True,
     ) -> None:
-        self._model = model
-        self._stop_ids = stop_ids
+        self.proposer = proposer
+        self.prior = prior
+        self.stop_ids = stop_ids
         self._device = model.device
         self._chunk = chunk or (CPU_CHUNK if self._device.type == "cpu" else GPU_CHUNK)
         self._vocabulary: int = model.get_input_embeddings().num_embeddings
+        self._positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._words = vocabulary
-        # Without this a prefill computes logits for the whole prompt. Models that do not know it just do that.
-        known = inspect.signature(model.forward).parameters
-        self._options = {"logits_to_keep": 1} if "logits_to_keep" in known else {}
-        self._prefix = PrefixCache()
-        self._cache, self._croppable = new_cache(model.config)
+        self._runner = runner_for(model, cpu_decode=cpu_decode, graphs=graphs)
+        self._caches = DocumentCaches(self._runner, cache_budget(self._device) if cache_bytes is None else cache_bytes)
+        self._document = ""
         self._reused = 0
+        self._guessed = 0
+
+    @property
+    def way(self) -> str:
+        """How the model runs, in a line for `doctor`."""
+        return self._runner.way
+
+    @property
+    def guess_cost(self) -> float:
+        """About what one more token in a pass costs, as a share of a pass over one; what a proposer may begin with."""
+        return self._runner.guess_cost
 
     @property
     def held(self) -> tuple[int, ...]:
-        """Tokens whose keys and values are in the cache."""
-        return self._prefix.held
+        """Tokens whose keys and values are kept for the latest request's document."""
+        return self.held_for(self._document)
+
+    def held_for(self, document: str) -> tuple[int, ...]:
+        """Tokens whose keys and values are kept for a document."""
+        return self._caches.held(document)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory that the key-value caches of all documents take now."""
+        return self._caches.bytes
 
     @property
     def reused_tokens(self) -> int:
         """Prompt tokens that the latest `generate` did not have to run."""
         return self._reused
 
+    @property
+    def guessed_tokens(self) -> int:
+        """Tokens of the latest `generate` that were guessed and right."""
+        return self._guessed
+
     def generate(
         self,
         ids: Sequence[int],
         *,
+        document: str = "",
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int | None = None,
@@ -81,105 +119,247 @@ class Decoder:
         Their text begins with `required` (token healing): until it is spelled out only tokens that go on spelling it
         may come, as long as the vocabulary has any; a character that it does not have ends the requirement.
 
-        There is no other limit: the caller stops asking. `cancelled` is looked at before every forward pass.
-        Raises EngineError when the GPU's memory does not suffice; the cache is dropped then and the next
-        request starts afresh.
+        `document` names the cache that is looked at and kept. There is no other limit: the caller stops asking.
+        `cancelled` is looked at before every forward pass. When the memory does not suffice for a pass, all caches are
+        dropped and it is run once more; raises EngineError when that does not help, and the next request starts afresh.
         """
+        sampler = Sampler(temperature, top_p, seed)
+        picker = _Picker(sampler, self._words, required, self.prior)
+        slot = self._start(ids, document)
+        if self.proposer is not None:
+            self.proposer.begin(ids)
+        if self.prior is not None:
+            self.prior.begin(ids)
+        rows = self._prefill(slot, ids, cancelled)
+        guesses: Sequence[int] = ()
+        while rows is not None and not cancelled():
+            tokens, right = picker.pick(rows, guesses, self.stop_ids)
+            self._settle(document, len(guesses), right, tokens)
+            for token in tokens:
+                yield token
+                if cancelled():
+                    return
+            # A stop token ends the tokens before the row behind the last right guess.
+            if len(tokens) <= right:
+                return
+            guesses = self._propose() if not picker.required else ()
+            rows = self._forward(document, [tokens[-1], *guesses], 1 + len(guesses))
+
+    def candidates(
+        self,
+        ids: Sequence[int],
+        count: int,
+        *,
+        limit: int,
+        first: Sequence[int] = (),
+        document: str = "",
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        required: str = "",
+        cancelled: Callable[[], bool] = _never,
+        stop: Callable[[int, Sequence[int]], bool] | None = None,
+    ) -> list[list[int]]:
+        """Up to `count` distinct continuations of `ids`, each of at most `limit` tokens; the first is the plain answer.
+
+        `first` is that answer where the caller has it already. The others begin with the next likeliest first tokens;
+        with a temperature they are drawn, each from its own seed. `stop` is asked after every token, with the number of
+        the continuation and its tokens, whether that one ends. Once `cancelled`, what there is comes back.
+        """
+        from aix_lsp.engine.branches import Branches
+
+        answer = list(first)
+        if not answer:
+            for token in self.generate(
+                ids,
+                document=document,
+                temperature=temperature,
+                top_p=top_p,
+                seed=seed,
+                required=required,
+                cancelled=cancelled,
+            ):
+                answer.append(token)
+                if len(answer) >= limit or (stop is not None and stop(0, answer)):
+                    break
+        if count < 2 or cancelled():
+            return [answer]
+        reused = self._reused
+        rows = self._prefill(self._start(ids, document), ids, cancelled)
+        self._reused = reused
+        if rows is None:
+            return [answer]
+        branches = Branches(answer, rows[-1], count, self._words, required, self.stop_ids, (temperature, top_p, seed))
+        try:
+            self._grow(document, ids, branches, limit, cancelled, stop)
+        except EngineError:
+            # Too little memory for several at once: the answer itself stands.
+            self._caches.drop(document)
+        return branches.distinct()
+
+    def forget(self, document: str | None = None) -> None:
+        """Drop the key-value cache of one document, or of all."""
+        self._caches.drop(document)
+
+    def shrink(self) -> None:
+        """Keep as little between requests as possible from now on: the memory has run out."""
+        self._caches.drop()
+        self._caches.budget = 0
+        self._runner.release()
+        release_memory(self._device.type)
+
+    def _start(self, ids: Sequence[int], document: str) -> Slot:
+        """The document's cache with what it shares with a prompt. Raises EngineError for an impossible one."""
         if not ids:
             raise EngineError("the prompt is empty")
         if not 0 <= min(ids) <= max(ids) < self._vocabulary:
             # On a GPU an index out of range would break the whole process, so it is refused here.
             raise EngineError("the prompt has tokens that the model does not know")
-        sampler = Sampler(temperature, top_p, seed)
-        position = self._reused = self._keep(ids)
-        logits = None
+        slot = self._caches.slot(document, ids)
+        self._document = document
+        self._reused = len(slot.prefix)
+        self._guessed = 0
+        return slot
+
+    def _prefill(self, slot: Slot, ids: Sequence[int], cancelled: Callable[[], bool]) -> Tensor | None:
+        """Run what the cache lacks of a prompt; logits behind it, shape (1, vocabulary), or None when cancelled."""
+        document = self._document
+        position = len(slot.prefix)
+        rows = None
         while position < len(ids):
             if cancelled():
-                return
-            logits = self._forward(ids[position : position + self._chunk])
-            position = len(self._prefix)
-        while logits is not None and not cancelled():
-            allowed = self._words.beginnings(required) if self._words is not None and required else ()
-            token = sampler.pick(logits, allowed)
-            required = self._words.rest(token, required) if self._words is not None and allowed else ""
-            if token in self._stop_ids:
-                return
-            yield token
-            if cancelled():
-                return
-            logits = self._forward([token])
+                return None
+            rows = self._forward(document, ids[position : position + self._chunk], 1)
+            position = self._caches.length(document)
+        # Only now has a new document's cache its size.
+        self._caches.shrink()
+        return rows
 
-    def forget(self) -> None:
-        """Drop the key-value cache."""
-        self._prefix = PrefixCache()
-        self._cache, self._croppable = new_cache(self._model.config)
+    def _propose(self) -> Sequence[int]:
+        if self.proposer is None:
+            return ()
+        most = self._runner.most_guesses
+        if self._positions is not None:
+            most = min(most, self._positions - self._caches.length(self._document) - 2)
+        return list(self.proposer.propose(most))[:most] if most > 0 else ()
 
-    def _keep(self, ids: Sequence[int]) -> int:
-        """Crop the cache to what `ids` share with it; returns that length."""
-        shared = self._prefix.reusable(ids, croppable=self._croppable)
-        surplus = len(self._prefix) - shared
-        if shared == 0:
-            self.forget()
-        elif surplus:
-            # transformers 5 takes only the negative form: how many to remove.
-            self._cache.crop(-surplus)
-            self._prefix.crop(shared)
-        return shared
+    def _settle(self, document: str, proposed: int, right: int, tokens: Sequence[int]) -> None:
+        """Take wrong guesses off the cache, and tell those who guess."""
+        if proposed > right:
+            self._caches.crop(document, proposed - right)
+        self._guessed += right
+        if self.proposer is not None:
+            self.proposer.accept(tokens, proposed, right)
 
-    def _forward(self, ids: Sequence[int]) -> torch.Tensor:
-        """Run `ids` after what the cache holds; logits of the last position in float32, shape (vocabulary,)."""
-        import torch
+    def _grow(
+        self,
+        document: str,
+        ids: Sequence[int],
+        branches: Any,
+        limit: int,
+        cancelled: Callable[[], bool],
+        stop: Callable[[int, Sequence[int]], bool] | None,
+    ) -> None:
+        """Run the branches to their ends: side by side where the model can, else one after the other."""
+        trunk = len(ids)
+        if self._runner.branches:
+            slot = self._caches.slot(document, [*ids, 0])
+            step = 0
+            while branches.open(limit, stop) and not cancelled():
+                branches.take(self._runner.branch(slot.cache, branches.latest, trunk, step))
+                step += 1
+            self._runner.crop(slot.cache, trunk)
+            return
+        for number in range(len(branches)):
+            while branches.open(limit, stop, number) and not cancelled():
+                tokens = branches.tokens(number)
+                rows = self._prefill(self._caches.slot(document, [*ids, *tokens]), [*ids, *tokens], cancelled)
+                if rows is not None:
+                    branches.take(rows, number)
 
+    def _forward(self, document: str, ids: Sequence[int], keep: int) -> Tensor:
+        """Run `ids` after what the cache holds; float32 logits of the last `keep`, shape (keep, vocabulary)."""
+        slot = self._caches.latest(document)
         done = exhausted = False
         try:
-            with torch.inference_mode():
-                output = self._model(
-                    input_ids=torch.tensor([list(ids)], device=self._device),
-                    past_key_values=self._cache,
-                    use_cache=True,
-                    **self._options,
-                )
-                logits: torch.Tensor = output.logits[0, -1].float()
+            rows = self._runner.run(slot.cache, ids, keep)
             done = True
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             # Answered below: in here the traceback would still hold on to the tensors to be freed.
             exhausted = True
         finally:
             if not done:
                 # Some layers may have taken the new keys and some not.
-                self.forget()
+                text = [*slot.prefix.held, *ids]
+                self._caches.drop(None if exhausted else document)
         if exhausted:
+            del slot
+            rows = self._again(document, text, keep)
+        else:
+            slot.prefix.extend(ids)
+        return rows
+
+    def _again(self, document: str, text: Sequence[int], keep: int) -> Tensor:
+        """Run a whole text once more with all the memory that can be had."""
+        self._runner.release()
+        release_memory(self._device.type)
+        slot = self._caches.renewed(document)
+        rows = None
+        failed = False
+        try:
+            start = 0
+            while start < len(text):
+                # The last pass holds all rows that are asked for.
+                end = min(start + self._chunk, len(text))
+                end = end if end == len(text) or len(text) - end >= keep else len(text)
+                rows = self._runner.run(slot.cache, text[start:end], min(keep, end - start))
+                slot.prefix.extend(text[start:end])
+                start = end
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            failed = True
+        if failed or rows is None:
+            del slot
+            self._caches.drop()
             release_memory(self._device.type)
-            raise EngineError(
-                "the GPU ran out of memory; lower prompt.max_tokens, set model.quantization to int8 or int4, "
-                "or close other programs that use the GPU"
-            )
-        self._prefix.extend(ids)
-        return logits
+            raise out_of_memory(self._device.type)
+        return rows
 
 
-def new_cache(config: Any) -> tuple[Any, bool]:
-    """An empty key-value cache for a model, and whether tokens can be taken off its end.
+class _Picker:
+    """Picks a token for each row, as long as the guesses hold."""
 
-    Sliding-window layers get a full cache (their attention mask still limits what they see), because a
-    window that has moved on cannot be cropped. Recurrent layers keep the state that transformers chooses.
-    """
-    from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
+    def __init__(self, sampler: Sampler, words: Vocabulary | None, required: str, prior: Prior | None) -> None:
+        self.required = required if words is not None else ""
+        self._sampler = sampler
+        self._words = words
+        self._prior = prior
 
-    by_config = DynamicCache(config=config)
-    if all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in by_config.layers):
-        return DynamicCache(), True
-    return by_config, False
+    def pick(self, rows: Tensor, guesses: Sequence[int], stop_ids: frozenset[int]) -> tuple[list[int], int]:
+        """Tokens that follow, and how many of the guesses they confirm. Row number i was computed behind the first i
+        guesses, so it counts only while these are right: there is one token more than there are right guesses, or as
+        many where a stop token ended it."""
+        tokens: list[int] = []
+        plain = self._sampler.greedy and self._prior is None and not self.required
+        likeliest = rows.argmax(dim=1).tolist() if plain else None
+        for number in range(len(guesses) + 1):
+            token = likeliest[number] if likeliest is not None else self._one(rows[number])
+            if token in stop_ids:
+                return tokens, len(tokens)
+            tokens.append(token)
+            if self._prior is not None:
+                self._prior.push(token)
+            if number == len(guesses) or token != guesses[number]:
+                break
+        return tokens, len(tokens) - 1
 
-
-def release_memory(device_type: str) -> None:
-    """Give the memory that PyTorch keeps for later back to the GPU."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if device_type == "cuda":
-        torch.cuda.empty_cache()
-    elif device_type == "mps":
-        torch.mps.empty_cache()
+    def _one(self, logits: Tensor) -> int:
+        allowed = self._words.beginnings(self.required) if self._words is not None and self.required else ()
+        if self._prior is not None:
+            logits = self._prior.mix(logits, allowed)
+        token = self._sampler.pick(logits, allowed)
+        self.required = self._words.rest(token, self.required) if self._words is not None and allowed else ""
+        return token

@@ -37,6 +37,27 @@ class GpuInfo:
     bf16: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where a model would run: `device` and `dtype` as PyTorch names them, bytes that are free there (None: cannot be
+    told), and what a sentence calls it."""
+
+    device: str
+    dtype: str
+    free_bytes: int | None
+    name: str
+
+
+def look_around(device: str = "auto", dtype: str = "auto") -> Machine:
+    """What the settings' `device` and `dtype` come to here. Raises ModelError when the wanted device is not there."""
+    gpu = find_gpu()
+    picked = pick_device(device, gpu=gpu, mps=has_mps())
+    names = {"cuda": f"{gpu.name}'s memory" if gpu else "", "mps": "the memory shared with the Apple GPU"}
+    return Machine(
+        picked, pick_dtype(dtype, picked, gpu=gpu), free_memory(gpu, picked), names.get(picked, "main memory")
+    )
+
+
 def find_gpu() -> GpuInfo | None:
     """The GPU that PyTorch would use; None without one, or with a PyTorch that was built without CUDA."""
     import torch
@@ -59,15 +80,45 @@ def free_memory(gpu: GpuInfo | None, device: str) -> int | None:
     """Bytes that a model may take on `device`; None when that cannot be told."""
     if device == "cuda":
         return gpu.free_bytes if gpu else None
+    if device == "mps":
+        return _free_on_mps()
     if device != "cpu":
         return None
     meminfo = Path("/proc/meminfo")
     if not meminfo.is_file():
-        return None
+        return _half_of_main_memory()
     for line in meminfo.read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def _free_on_mps() -> int | None:
+    """Of an Apple GPU: what the system recommends at most, less what this process has taken already."""
+    import torch
+
+    if not torch.backends.mps.is_available():
+        return None
+    return max(0, torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+
+
+def _half_of_main_memory() -> int | None:
+    """Where the system does not say what is available (macOS), half of what is built in."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def processor_bf16() -> str:
+    """How this processor multiplies matrices in bfloat16: `amx` (tiles), `avx512` (its dot products), or "" for
+    neither."""
+    import torch
+
+    for name, question in (("amx", "_is_amx_tile_supported"), ("avx512", "_is_avx512_bf16_supported")):
+        if getattr(torch.cpu, question, lambda: False)():
+            return name
+    return ""
 
 
 def pick_device(wanted: str, *, gpu: GpuInfo | None, mps: bool) -> str:
@@ -114,19 +165,25 @@ def pick_attention(wanted: str, device: str, dtype: str, *, flash: bool) -> str:
     return wanted
 
 
-def quantization_config(wanted: str, device: str, dtype: str) -> Any:
-    """The bitsandbytes configuration for transformers; None for `none`. Raises ModelError when it cannot work."""
-    if wanted == "none":
-        return None
+def pick_quantizer(wanted: str, quantization: str, device: str) -> str:
+    """`torch` or `bitsandbytes`. Raises ModelError when bitsandbytes is asked for and cannot work."""
+    if wanted != "bitsandbytes" or quantization == "none":
+        return "torch"
     if device != "cuda":
-        raise ModelError(f"model.quantization is {wanted}, which needs an NVIDIA GPU; set model.quantization to none")
+        raise ModelError("model.quantizer is bitsandbytes, which needs an NVIDIA GPU; set model.quantizer to auto")
+    return "bitsandbytes"
+
+
+def bitsandbytes_config(wanted: str, dtype: str) -> Any:
+    """The configuration for transformers, as aiXcoder-7B's publication has it. Raises ModelError without the
+    packages."""
     from importlib.util import find_spec
 
     missing = [package for package in ("bitsandbytes", "accelerate") if find_spec(package) is None]
     if missing:
         raise ModelError(
-            f"model.quantization is {wanted}, but {' and '.join(missing)} cannot be imported; "
-            "pip install 'aix-lsp[quant]', or set model.quantization to none"
+            f"model.quantizer is bitsandbytes, but {' and '.join(missing)} cannot be imported; "
+            "pip install 'aix-lsp[quant]', or set model.quantizer to auto"
         )
     import torch
     from transformers import BitsAndBytesConfig
@@ -136,15 +193,3 @@ def quantization_config(wanted: str, device: str, dtype: str) -> Any:
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=getattr(torch, dtype)
     )
-
-
-def memory_needed(parameters: int, dtype: str, quantization: str, device: str) -> int:
-    """Bytes that a model of so many parameters takes, with room to work.
-
-    Quantized sizes include what bitsandbytes keeps in 16 bits (embeddings, norms, scales): 1.25 and 0.8
-    bytes per parameter, after the published figures of aiXcoder-7B (9.0 and 5.7 GB for 7.3 billion).
-    """
-    per_parameter = {"int8": 1.25, "int4": 0.8}.get(quantization, 4.0 if dtype == "float32" else 2.0)
-    # On a GPU: kernels, activations, and the key-value cache of a few thousand tokens.
-    room = GIB if device == "cuda" else GIB // 4
-    return int(parameters * per_parameter) + room

@@ -7,35 +7,36 @@ the local cache.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from aix_lsp.engine.adapter import Adapter, apply_adapter, check_base, inspect_adapter
 from aix_lsp.engine.base import EngineClosed, EngineError, LoadEvent, ModelError
-from aix_lsp.engine.catalog import cached_folder
+from aix_lsp.engine.catalog import cached_folder, known
 from aix_lsp.engine.checkpoint import Checkpoint, inspect
 from aix_lsp.engine.decode import Decoder
 from aix_lsp.engine.hardware import (
+    bitsandbytes_config,
     find_gpu,
     free_memory,
     has_mps,
-    memory_needed,
     pick_attention,
     pick_device,
     pick_dtype,
-    quantization_config,
+    pick_quantizer,
 )
 from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.job import describe
 from aix_lsp.engine.tokenizer import TokenizerError, load_tokenizer, stop_ids
+from aix_lsp.engine.weight_memory import fitting, memory_needed
 from aix_lsp.types import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A model ready to run, and how it was loaded. `parameters` counts the numbers in its weight files, `adapter` is
-    what was put into them."""
+    what was put into them, `quantization` what the option came to: `none`, `int8` or `int4`."""
 
     decoder: Decoder
     tokenizer: Tokenizer
@@ -46,18 +47,26 @@ class Loaded:
     max_positions: int
     parameters: int
     adapter: Adapter | None = None
+    quantization: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """How a model will be loaded. `device_index` is the GPU's number."""
+    """How a model will be loaded. `quantization` is none, int8 or int4; `quantizer` torch or bitsandbytes, with the
+    latter's configuration. `device_index` is the GPU's number."""
 
     device: str
     dtype: str
     attention: str
     quantization: str
-    quantization_config: Any
+    quantizer: str = "torch"
+    quantization_config: Any = None
     device_index: int = 0
+
+    @property
+    def place(self) -> str:
+        """The device as PyTorch names it, with the GPU's number."""
+        return f"cuda:{self.device_index}" if self.device == "cuda" else self.device
 
 
 def _quiet(event: LoadEvent) -> None:
@@ -70,7 +79,9 @@ def load_model(
     device: str = "auto",
     dtype: str = "auto",
     quantization: str = "none",
+    quantizer: str = "auto",
     attention: str = "auto",
+    cpu_decode: str = "auto",
     threads: int = 0,
     adapter: Path | None = None,
     report: Callable[[LoadEvent], None] = _quiet,
@@ -92,17 +103,17 @@ def load_model(
         raise ModelError(str(error)) from error
     report(LoadEvent("progress", "importing PyTorch and transformers", 10))
     try:
-        plan = plan_load(checkpoint, device, dtype, quantization, attention)
+        plan = plan_load(checkpoint, device, dtype, quantization, attention, quantizer=quantizer)
         if threads > 0:
             import torch
 
             torch.set_num_threads(threads)
         report(LoadEvent("progress", f"reading the weights of {folder.name}", 40))
-        model = read_weights(checkpoint, plan)
-        if addition is not None:
-            apply_adapter(model, addition)
+        model = read_weights(checkpoint, plan, addition, report)
         report(LoadEvent("progress", "running the first token", 90))
-        decoder = Decoder(model, stop_ids(tokenizer) | _end_ids(model), vocabulary=Vocabulary(tokenizer))
+        decoder = Decoder(
+            model, stop_ids(tokenizer) | _end_ids(model), vocabulary=Vocabulary(tokenizer), cpu_decode=cpu_decode
+        )
         _try_out(decoder)
     except EngineClosed:
         raise
@@ -120,6 +131,7 @@ def load_model(
         max_positions=max_positions(model.config, checkpoint.folder),
         parameters=checkpoint.parameters,
         adapter=addition,
+        quantization=plan.quantization,
     )
 
 
@@ -129,31 +141,52 @@ def locate(source: Path | str) -> Path:
         return source
     folder = cached_folder(source)
     if folder is None:
-        raise ModelError(f"{source} is not on this machine; download it with: hf download {source}")
+        raise ModelError(f"{source} is not on this machine; download it with: aix-lsp download {_short_name(source)}")
     return folder
 
 
+def _short_name(source: str) -> str:
+    """What the catalog calls a hub model, else its own name."""
+    return next((name for name, entry in known().items() if entry.source == source), source)
+
+
 def plan_load(
-    checkpoint: Checkpoint, device: str, dtype: str, quantization: str, attention: str, device_index: int = 0
+    checkpoint: Checkpoint,
+    device: str,
+    dtype: str,
+    quantization: str,
+    attention: str,
+    device_index: int = 0,
+    quantizer: str = "auto",
 ) -> LoadPlan:
-    """What the options of `ModelSettings` come to on this machine. Raises ModelError when that cannot work."""
+    """What the options of `ModelSettings` come to on this machine. Raises ModelError when that cannot work.
+
+    `quantization` auto is the best precision that fits the free memory.
+    """
     from transformers.utils import is_flash_attn_2_available
 
     gpu = find_gpu()
     device = pick_device(device, gpu=gpu, mps=has_mps())
     dtype = pick_dtype(dtype, device, gpu=gpu)
     attention = pick_attention(attention, device, dtype, flash=is_flash_attn_2_available())
-    quantized = quantization_config(quantization, device, dtype)
-    needed = memory_needed(checkpoint.parameters, dtype, quantization, device)
     free = free_memory(gpu, device)
-    if free is not None and free < needed:
-        where = f"on {gpu.name}" if device == "cuda" and gpu else "in memory"
-        smaller = "model.quantization = int8 or int4, or " if device == "cuda" and quantization != "int4" else ""
-        raise ModelError(
-            f"{checkpoint.folder.name} needs about {needed / 1e9:.1f} GB {where} and {free / 1e9:.1f} GB are free; "
-            f"use {smaller}a smaller model, or close other programs"
-        )
-    return LoadPlan(device, dtype, attention, quantization, quantized, device_index)
+    reader = pick_quantizer(quantizer, "none" if quantization == "auto" else quantization, device)
+    if quantization == "auto" and quantizer == "bitsandbytes":
+        reader = "bitsandbytes"
+    precision = fitting(checkpoint.counts, quantization, dtype, device, free, reader)
+    if precision is not None:
+        reader = pick_quantizer(quantizer, precision, device)
+        config = bitsandbytes_config(precision, dtype) if reader == "bitsandbytes" else None
+        return LoadPlan(device, dtype, attention, precision, reader, config, device_index)
+    least = "int4" if quantization == "auto" else quantization
+    needed = memory_needed(checkpoint.counts, dtype, least, device, reader)
+    where = f"on {gpu.name}" if device == "cuda" and gpu else "in memory"
+    even = " even in int4" if quantization == "auto" else ""
+    smaller = {"none": "model.quantization = int8 or int4, or ", "int8": "model.quantization = int4, or "}
+    raise ModelError(
+        f"{checkpoint.folder.name} needs about {needed / 1e9:.1f} GB {where}{even} and {(free or 0) / 1e9:.1f} GB are "
+        f"free; use {smaller.get(quantization, '')}a smaller model, or close other programs"
+    )
 
 
 def _read_config(checkpoint: Checkpoint) -> Any:
@@ -181,8 +214,34 @@ def _read_config(checkpoint: Checkpoint) -> Any:
     return AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False, local_files_only=True)
 
 
-def read_weights(checkpoint: Checkpoint, plan: LoadPlan) -> Any:
-    """The model of transformers, in evaluation mode, on the plan's device. Raises ModelError."""
+def read_weights(
+    checkpoint: Checkpoint,
+    plan: LoadPlan,
+    adapter: Adapter | None = None,
+    report: Callable[[LoadEvent], None] = _quiet,
+) -> Any:
+    """The model of transformers with the adapter in its weights, in evaluation mode, on the plan's device.
+
+    Raises ModelError.
+    """
+    import torch
+
+    try:
+        if plan.quantization != "none" and plan.quantizer == "torch":
+            return _read_quantized(checkpoint, plan, adapter, report)
+        model = _read_plain(checkpoint, plan)
+        if adapter is not None:
+            apply_adapter(model, adapter)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the GPU has no memory left for {checkpoint.folder.name}; use model.quantization = int8 or int4, a "
+            "smaller model, or close other programs that use the GPU"
+        ) from error
+    return model
+
+
+def _read_plain(checkpoint: Checkpoint, plan: LoadPlan) -> Any:
+    """As transformers reads it, quantized by bitsandbytes if the plan says so."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import is_accelerate_available
@@ -194,31 +253,56 @@ def read_weights(checkpoint: Checkpoint, plan: LoadPlan) -> Any:
     if plan.device != "cpu" and is_accelerate_available():
         # Straight to the GPU, without a copy of all weights in main memory.
         options["device_map"] = {"": plan.device_index if plan.device == "cuda" else plan.device}
-    try:
-        model, found = AutoModelForCausalLM.from_pretrained(
-            checkpoint.folder,
-            config=config,
-            dtype=getattr(torch, plan.dtype),
-            attn_implementation=plan.attention,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-            **options,
-        )
-        if "device_map" not in options:
-            model = model.to(plan.device)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"the GPU has no memory left for {checkpoint.folder.name}; use model.quantization = int8 or int4, a "
-            "smaller model, or close other programs that use the GPU"
-        ) from error
+    model, found = AutoModelForCausalLM.from_pretrained(
+        checkpoint.folder,
+        config=config,
+        dtype=getattr(torch, plan.dtype),
+        attn_implementation=plan.attention,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        output_loading_info=True,
+        **options,
+    )
+    if "device_map" not in options:
+        model = model.to(plan.device)
     # transformers fills gaps with random numbers and says so in a log only.
     gaps = sorted(found["missing_keys"])
     if gaps:
         raise ModelError(
             f"the weights in {checkpoint.folder} lack {len(gaps)} parts of the model ({gaps[0]}); download it again"
         )
+    return model.eval()
+
+
+def _read_quantized(
+    checkpoint: Checkpoint, plan: LoadPlan, adapter: Adapter | None, report: Callable[[LoadEvent], None]
+) -> Any:
+    """Layer by layer into PyTorch's own kernels; through main memory where the weights have other names."""
+    import torch
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    from aix_lsp.engine.quantized_loading import load_quantized, quantize_in_place
+
+    config = _read_config(checkpoint)
+    if getattr(config, "quantization_config", None) is not None:
+        raise ModelError(f"{checkpoint.folder.name} is quantized already; set model.quantization to none")
+    bits, device, dtype = int(plan.quantization[3:]), torch.device(plan.place), getattr(torch, plan.dtype)
+
+    def build() -> Any:
+        return AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=plan.attention)
+
+    def progress(share: float) -> None:
+        report(LoadEvent("progress", f"reading {checkpoint.folder.name} into {bits} bits", 40 + int(45 * share)))
+
+    model = load_quantized(checkpoint, build, bits=bits, device=device, dtype=dtype, adapter=adapter, progress=progress)
+    if model is None:
+        model = _read_plain(checkpoint, replace(plan, device="cpu"))
+        if adapter is not None:
+            apply_adapter(model, adapter)
+        model = quantize_in_place(model, bits, device)
+    elif (checkpoint.folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(checkpoint.folder, local_files_only=True)
     return model.eval()
 
 

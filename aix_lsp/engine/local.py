@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aix_lsp.engine.base import LoadEvent, ModelError, OnEvent
-from aix_lsp.engine.catalog import CatalogEntry, adapted, cached_folder, choose, described, embedded
+from aix_lsp.engine.catalog import CatalogEntry, adapted, described, embedded
+from aix_lsp.engine.choice import Choice, choose, in_one_line, whole_on_disk
 from aix_lsp.engine.generation import LoadedModel
-from aix_lsp.engine.hardware import share_processors
+from aix_lsp.engine.hardware import Machine, look_around, share_processors
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt
 
 if TYPE_CHECKING:
     from aix_lsp.engine.loading import Loaded
+    from aix_lsp.engine.lookup import Lookup
+
+logger = logging.getLogger(__name__)
 
 
 class LocalBackend:
@@ -24,6 +29,7 @@ class LocalBackend:
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
         self._loaded: Loaded | None = None
+        self._lookup: Lookup | None = None
 
     @property
     def reused_tokens(self) -> int:
@@ -35,7 +41,12 @@ class LocalBackend:
         report(LoadEvent("progress", "choosing a model", 0))
         share_processors()
         try:
-            return self._load(self._choose()[0], self._settings, report)
+            choice = self._choose()
+            for reason in choice.reasons:
+                logger.debug("%s", reason)
+            logger.info("model: %s", in_one_line(choice))
+            settings = self._settings.model_copy(update={"quantization": choice.quantization})
+            return self._load(choice.first, settings, report)
         except ModelError as error:
             reason = str(error)
         # Only here is the failed attempt's memory free: its traceback held on to it.
@@ -54,41 +65,45 @@ class LocalBackend:
         self, prompt: Prompt, request: GenerationRequest, cancelled: Callable[[], bool]
     ) -> Generator[int, None, None]:
         """Tokens that continue `prompt`; see `Backend.generate`."""
-        if self._loaded is None:
+        if self._loaded is None or self._lookup is None:
             raise ModelError("no model is loaded")
+        self._lookup.know(prompt.elsewhere)
         return self._loaded.decoder.generate(
             prompt.ids,
             temperature=request.temperature,
             top_p=request.top_p,
             seed=request.seed,
+            document=request.document,
             required=prompt.required,
             cancelled=cancelled,
         )
 
-    def _choose(self) -> list[CatalogEntry]:
-        gpu = None
-        if self._settings.name == "auto" and not self._settings.adapter and self._settings.device in ("auto", "cuda"):
-            # Only then is torch needed to choose; a wrong name should be told before its import.
-            from aix_lsp.engine.hardware import find_gpu
+    def _choose(self) -> Choice:
+        def look() -> Machine:
+            return look_around(self._settings.device, self._settings.dtype)
 
-            gpu = find_gpu()
-        return choose(self._settings, gpu, lambda name: cached_folder(name) is not None)
+        # Only with models to choose from is torch imported for it; a wrong name should be told before that.
+        return choose(self._settings, look, whole_on_disk)
 
     def _load(self, entry: CatalogEntry, settings: ModelSettings, report: Callable[[LoadEvent], None]) -> LoadedModel:
         from aix_lsp.engine.loading import load_model
+        from aix_lsp.engine.lookup import Lookup
 
         loaded = load_model(
             entry.source,
             device=settings.device,
             dtype=settings.dtype,
             quantization=settings.quantization,
+            quantizer=settings.quantizer,
             attention=settings.attention,
+            cpu_decode=settings.cpu_decode,
             threads=settings.threads,
             adapter=Path(settings.adapter) if settings.adapter else None,
             report=report,
         )
         entry = adapted(described(entry, loaded.folder), loaded.adapter)
-        self._loaded = loaded
+        lookup = Lookup(loaded.decoder, loaded.folder, loaded.tokenizer, settings)
+        self._loaded, self._lookup = loaded, lookup
         return LoadedModel(
             loaded.tokenizer,
             ModelInfo(
@@ -101,6 +116,7 @@ class LocalBackend:
                 parameters=loaded.parameters,
                 languages=entry.languages,
                 note=entry.licence,
+                looks_up=lookup.active,
             ),
         )
 
@@ -108,7 +124,14 @@ class LocalBackend:
 def _safe(settings: ModelSettings) -> ModelSettings:
     """The settings for the fallback: nothing that depends on a GPU or an optional package."""
     return ModelSettings(
-        name=embedded().name, device="cpu", dtype="float32", attention="sdpa", threads=settings.threads
+        name=embedded().name,
+        device="cpu",
+        dtype="float32",
+        attention="sdpa",
+        cpu_decode=settings.cpu_decode,
+        threads=settings.threads,
+        copy_prior=settings.copy_prior,
+        speculation=settings.speculation,
     )
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aix_lsp.engine.adapter import check_base, inspect_adapter
-from aix_lsp.engine.catalog import CatalogEntry, adapted, cached_folder, choose, described
+from aix_lsp.engine.catalog import CatalogEntry, adapted, described
 from aix_lsp.engine.checkpoint import inspect
-from aix_lsp.engine.hardware import find_gpu
+from aix_lsp.engine.choice import Choice, choose, whole_on_disk
+from aix_lsp.engine.hardware import Machine, look_around
 from aix_lsp.engine.loading import locate
+from aix_lsp.engine.weight_memory import Quantization, fitting, memory_needed
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import ModelInfo
 
@@ -18,18 +20,29 @@ _DEFAULT_POSITIONS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A model that would be tried first, and its folder. `info` says what is known of it before it is loaded."""
+    """A model that would be tried first, and its folder. `info` says what is known of it before it is loaded, `choice`
+    how it came to it."""
 
     entry: CatalogEntry
     folder: Path
     info: ModelInfo
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how a planned model would be loaded. `precision` is None when it fits the free memory in none that the
+    settings allow; `needed` are the bytes that it takes with room to work, then the fewest possible."""
+
+    machine: Machine
+    precision: Quantization | None
+    needed: int
 
 
 def planned(settings: ModelSettings) -> Plan:
     """The first choice of these settings. Raises ModelError when its files are not there or not whole."""
-    looks = settings.name == "auto" and not settings.adapter and settings.device in ("auto", "cuda")
-    gpu = find_gpu() if looks else None
-    entry = choose(settings, gpu, lambda name: cached_folder(name) is not None)[0]
+    choice = choose(settings, lambda: look_around(settings.device, settings.dtype), whole_on_disk)
+    entry = choice.first
     folder = locate(entry.source)
     checkpoint = inspect(folder)
     adapter = inspect_adapter(Path(settings.adapter)) if settings.adapter else None
@@ -45,4 +58,16 @@ def planned(settings: ModelSettings) -> Plan:
         languages=entry.languages,
         note=entry.licence,
     )
-    return Plan(entry, folder, info)
+    return Plan(entry, folder, info, choice)
+
+
+def placed(plan: Plan, settings: ModelSettings) -> Placement:
+    """Look at the machine for a planned model; imports PyTorch. Raises ModelError when the wanted device is not
+    there."""
+    machine = look_around(settings.device, settings.dtype)
+    reader = "bitsandbytes" if settings.quantizer == "bitsandbytes" else "torch"
+    counts, wanted = inspect(plan.folder).counts, plan.choice.quantization
+    precision = fitting(counts, wanted, machine.dtype, machine.device, machine.free_bytes, reader)
+    least = "int4" if wanted == "auto" else wanted
+    needed = memory_needed(counts, machine.dtype, precision or least, machine.device, reader)
+    return Placement(machine, precision, needed)

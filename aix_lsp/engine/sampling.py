@@ -32,6 +32,11 @@ class Sampler:
         else:
             self._generator.manual_seed(seed)
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest token is always taken."""
+        return self._temperature == 0
+
     def pick(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> int:
         """The next token; one of `allowed` where that is not empty. `logits` has the shape (vocabulary,)."""
         import torch

@@ -1,7 +1,8 @@
 """What models fill in at given places, and what copying fills in there.
 
 Every answer goes the product's way: its prompt, its engine, token healing, greedy, up to the line's end, without
-post-processing. The copiers see the whole file as the model's own tokens.
+post-processing. The copiers see the whole file as the model's own tokens. A model whose folder asks for a copy prior
+answers with it, as in the product, or alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from aix_lsp.engine.adapter import check_base, inspect_adapter
 from aix_lsp.engine.base import Engine, LoadEvent, ModelError
 from aix_lsp.engine.catalog import CatalogEntry, known, resolve
 from aix_lsp.engine.checkpoint import inspect
+from aix_lsp.engine.copying import read_copy_weights
 from aix_lsp.engine.loading import locate
 from aix_lsp.engine.select import REMOTE, engine_for, prompt_model
 from aix_lsp.engine.tokenizer import load_tokenizer
@@ -124,6 +126,15 @@ def labels_of(models: Sequence[str], adapters: Sequence[Path] = ()) -> list[str]
     return [*labels, *(f"{labels[0]}+{name}" for name in names)]
 
 
+ALONE: Final = " alone"
+"""Behind the label of a model whose copy prior is off."""
+
+
+def copies(model: str) -> bool:
+    """Whether the folder of a model by name or folder asks for a copy prior. Raises ModelError."""
+    return read_copy_weights(locate(resolve(model).source)) is not None
+
+
 def checked(model: str, formats: Sequence[FimFormat], adapter: Path | None = None) -> Tokenizer:
     """The tokenizer of a model by name or folder, once it is clear that its files are there, that the adapter fits it,
     and that it knows these orders of a prompt. Raises ModelError or TokenizerError with one line."""
@@ -153,12 +164,14 @@ def evaluate(
     label: str = "",
     formats: Sequence[FimFormat] = ("psm", "spm"),
     threads: int = 0,
+    copying: bool = True,
     on_answer: Callable[[], None] = lambda: None,
 ) -> ModelAnswers:
     """All ways at all places with one model: a catalog name or a folder, as `model.name` takes it, and the folder of an
     adapter for it, if any; or `remote` for the server of the user's settings.
 
-    `threads` 0 lets PyTorch choose. `on_answer` is called after each answer of the model. Raises ModelError when the
+    `threads` 0 lets PyTorch choose. Without `copying` the model answers alone, even if its folder asks for a copy prior
+    (`engine/copying.py`). `on_answer` is called after each answer of the model. Raises ModelError when the
     model cannot be loaded; another one never answers for it.
     """
     tokenizer = checked(model, formats, adapter)
@@ -167,7 +180,12 @@ def evaluate(
     answers: dict[Way, list[Answer | None]] = {
         way: _copied(tokenizer, places, way) for way in ways if way.name in COPIERS
     }
-    settings = ModelSettings(name=model, adapter="" if adapter is None else str(adapter), threads=threads)
+    settings = ModelSettings(
+        name=model,
+        adapter="" if adapter is None else str(adapter),
+        threads=threads,
+        copy_prior="auto" if copying else "off",
+    )
     info, generated = asyncio.run(_generated(settings, places, [way for way in ways if way not in answers], on_answer))
     answers |= generated
     return ModelAnswers(label or info.name, info, {way: answers[way] for way in ways})
@@ -233,6 +251,7 @@ async def generated(engine: Engine, place: Place, way: Way) -> str:
         ),
         max_new_tokens=MAX_TOKENS,
         stop=lambda so_far: "\n" in so_far,
+        document=document.uri,
     )
     return (await engine.generate(request)).text
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 from aix_lsp.evaluation.cases import Case, find_cases, words
 from aix_lsp.evaluation.retrieval import Workspace
 from aix_lsp.languages import Language, language_of
-from aix_lsp.settings import Settings
+from aix_lsp.settings import RetrievalSettings, Settings
 from aix_lsp.types import Snippet
 
 Task = Literal["humaneval", "line", "start", "middle"]
@@ -146,7 +146,7 @@ def cross_file_places(
 
 
 def _cross_file(workspace: Workspace, case: Case) -> Iterator[Place]:
-    group, settings = workspace.folder.name, Settings()
+    group, settings = workspace.folder.name, Settings(retrieval=RetrievalSettings(stable=False))
     for task, cursor in _cursors(case.line):
         here = replace(case, before=case.before + case.line[:cursor], line=case.line[cursor:])
         yield Place(

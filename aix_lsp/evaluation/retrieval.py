@@ -108,7 +108,7 @@ def _chunks(text: str) -> Iterator[ChunkTerms]:
     lines = split_lines(text)
     for piece in chunk_lines(lines, CHUNK_LINES):
         text = "\n".join(lines[piece.start_line - 1 : piece.end_line])
-        terms = np.array(hash_terms(re.findall(r"\w+", text)), dtype=np.uint64)
+        terms = np.frombuffer(hash_terms(re.findall(r"\w+", text)), dtype=np.uint64)
         yield ChunkTerms(piece.start_line, piece.end_line, terms)
 
 
@@ -139,6 +139,7 @@ def _settings(*, definitions: bool = False, suffix_lines: int = 5) -> Settings:
         chunk_lines=CHUNK_LINES,
         suffix_lines=suffix_lines,
         definitions=definitions,
+        stable=False,  # each case for itself
     )
     return Settings(retrieval=retrieval)
 

@@ -6,11 +6,12 @@ A pure function: the same input gives the same prompt. What had to be left out i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aix_lsp.prompt.block import EMPTY, Block, encoded, joined, marked
 from aix_lsp.prompt.budget import Kept, closed, share
+from aix_lsp.prompt.elsewhere import left_out
 from aix_lsp.prompt.fim import FimFamily, Marker, Role, family_of, plain_family
 from aix_lsp.prompt.healing import take_back
 from aix_lsp.prompt.layout import Quotes, file_header, quote, quote_style
@@ -46,6 +47,7 @@ def build_prompt(
         settings=settings,
         budget=min(settings.max_tokens, model.max_positions - max_new_tokens),
         heals=settings.token_healing and model.token_healing,
+        looks_up=model.looks_up,
     )
     if task.room("l2r") < 1:
         raise ValueError(
@@ -58,11 +60,11 @@ def build_prompt(
         draft = task.draft(order)
         # Markers around no suffix would say that the file ends at the cursor.
         if draft.suffix.ids:
-            return draft.prompt()
+            return task.finished(draft)
     reason = ""
     if wanted != "l2r" and task.around[1]:
         reason = "no room" if family.middle else "this model only writes from left to right"
-    return task.draft("l2r").prompt(suffix_left_out=reason)
+    return task.finished(task.draft("l2r"), suffix_left_out=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,21 @@ class _Task:
     settings: PromptSettings
     budget: int
     heals: bool
+    looks_up: bool
 
     def room(self, order: FimFormat) -> int:
         """Tokens for text once the markers are there."""
         return self.budget - self.family.overhead(order)
+
+    def finished(self, draft: _Draft, suffix_left_out: str = "") -> Prompt:
+        """The prompt of a draft, with what it has no room for where the engine asks for that."""
+        prompt = draft.prompt(suffix_left_out)
+        if not self.looks_up:
+            return prompt
+        before, after = self.around
+        unquoted = [snippet for snippet in self.snippets if snippet not in prompt.snippets]
+        cut = before[: len(before) - len(draft.prefix.text)], after[len(draft.suffix.text) :]
+        return replace(prompt, elsewhere=left_out(self.tokenizer, *cut, unquoted))
 
     def draft(self, order: FimFormat) -> _Draft:
         """All segments, each cut to its room."""

@@ -24,7 +24,7 @@ from aix_lsp.retrieval.view import View
 __all__ = ["Bm25Index", "ChunkTerms", "Hit", "PackedSegment"]
 
 _MERGE_RATIO = 4
-_MERGE_LIMIT = 1_024  # chunks; larger merges are left to `pack`
+_MERGE_LIMIT = 512  # chunks: some two milliseconds; larger merges are left to `pack`
 _DUE_VIEWS = 12
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
@@ -36,7 +35,7 @@ class ChunkBuilder:
         hasher = self._hashers.get(keywords)
         if hasher is None:
             hasher = self._hashers.setdefault(keywords, TermHasher(keywords, self._words))
-        shared = array("Q", hash_terms(path_tokens(path))).tobytes()
+        shared = hash_terms(path_tokens(path))
         known = self._recent.pop((path, language_id), {})
         seen: dict[tuple[int, int], Hashes] = {}
         found = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_BLOCK = 2048  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -22,6 +24,34 @@ def split_lines(text: str) -> list[str]:
 def with_line_feeds(text: str) -> str:
     """The text with a line feed for every line end."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def lines_between(text: str, first: int, last: int) -> list[str]:
+    """The lines `first` to `last` of a text with line feeds alone, 1-based and inclusive, as far as there are any.
+
+    Of a long file a few lines are wanted, so those before them are only counted.
+    """
+    start = _start_of(text, first, 0)
+    if start is None:
+        return []
+    end = _start_of(text, last - first + 2, start)
+    return text[start : len(text) if end is None else end - 1].split("\n")
+
+
+def _start_of(text: str, line: int, position: int) -> int | None:
+    """Where a line begins, counted from 1 at `position`, the start of one; None where there are not so many."""
+    missing = line - 1
+    while missing > 0:
+        found = text.count("\n", position, position + _BLOCK)
+        if found >= missing:
+            for _ in range(missing):
+                position = text.index("\n", position) + 1
+            return position
+        missing -= found
+        position += _BLOCK
+        if position >= len(text):
+            return None
+    return position
 
 
 def chunk(text: str, non_blank: int = 10) -> list[Chunk]:

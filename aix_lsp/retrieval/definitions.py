@@ -7,11 +7,11 @@ they had in the bulk does not count. Names are kept as 64-bit hashes only, so an
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from aix_lsp.languages import language_of
-from aix_lsp.retrieval.definitions_packed import KINDS, PackedDefinitions, Row, pack_rows
+from aix_lsp.retrieval.definitions_packed import KINDS, PackedDefinitions, PlaceRow, Row, pack_rows
 from aix_lsp.retrieval.tokens import term_hash
 from aix_lsp.syntax import definitions
 from aix_lsp.syntax_queries import DefinitionKind
@@ -19,7 +19,7 @@ from aix_lsp.syntax_queries import DefinitionKind
 LARGEST_PARSED = 300_000
 """Characters; longer files are mostly generated or data, and parsing one would hold up the next query."""
 
-_PARSED_AT_ONCE = 16_000  # characters: some two milliseconds
+_PARSED_AT_ONCE = 8_000  # characters: about a millisecond
 _PACK_AT = 512
 
 
@@ -156,20 +156,22 @@ class DefinitionIndex:
     def find(self, names: Iterable[str], *, most: int = 64) -> Mapping[str, list[DefinitionPlace]]:
         """Name -> where it is defined, for those of `names` that are; a name defined in more than `most` places says
         nothing and is left out."""
+        return {name: list(map(DefinitionPlace._make, rows)) for name, rows in self.rows(names, most=most).items()}
+
+    def rows(self, names: Iterable[str], *, most: int) -> dict[str, Sequence[PlaceRow]]:
+        """The same as plain tuples, for hundreds of names at once."""
         words = {term_hash(name): name for name in names}
-        found: dict[str, list[DefinitionPlace]] = {}
-        packed, hidden = self._packed, self._hidden
-        for number, rows in packed.rows_of(list(words), most).items():
-            places = list(map(DefinitionPlace._make, rows))
-            if hidden:
-                places = [place for place in places if place.path not in hidden]
-            if places:
-                found[words[number]] = places
-        for number in words.keys() & self._by_name.keys():
-            places = found.setdefault(words[number], [])
-            for path, changed in self._by_name[number].items():
-                places += [DefinitionPlace(path, row.start_line, row.end_line, KINDS[row.kind]) for row in changed]
-        return {name: places for name, places in found.items() if len(places) <= most}
+        packed, hidden, by_name = self._packed, self._hidden, self._by_name
+        found = packed.rows_of(words, most)
+        if hidden:
+            living = ((number, [row for row in rows if row[0] not in hidden]) for number, rows in found.items())
+            found = {number: rows for number, rows in living if rows}
+        for number in words.keys() & by_name.keys():
+            rows = list(found.get(number, ()))
+            for path, changed in by_name[number].items():
+                rows += [(path, row.start_line, row.end_line, KINDS[row.kind]) for row in changed]
+            found[number] = rows
+        return {words[number]: rows for number, rows in found.items() if len(rows) <= most}
 
     def to_bytes(self) -> bytes:
         """Everything, packed."""

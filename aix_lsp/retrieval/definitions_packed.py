@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from itertools import pairwise
 from typing import NamedTuple, get_args
 
 import numpy as np
@@ -23,8 +24,13 @@ KINDS: tuple[DefinitionKind, ...] = get_args(DefinitionKind)
 
 _MARK = b"aix-definitions-1\n"
 _CHECK_BYTES = 16
+_REMEMBERED = 1 << 14  # names
 _SIZE_BYTES = 8
 _DTYPES = {"names": "<u8", "files": "<u4", "start_lines": "<u4", "end_lines": "<u4", "kinds": "|u1"}
+
+
+PlaceRow = tuple[str, int, int, DefinitionKind]
+"""Path, first and last line, and kind of a definition."""
 
 
 class Row(NamedTuple):
@@ -66,22 +72,41 @@ class PackedDefinitions:
         arrays = (self.names, self.files, self.start_lines, self.end_lines, self.kinds)
         return sum(array.nbytes for array in arrays)
 
-    def rows_of(self, names: Sequence[int], most: int) -> dict[int, list[tuple[str, int, int, DefinitionKind]]]:
-        """Hash -> its definitions as (path, first line, last line, kind); hashes with none or with more than `most`
-        are left out."""
-        wanted = np.fromiter(names, dtype=np.uint64, count=len(names))
-        firsts = np.searchsorted(self.names, wanted, side="left")
-        counts = np.searchsorted(self.names, wanted, side="right") - firsts
-        hits = np.flatnonzero((counts > 0) & (counts <= most))
-        sizes = counts[hits]
+    def rows_of(self, names: Collection[int], most: int) -> dict[int, Sequence[PlaceRow]]:
+        """Hash -> its definitions; hashes with none or with more than `most` are left out. Remembered: while somebody
+        types, the same names are asked for with every key."""
+        asked = self._asked.setdefault(most, {})
+        if len(asked) > _REMEMBERED:
+            asked.clear()
+        new = [name for name in names if name not in asked]
+        if new:
+            asked.update(dict.fromkeys(new, ()))
+            asked.update(self._looked_up(new, most))
+        return {name: rows for name in names if (rows := asked[name])}
+
+    @cached_property
+    def _asked(self) -> dict[int, dict[int, Sequence[PlaceRow]]]:
+        return {}
+
+    def _looked_up(self, names: Sequence[int], most: int) -> dict[int, Sequence[PlaceRow]]:
+        wanted = np.array(names, dtype=np.uint64)
+        if not len(self) or not len(wanted):
+            return {}
+        wanted.sort()  # neighbours lie near each other in memory
+        firsts = np.searchsorted(self.names, wanted)
+        known = np.flatnonzero(self.names[np.minimum(firsts, len(self) - 1)] == wanted)
+        wanted, firsts = wanted[known], firsts[known]
+        sizes = np.searchsorted(self.names, wanted, side="right") - firsts
+        few = sizes <= most
+        wanted, firsts, sizes = wanted[few], firsts[few], sizes[few]
         ends = np.cumsum(sizes)
         # the positions of all rows of all names, one after the other
-        at = np.arange(int(sizes.sum())) + np.repeat(firsts[hits] - (ends - sizes), sizes)
+        at = np.arange(int(sizes.sum())) + np.repeat(firsts - (ends - sizes), sizes)
         paths = map(self.paths.__getitem__, self.files[at].tolist())
         kinds = map(KINDS.__getitem__, self.kinds[at].tolist())
         rows = list(zip(paths, self.start_lines[at].tolist(), self.end_lines[at].tolist(), kinds, strict=True))
-        bounds = [0, *ends.tolist()]
-        return {names[i]: rows[bounds[k] : bounds[k + 1]] for k, i in enumerate(hits.tolist())}
+        bounds = pairwise([0, *ends.tolist()])
+        return {name: rows[first:end] for name, (first, end) in zip(wanted.tolist(), bounds, strict=True)}
 
     def merged(self, without: Collection[str], changed: Mapping[str, Sequence[Row]]) -> PackedDefinitions:
         """The same without some files, and with others."""

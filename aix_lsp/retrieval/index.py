@@ -8,34 +8,49 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import islice
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.bm25 import Bm25Index, Hit
 from aix_lsp.retrieval.build import ChunkBuilder
-from aix_lsp.retrieval.chunks import with_line_feeds
 from aix_lsp.retrieval.crosscodeeval import MORE_HITS, flat_terms, followers
 from aix_lsp.retrieval.definitions import DefinitionIndex
-from aix_lsp.retrieval.names import NameRanking, expected, names_around, with_similar
+from aix_lsp.retrieval.names import Candidate, NameRanking, expected, names_around, with_similar
 from aix_lsp.retrieval.query import SUFFIX_LINES, query_terms, surroundings
+from aix_lsp.retrieval.quoting import Quoted
 from aix_lsp.retrieval.ranking import RECENT_FACTOR, SECONDARY_FACTOR, is_secondary, take_best_beside
 from aix_lsp.retrieval.segment import PackedSegment
-from aix_lsp.retrieval.slot import definition_snippets, repeats
-from aix_lsp.retrieval.tokens import expand, path_tokens, tokenize
+from aix_lsp.retrieval.slot import definition_snippets
+from aix_lsp.retrieval.tokens import expand
 from aix_lsp.types import DocumentSnapshot, Snippet
 
-_SAME = 0.9
-_STILL_THERE = 0.5
-_SHOWN_TERMS = 8
 _MORE_HITS = 24
 _EDITED_FILES = 16
-_READ_ON = 24  # lines
 _AHEAD = 2  # lines; where nothing stands below the cursor, what follows the lines that match counts most
 # Names that the missing line may use join the query, each as if it stood in the line thrice as often as is likely
 # (measured; docs/log.md).
 _EXPECTED_NAMES = 8
 _EXPECTED_WEIGHT = 3.0
+
+
+class Options(TypedDict, total=False):
+    """What `RetrievalIndex.search` may be told besides the place."""
+
+    limit: int
+    query_lines: int
+    suffix_lines: int
+    scheme: Literal["aix", "crosscodeeval"]
+    definitions: bool
+    exclude: Collection[str] | None
+    recent: Collection[str]
+
+
+class Search(NamedTuple):
+    """An answer, and for each snippet of an earlier one how it fits now (None: not any more)."""
+
+    snippets: list[Snippet]
+    before: list[Snippet | None]
 
 
 class RetrievalIndex:
@@ -109,6 +124,12 @@ class RetrievalIndex:
             self.definitions.pack()
 
     def query(
+        self, document: DocumentSnapshot, offset: int, *, read: Callable[[str], str | None], **options: Unpack[Options]
+    ) -> list[Snippet]:
+        """The snippets of `search`."""
+        return self.search(document, offset, read=read, **options).snippets
+
+    def search(
         self,
         document: DocumentSnapshot,
         offset: int,
@@ -120,8 +141,9 @@ class RetrievalIndex:
         definitions: bool = True,
         exclude: Collection[str] | None = None,
         recent: Collection[str] = (),
+        before: Sequence[Snippet] = (),
         read: Callable[[str], str | None],
-    ) -> list[Snippet]:
+    ) -> Search:
         """Up to `limit` chunks of other files for a place, best first, then with `definitions` what names around the
         place mean; nothing when nothing matches.
 
@@ -129,15 +151,15 @@ class RetrievalIndex:
         edited lately, which count a little more. `read` gives a file's text as it is now, or None. Left out are
         chunks that nearly repeat a better one or the document itself, and those whose lines no longer hold what made
         them match; a term counts half for each chunk quoted already. The scheme `crosscodeeval` quotes as that
-        benchmark does, without any of this.
+        benchmark does, without any of this. `before` are snippets of an earlier answer, to be judged again.
         """
         if limit <= 0 or not len(self._bm25):
-            return []
+            return Search([], [None] * len(before))
         excluded = {document.name} if exclude is None else set(exclude)
         if scheme == "crosscodeeval":
             flat = flat_terms(surroundings(document, offset)[0], query_lines, lower=True)
             hits = self._bm25.query(flat, limit=limit + MORE_HITS, exclude_paths=excluded)
-            return followers(hits, self._chunk_lines, read, limit)
+            return Search(followers(hits, self._chunk_lines, read, limit), [None] * len(before))
         language = language_of(document.name, document.language_id)
         weights = query_terms(document, offset, language, query_lines, suffix_lines)
         names = names_around(document, offset, language, suffix=suffix_lines > 0)
@@ -148,27 +170,29 @@ class RetrievalIndex:
             for term in expand(name, language.keywords):
                 more[term] = more.get(term, 0.0) + _EXPECTED_WEIGHT * share
         hits = self._bm25.query(more, limit=2 * limit + _MORE_HITS, exclude_paths=excluded)
-        hits = _by_file(hits, secondary=is_secondary(document.name), recent=recent)
-        quoted = _Quoted(document, offset, read)
+        secondary = is_secondary(document.name)
+        hits = _by_file(hits, secondary=secondary, recent=recent)
+        ranked = tuple(hits)
+        quoted = Quoted(document, offset, read)
         snippets: list[Snippet] = []
         ahead = 0 if suffix_lines > 0 and surroundings(document, offset)[1].strip() else _AHEAD
         quoted_terms: Counter[str] = Counter()
         while hits and len(snippets) < limit:
             hit = take_best_beside(hits, quoted_terms)
-            lines = quoted.lines_of(hit, ahead)
-            if lines is not None:
-                quoted_terms.update(term for term, _ in hit.terms)
-                text = quoted.text_of(hit.path, lines)
-                terms = hit.terms[:_SHOWN_TERMS]
-                snippets.append(Snippet(hit.path, lines.start, lines.stop - 1, hit.score, "similar", text, terms))
+            snippet = quoted.quote(hit, ahead)
+            if snippet is not None:
+                quoted_terms.update([term for term, _ in hit.terms])
+                snippets.append(_noted(snippet, secondary=secondary, recent=recent))
         snippets.sort(key=lambda snippet: -snippet.score)
+        candidates: list[Candidate] = []
         if definitions:
+            candidates = ranking.order(with_similar(names, snippets))
             snippets += definition_snippets(
-                ranking.order(with_similar(names, snippets)),
-                read=quoted.read,
+                candidates,
+                lines_of=quoted.lines,
                 fits=lambda path, first, lines: quoted.is_new(snippets, path, first, lines),
             )
-        return snippets
+        return Search(snippets, [_again(item, ranked, candidates, quoted) for item in before])
 
 
 def _by_file(hits: list[Hit], *, secondary: bool, recent: Collection[str]) -> list[Hit]:
@@ -183,98 +207,27 @@ def _by_file(hits: list[Hit], *, secondary: bool, recent: Collection[str]) -> li
     return counted
 
 
-class _Quoted:
-    """Reads hits in order of rank and says which are worth quoting."""
-
-    def __init__(self, document: DocumentSnapshot, offset: int, read: Callable[[str], str | None]) -> None:
-        self._shown = "".join(surroundings(document, offset))
-        self._read = read
-        self._texts: dict[str, str | None] = {}
-        self._files: dict[str, list[str]] = {}
-        self._cut: set[str] = set()
-        self._taken: list[set[str]] = []
-
-    def lines_of(self, hit: Hit, ahead: int = 0) -> range | None:
-        """The numbers of the lines to quote of a hit, `ahead` lines with text further on where there are as many;
-        None when it should not be quoted."""
-        lines = self._lines(hit.path, hit.end_line)
-        matching = lines[hit.start_line - 1 : hit.end_line]
-        if len(matching) < hit.end_line - hit.start_line + 1:
-            return None
-        keywords = language_of(hit.path).keywords
-        terms = set(tokenize("\n".join(matching), keywords))
-        known = terms.union(path_tokens(hit.path))
-        if not terms or sum(share for term, share in hit.terms if term in known) < _STILL_THERE:
-            return None
-        numbers = range(hit.start_line, hit.end_line + 1)
-        if ahead:  # but the line that matches best stays
-            strongest = hit.terms[0][0]
-            matching_at = (number for number in numbers if strongest in tokenize(lines[number - 1], keywords))
-            numbers = _further(lines, numbers, ahead, next(matching_at, numbers.start))
-        quoted = lines[numbers.start - 1 : numbers.stop - 1]
-        if ahead:
-            terms = set(tokenize("\n".join(quoted), keywords))
-        if any(_nearly_same(terms, others) for others in self._taken) or self._holds(quoted):
-            return None
-        self._taken.append(terms)
-        return numbers
-
-    def text_of(self, path: str, numbers: range) -> str:
-        """Lines of a file by their numbers, 1-based."""
-        return "\n".join(self._lines(path, numbers.stop - 1)[numbers.start - 1 : numbers.stop - 1])
-
-    def is_new(self, quoted: Sequence[Snippet], path: str, start_line: int, lines: Sequence[str]) -> bool:
-        """Whether these lines are neither in a snippet that is quoted already nor in the document itself."""
-        last = start_line + min(len(lines), 3) - 1
-        for snippet in quoted:
-            if snippet.path == path and snippet.start_line <= start_line and last <= snippet.end_line:
-                return False
-            if repeats(lines, snippet.text):
-                return False
-        return not self._holds(lines)
-
-    def read(self, path: str) -> str | None:
-        """A file's text, read once."""
-        if path not in self._texts:
-            self._texts[path] = self._read(path)
-        return self._texts[path]
-
-    def _lines(self, path: str, end: int) -> Sequence[str]:
-        """The first lines of a file, `end` of them and some more, or all."""
-        lines = self._files.get(path)
-        if lines is None or (len(lines) < end and path in self._cut):
-            text = self.read(path)
-            most = end + _READ_ON
-            lines = [] if text is None else with_line_feeds(text).split("\n", most)
-            self._cut.discard(path)
-            if len(lines) > most:  # the last one is all the rest
-                lines.pop()
-                self._cut.add(path)
-            self._files[path] = lines
-        return lines
-
-    def _holds(self, lines: Sequence[str]) -> bool:
-        """Whether the document itself has these lines, but for one in ten."""
-        filled = [stripped for line in lines if (stripped := line.strip())]
-        allowed = int(len(filled) * (1 - _SAME) + 1e-9)
-        for line in filled:
-            if line not in self._shown:
-                allowed -= 1
-                if allowed < 0:
-                    return False
-        return True
+def _again(snippet: Snippet, hits: Sequence[Hit], candidates: Sequence[Candidate], quoted: Quoted) -> Snippet | None:
+    """A snippet of an earlier answer with its score of now; None when it is no longer among those that matter, or its
+    lines are no longer what they were."""
+    scores: Iterable[float]
+    if snippet.kind == "similar":  # what was quoted may lie some lines further on than its chunk
+        first, last = snippet.start_line, snippet.end_line
+        scores = (
+            hit.score for hit in hits if hit.path == snippet.path and hit.start_line <= last and hit.end_line >= first
+        )
+    else:
+        here = snippet.path, snippet.start_line
+        scores = (item.score for item in candidates if (item.place.path, item.place.start_line) == here)
+    score = max(scores, default=None)
+    return None if score is None or not quoted.is_as_it_was(snippet) else replace(snippet, score=score)
 
 
-def _further(lines: Sequence[str], numbers: range, ahead: int, first: int) -> range:
-    """So many lines with text further on, as far as there are any, and no further than from the line `first`."""
-    spare = [number for number in range(numbers.start, first) if lines[number - 1].strip()]
-    below = range(numbers.stop, len(lines) + 1)
-    added = list(islice((number for number in below if lines[number - 1].strip()), min(ahead, len(spare))))
-    if not added:
-        return numbers
-    filled = (number for number in range(spare[len(added) - 1] + 1, first + 1) if lines[number - 1].strip())
-    return range(next(filled), added[-1] + 1)
-
-
-def _nearly_same(terms: set[str], others: set[str]) -> bool:
-    return len(terms & others) >= _SAME * max(len(terms), len(others))
+def _noted(snippet: Snippet, *, secondary: bool, recent: Collection[str]) -> Snippet:
+    """The snippet with what `_by_file` has counted, in words."""
+    notes = []
+    if snippet.path in recent:
+        notes.append("edited or opened lately")
+    if not secondary and is_secondary(snippet.path):
+        notes.append("of a test or of others' code")
+    return replace(snippet, notes=tuple(notes)) if notes else snippet

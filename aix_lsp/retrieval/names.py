@@ -19,6 +19,7 @@ from typing import NamedTuple
 from aix_lsp.languages import Language, language_of
 from aix_lsp.retrieval.chunks import with_line_feeds
 from aix_lsp.retrieval.definitions import DefinitionIndex, DefinitionPlace
+from aix_lsp.retrieval.definitions_packed import PlaceRow
 from aix_lsp.retrieval.ranking import is_secondary
 from aix_lsp.retrieval.tokens import expand
 from aix_lsp.syntax_imports import ImportStatement, imports_at_a_glance
@@ -29,6 +30,7 @@ _COUNTED = 100  # lines; beyond, a distance says no more than that it is far
 _STILL_NEAR = 15  # lines
 _MOST_PLACES = 24  # a name with more definitions says little about where to look
 _IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
+_ASCII_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z_0-9]{2,}")  # the same for ASCII text, and faster
 _PATH_PART = re.compile(r"[^\W_]\w*")
 
 _ON_LINE = 6.0
@@ -55,6 +57,7 @@ _KINDS: Mapping[str, float] = {
     "variable": -1.7,
     "field": -2.6,
 }
+_KIND_FITNESS: Mapping[str, float] = {kind: 0.3 * worth for kind, worth in _KINDS.items()}
 _FAMILIES: Mapping[str, str] = {"javascript": "typescript", "tsx": "typescript", "c": "cpp"}
 
 
@@ -77,6 +80,8 @@ class NameUse(NamedTuple):
 
 
 _NOT_USED = NameUse()
+_ABOVE = [NameUse(above=distance) for distance in range(_REACH + 1)]  # most of some hundred names are one of these
+_BELOW = [NameUse(below=distance) for distance in range(_REACH + 1)]
 
 
 def names_around(
@@ -93,25 +98,25 @@ def names_around(
     row = above.count("\n") + 1
     near = above.rsplit("\n", _REACH)[-_REACH:]  # the last one is the cursor's line
     behind = below.split("\n", _REACH)[:_REACH]
+    words = (_ASCII_IDENTIFIER if text.isascii() else _IDENTIFIER).findall
     # From afar to near, so that the nearest use is the one that stays.
-    upward: dict[str, int] = {}
     first = row - len(near) + 1
     far = [line for number, line in enumerate(near[:-_COUNTED], first) if number not in skipped]
-    upward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
+    names = dict.fromkeys(words("\n".join(far)), _ABOVE[_REACH])
     for distance in range(min(_COUNTED, len(near)) - 1, -1, -1):
         if row - distance not in skipped:
-            upward.update(dict.fromkeys(_IDENTIFIER.findall(near[-1 - distance]), distance))
-    downward: dict[str, int] = {}
+            names.update(dict.fromkeys(words(near[-1 - distance]), _ABOVE[distance]))
     far = [line for number, line in enumerate(behind[_COUNTED:], row + _COUNTED) if number not in skipped]
-    downward.update(dict.fromkeys(_IDENTIFIER.findall("\n".join(far)), _REACH))
+    downward = dict.fromkeys(words("\n".join(far)), _REACH)
     for distance in range(min(_COUNTED, len(behind)) - 1, -1, -1):
         if row + distance not in skipped:
-            downward.update(dict.fromkeys(_IDENTIFIER.findall(behind[distance]), distance or 1))
-    names = {name: NameUse(distance, downward.get(name), imported.get(name)) for name, distance in upward.items()}
-    for name in downward.keys() - names.keys():
-        names[name] = NameUse(None, downward[name], imported.get(name))
-    for name in imported.keys() - names.keys():
-        names[name] = NameUse(imported=imported[name])
+            downward.update(dict.fromkeys(words(behind[distance]), distance or 1))
+    for name, distance in downward.items():
+        use = names.get(name)
+        names[name] = _BELOW[distance] if use is None else NameUse(use.above, distance)
+    for name, statement in imported.items():
+        above_it, below_it, _, _ = names.get(name, _NOT_USED)
+        names[name] = NameUse(above_it, below_it, statement)
     return names
 
 
@@ -142,6 +147,7 @@ class NameRanking:
         self._index = index
         self._path = path
         self._language = language
+        self._family = _family(language.grammar)
         self._weights = weights
         self._exclude = {path, *exclude}
         self._known: dict[str, Candidate | None] = {}
@@ -151,73 +157,70 @@ class NameRanking:
 
     def order(self, names: Mapping[str, NameUse]) -> list[Candidate]:
         """Likeliest first."""
-        worth = {name: use for name, use in names.items() if _worth_a_look(use)}
+        # Names that were used some time ago are many, and seldom the ones that come next.
+        worth = {
+            name: use
+            for name, use in names.items()
+            if use[0] is None or use[0] <= _STILL_NEAR or use[3] is not None  # fields by number: half the time
+        }
         known = self._known
-        places = self._index.find([name for name in worth if name not in known], most=_MOST_PLACES)
+        new = worth.keys() - known.keys()
+        places = self._index.rows(new, most=_MOST_PLACES)
+        known.update(dict.fromkeys(new))
+        for name, rows in places.items():
+            known[name] = self._candidate(name, worth[name], rows)
         found = []
         for name, use in worth.items():
-            if name not in known:
-                listed = places.get(name)
-                known[name] = None if listed is None else self._candidate(name, use, listed)
             candidate = known[name]
             if candidate is not None:
                 found.append(Candidate(name, candidate.place, candidate.score + _likely(use)))
         found.sort(key=_by_score)
         return found
 
-    def _candidate(self, name: str, use: NameUse, places: Sequence[DefinitionPlace]) -> Candidate | None:
+    def _candidate(self, name: str, use: NameUse, rows: Sequence[PlaceRow]) -> Candidate | None:
         """The definition that is meant, with the part of its score that is the same wherever the name is used."""
-        if any(place.path in self._exclude for place in places):
-            return None  # what the file defines itself needs no other file
-        best = self._best_place(places, use.imported)
-        if best is None:
-            return None
-        place, said = best
-        score = _RELATED * _related(name, self._weights, self._language) + _KINDS[place.kind] + _SAID_BY_IMPORT * said
-        return Candidate(name, place, score + _SECONDARY * (is_secondary(place.path) and not self._aside))
-
-    def _best_place(
-        self, places: Sequence[DefinitionPlace], statement: ImportStatement | None
-    ) -> tuple[DefinitionPlace, float] | None:
-        """The definition that is meant, and whether an import says so: 1 when it names the file or a folder of it,
-        0.5 when it does not, 0 without one."""
-        family = _family(self._language.grammar)
-        same = [place for place in places if _facts(place.path).family == family]
+        family, exclude = self._family, self._exclude
+        same: list[PlaceRow] = []
+        for row in rows:
+            if row[0] in exclude:
+                return None  # what the file defines itself needs no other file
+            if _facts(row[0]).family == family:
+                same.append(row)
         if not same:
             return None
-        if statement is None:
-            best = same[0] if len(same) == 1 else max(same, key=self._fitness)
-            return best, 0.0
-        said = _said(statement.text)
+        said = frozenset[str]() if use.imported is None else _said(use.imported.text)
+        place = DefinitionPlace._make(same[0] if len(same) == 1 else self._best(same, said))
+        score = _RELATED * _related(name, self._weights, self._language) + _KINDS[place.kind]
+        if use.imported is not None:
+            score += _SAID_BY_IMPORT * (0.5 if said.isdisjoint(_facts(place.path).parts) else 1.0)
+        return Candidate(name, place, score + _SECONDARY * (is_secondary(place.path) and not self._aside))
 
-        def fitness(place: DefinitionPlace) -> tuple[float, str, int]:
-            parts = _facts(place.path).parts
-            named = sum([1.0 / (1 + i) for i, part in enumerate(reversed(parts)) if part in said])
-            nearness, path, line = self._fitness(place)
-            return 3 * named + nearness, path, line
+    def _best(self, rows: Sequence[PlaceRow], said: frozenset[str]) -> PlaceRow:
+        """The definition that is meant: the nearest one, unless words of the import (`said`) name another's path;
+        the last path and its first line among equals."""
+        best, top = rows[0], -math.inf
+        for row in rows:
+            path = row[0]
+            near = self._nearness.get(path)
+            if near is None:
+                near = self._nearness[path] = self._near(path)
+            fitness = near + _KIND_FITNESS[row[3]]
+            if said and not said.isdisjoint(parts := _facts(path).parts):
+                fitness += 3 * sum([1.0 / (1 + i) for i, part in enumerate(reversed(parts)) if part in said])
+            if fitness > top or (fitness == top and (path, -row[1]) > (best[0], -best[1])):
+                best, top = row, fitness
+        return best
 
-        best = same[0] if len(same) == 1 else max(same, key=fitness)
-        return best, 0.5 if said.isdisjoint(_facts(best.path).parts) else 1.0
-
-    def _fitness(self, place: DefinitionPlace) -> tuple[float, str, int]:
-        """The larger, the more likely meant, when no import says anything."""
-        path = place.path
-        near = self._nearness.get(path)
-        if near is None:
-            folders = self._folders
-            shared = sum(takewhile(bool, map(eq, folders, _facts(path).folders)))
-            other = is_secondary(path) and not self._aside
-            near = self._nearness[path] = shared / (1 + len(folders)) - other
-        return near + 0.3 * _KINDS[place.kind], path, -place.start_line
+    def _near(self, path: str) -> float:
+        """How much of the way to a file is that of the document's own, from 0 to 1; less for tests and vendored
+        files."""
+        folders = self._folders
+        shared = sum(takewhile(bool, map(eq, folders, _facts(path).folders)))
+        return float(shared / (1 + len(folders)) - (is_secondary(path) and not self._aside))
 
 
 def _by_score(candidate: Candidate) -> tuple[float, str, int]:
     return -candidate.score, candidate.place.path, candidate.place.start_line
-
-
-def _worth_a_look(use: NameUse) -> bool:
-    """Not so for names that were used some time ago: they are many, and seldom the ones that come next."""
-    return use.above is None or use.above <= _STILL_NEAR or use.similar is not None
 
 
 def expected(candidates: Sequence[Candidate], most: int) -> dict[str, float]:
@@ -248,7 +251,7 @@ def _related(name: str, weights: Mapping[str, float], language: Language) -> flo
     """How much of a name's parts is in the query, from 0 to 1."""
     terms = expand(name, language.keywords)
     parts = terms[1:] or terms
-    return sum(min(weights.get(part, 0.0), 1.0) for part in parts) / max(len(parts), 1)
+    return sum([min(weights.get(part, 0.0), 1.0) for part in parts]) / max(len(parts), 1)
 
 
 class _Facts(NamedTuple):

@@ -21,6 +21,7 @@ HEADER_WEIGHT = 0.3
 
 _NEAR = 16_384  # characters on either side in which the lines are looked for
 _HEADER_REACH = 65_536
+_HEADER_NEAR = 4_096  # characters; most headers are that near
 
 _KEYWORD = re.compile(
     r"\b(class|def|enum|extension|fn|fun|func|function|impl|interface|method|module|namespace|object|proc|protocol|"
@@ -79,17 +80,32 @@ def header_around(text: str, offset: int) -> str:
 
     A syntax tree tells it no better for a search (measured), and takes longer than the search itself.
     """
-    lines = split_lines(text[max(offset - _HEADER_REACH, 0) : offset])
+    for reach in (_HEADER_NEAR, _HEADER_REACH):
+        start = max(offset - reach, 0)
+        header = _header_above(split_lines(text[start:offset]), whole=start == 0 or reach == _HEADER_REACH)
+        if header is not None:
+            return header
+    return ""
+
+
+def _header_above(lines: list[str], *, whole: bool) -> str | None:
+    """The same in the lines before a place, the last of them its own; None when more of them must be seen, which is
+    never so for the `whole` of them."""
     own = lines.pop()
+    if not whole:
+        del lines[:1]  # perhaps half a line
     filled = [line for line in reversed(lines) if line and not line.isspace()]
     # An empty line's own indentation says nothing: it belongs where the line above it is, or inside what that opens.
     limit = _indentation(own) if own else 0
     if not own and filled:
         opened = filled[0].rstrip().endswith(("{", ":", "("))
         limit = _indentation(filled[0]) + opened
+    seen = len(filled) if whole else len(filled) - _SIGNATURE_LINES
     for number, line in enumerate(filled):
         if limit == 0:
-            break
+            return ""
+        if number >= seen:
+            return None
         indentation = _indentation(line)
         if indentation >= limit:
             continue
@@ -97,7 +113,7 @@ def header_around(text: str, offset: int) -> str:
         header = _whole_signature(filled, number, indentation)
         if _is_header(header):
             return header if not header.endswith((",", "(")) else _down_to_the_body(header, filled[:number])
-    return ""
+    return "" if whole or (limit == 0 and filled) else None
 
 
 def _whole_signature(lines: Sequence[str], number: int, indentation: int) -> str:

@@ -38,7 +38,7 @@ class ChunkTerms:
     @classmethod
     def of(cls, start_line: int, end_line: int, tokens: Iterable[str]) -> ChunkTerms:
         """A chunk with these tokens."""
-        return cls(start_line, end_line, np.array(hash_terms(tokens), dtype=np.uint64))
+        return cls(start_line, end_line, np.frombuffer(hash_terms(tokens), dtype=np.uint64))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from aix_lsp.retrieval.chunks import split_lines
 from aix_lsp.retrieval.names import Candidate
 from aix_lsp.types import Snippet
 
@@ -28,20 +27,18 @@ def repeats(lines: Sequence[str], text: str) -> bool:
 def definition_snippets(
     candidates: Iterable[Candidate],
     *,
-    read: Callable[[str], str | None],
+    lines_of: Callable[[str, int, int], Sequence[str]],
     fits: Callable[[str, int, Sequence[str]], bool],
 ) -> list[Snippet]:
     """The first lines of the likeliest definitions that may be quoted, best first.
 
-    `fits(path, start_line, lines)` says whether lines may be quoted; `read` gives a file's text as it is now, or None.
+    `fits(path, start_line, lines)` says whether lines may be quoted; `lines_of(path, first, last)` gives lines of a
+    file as it is now, as far as there are any, and none when it cannot be read.
     """
     found: list[Snippet] = []
     for candidate in candidates:
         place = candidate.place
-        text = read(place.path)
-        if text is None:
-            continue
-        lines = split_lines(text)[place.start_line - 1 : min(place.end_line, place.start_line + LINES - 1)]
+        lines = list(lines_of(place.path, place.start_line, min(place.end_line, place.start_line + LINES - 1)))
         while lines and not lines[-1].strip():
             lines.pop()
         held = any(candidate.name in line for line in lines)  # else the file changed since it was read

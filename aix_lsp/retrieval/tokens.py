@@ -7,6 +7,7 @@ terms. In the index a term is a 64-bit hash that is the same in every process.
 from __future__ import annotations
 
 import re
+import sys
 from array import array
 from collections.abc import Iterable
 from functools import lru_cache
@@ -42,6 +43,9 @@ def _expanded(word: str, keywords: frozenset[str]) -> tuple[str, ...]:
         return () if word in keywords or len(word) == 1 else (word,)
     if not (word[0].isalpha() or word[0] == "_"):
         return ()
+    if word.isascii() and word.islower():
+        parts = [part for part in _ASCII_PARTS.findall(word) if len(part) > 1 and part != word and part not in keywords]
+        return (*parts,) if word in keywords or len(word) == 1 else (word, *parts)
     whole = word.lower()
     found = [] if whole in keywords or (len(whole) == 1 and whole.isascii()) else [whole]
     for part in _parts(word):
@@ -71,15 +75,25 @@ def path_tokens(path: str) -> list[str]:
     return tokenize(_EXTENSION.sub("", path), frozenset())
 
 
+@lru_cache(maxsize=1 << 16)
+def _digest(term: str) -> bytes:
+    return blake2b(term.encode("utf-8", "replace"), digest_size=8).digest()
+
+
 @lru_cache(maxsize=1 << 15)
 def term_hash(term: str) -> int:
     """The 64-bit number of a term, from BLAKE2b: stable over processes, machines and versions."""
-    return int.from_bytes(blake2b(term.encode("utf-8", "replace"), digest_size=8).digest(), "little")
+    return int.from_bytes(_digest(term), "little")
 
 
-def hash_terms(terms: Iterable[str]) -> list[int]:
-    """The numbers of terms, in order."""
-    return [term_hash(term) for term in terms]
+def hash_terms(terms: Iterable[str]) -> bytes:
+    """The numbers of terms, in order: 8 bytes each in the machine's order."""
+    numbers = b"".join(map(_digest, terms))
+    if sys.byteorder == "big":
+        swapped = array("Q", numbers)
+        swapped.byteswap()
+        return swapped.tobytes()
+    return numbers
 
 
 class TermHasher(dict[str, bytes]):
@@ -97,7 +111,7 @@ class TermHasher(dict[str, bytes]):
     def __missing__(self, word: str) -> bytes:
         if len(self) >= self._limit:
             self.clear()
-        numbers = self[word] = array("Q", hash_terms(_expanded(word, self._keywords))).tobytes()
+        numbers = self[word] = hash_terms(_expanded(word, self._keywords))
         return numbers
 
     def terms(self, text: str) -> bytes:

@@ -21,6 +21,7 @@ import aix_lsp
 from aix_lsp.server import handlers
 from aix_lsp.server.parent import is_alive, until_gone
 from aix_lsp.server.protocol import AixProtocol
+from aix_lsp.server.responsive import take_short_turns
 from aix_lsp.server.session import Session
 from aix_lsp.server.transport import StreamWriter, accept_one, claim_stdio, pump
 
@@ -108,6 +109,7 @@ class AixServer(LanguageServer):
 
     async def serve(self, reader: BinaryIO, writer: BinaryIO) -> int:
         """Serve one client until it says exit or is gone; returns the exit code (LSP: 0 only after shutdown)."""
+        take_short_turns()
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(self._loop_failure)
         self.exit_code = self.loop.create_future()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.server.progress import Messages, Progress
+from aix_lsp.server.responsive import pass_by_what_is_there
 from aix_lsp.uris import normalize, uri_to_path
 from aix_lsp.workspace.documents import DocumentStore
 
@@ -199,6 +200,7 @@ class Session:
         if state.startswith("failed"):
             self.messages.warn(f"the folder {folder.name} could not be indexed ({state}); no snippets come from it")
         elif state == "ready":
+            pass_by_what_is_there()
             self._report_index(folder)
         if not self._indexing and "index" in self._progress:
             self._progress.pop("index").end()
@@ -230,6 +232,7 @@ class Session:
         if event.kind == "warning":
             self.messages.warn(event.message)
         else:
+            pass_by_what_is_there()
             self.messages.note(event.message)
 
     # settings
@@ -261,6 +264,7 @@ class Session:
         for task in list(self._tasks):
             task.cancel()
         if self.started.is_set():
+            self.service.close()
             self.engine.close()
             self._watcher.close()
             await self.context.close()

@@ -81,6 +81,8 @@ def load_base(name: str, *, four_bit: bool = False, device: str = "auto", dtype:
             # Rows carry masks of their own, which flash-attn does not take.
             "sdpa",
             int(os.environ.get("LOCAL_RANK", "0")),
+            # Gradients go through bitsandbytes' layers, not through those that serve.
+            quantizer="bitsandbytes",
         )
     except ModelError as error:
         raise LoraError(str(error).replace("model.quantization = int8 or int4", "--four-bit")) from error

@@ -11,15 +11,16 @@ from __future__ import annotations
 import os
 import re
 import stat
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from aix_lsp.workspace.contents import HEAD_BYTES, UNFIT, Unfit, decode, generated_by_name, unfit
 from aix_lsp.workspace.folders import never_entered
+from aix_lsp.workspace.judged import Judged, Stamp
 from aix_lsp.workspace.listing import GIT_IGNORE_FILE, OWN_IGNORE_FILE, PathRules, folders_above, name_of
 from aix_lsp.workspace.secrets import contains_secret, is_secret_path
 
@@ -28,9 +29,6 @@ Reason = (
 )
 """Why a path is left out. "folder" is one that is never entered, or a repository within the repository; "type" is
 what the owner does not accept; "special" is a device, a pipe or a folder; "name" has bytes that cannot be shown."""
-
-Stamp = tuple[int, int, int]
-"""Size and times of a file, see `FileEntry.stamp`."""
 
 Judgement = tuple[Stamp, Unfit | None]
 """What the content of a file told when it had this stamp."""
@@ -44,7 +42,6 @@ _OPEN_FLAGS: Final = os.O_RDONLY | sum(
     for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 )
 _LEAST_READ: Final = 4096
-_REMEMBERED: Final = 2048
 
 _MOUNT_POINT_TAG: Final = 0xA0000003
 """What marks a junction on Windows, where it is no symbolic link."""
@@ -102,7 +99,8 @@ class Scanner:
         self._max_file_bytes = max_file_bytes
         self._max_files = max_files
         self._wanted = accepts
-        self._clean: set[bytes] = set()
+        self.judged = Judged()
+        """Files that `read` need not look through again. What is taken over into it must come from an equal scanner."""
 
     def scan(self, known: Mapping[str, Judgement] | None = None) -> ScanResult:
         """Look at the whole folder, with ignore rules read anew. Takes about a second for 20,000 files.
@@ -159,26 +157,22 @@ class Scanner:
 
         Names, links and sizes are checked again, ignore rules are not. A byte order mark is dropped; line ends stay.
         """
-        if self._judge_name(path) is not None or self._through_link(path, {}):
+        if self._through_link(path, {}):
             return None
-        data = self._read_bytes(path, self._max_file_bytes + 1)
-        if data is None or len(data) > self._max_file_bytes or unfit(data) is not None:
+        began = time.time_ns()
+        opened = self._open_file(path, self._max_file_bytes + 1)
+        if opened is None or len(opened.data) > self._max_file_bytes:
             return None
-        text = decode(data)
-        return None if text is None or not self._is_clean(data, text) else text
-
-    def _is_clean(self, data: bytes, text: str) -> bool:
-        """Whether there is no secret in a text. What was clean is remembered by its bytes: looking takes longer than
-        reading, and while somebody types the same few files are quoted again and again."""
-        digest = blake2b(data, digest_size=16).digest()
-        if digest in self._clean:
-            return True
-        if contains_secret(text):
-            return False
-        if len(self._clean) >= _REMEMBERED:
-            self._clean.clear()
-        self._clean.add(digest)
-        return True
+        # A file that changes while it is read has another stamp afterwards.
+        if opened.before == opened.after and self.judged.holds(path, opened.after):
+            return decode(opened.data)
+        if self._judge_name(path) is not None or unfit(opened.data) is not None:
+            return None
+        text = decode(opened.data)
+        if text is None or contains_secret(text):
+            return None
+        self.judged.note(path, opened.before, began)
+        return text
 
     def invalidate(self) -> None:
         """Forget all patterns: a .gitignore or .aixignore has changed. They are read again when next needed."""
@@ -231,23 +225,39 @@ class Scanner:
         return False
 
     def _read_bytes(self, path: str, limit: int) -> bytes | None:
+        opened = self._open_file(path, limit)
+        return None if opened is None else opened.data
+
+    def _open_file(self, path: str, limit: int) -> _Opened | None:
         try:
             descriptor = os.open(f"{self._prefix}{path}", _OPEN_FLAGS)
         except (OSError, ValueError):
             return None
         try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
                 return None
             pieces: list[bytes] = []
-            while limit > 0 and (piece := os.read(descriptor, min(limit, max(status.st_size, _LEAST_READ)))):
+            while limit > 0 and (piece := os.read(descriptor, min(limit, max(before.st_size, _LEAST_READ)))):
                 pieces.append(piece)
                 limit -= len(piece)
-            return b"".join(pieces)
+            return _Opened(b"".join(pieces), _stamp(before), _stamp(os.fstat(descriptor)))
         except OSError:
             return None
         finally:
             os.close(descriptor)
+
+
+class _Opened(NamedTuple):
+    """What was read of a file, and its stamps before and after that."""
+
+    data: bytes
+    before: Stamp
+    after: Stamp
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _displayable(path: str) -> bool:

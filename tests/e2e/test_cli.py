@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -105,12 +106,17 @@ def test_doctor_checks_everything_and_says_what_to_do(cli: Cli) -> None:
     findings = cli.json("doctor", "--workspace", ".")
     checks = {finding["check"]: finding for finding in findings}
     assert set(checks) == {
-        *("python", "settings", "torch", "gpu", "flash-attn", "model", "tokenizer"),
-        *("workspace", "kept index", "watching"),
+        *("python", "settings", "torch", "processor", "gpu", "flash-attn", "quantization", "choice", "model"),
+        *("tokenizer", "workspace", "kept index", "watching"),
     }
     assert {finding["status"] for finding in findings} <= {"ok", "warn"}
     assert all(finding["remedy"] for finding in findings if finding["status"] != "ok")
     assert "2 files" in checks["workspace"]["detail"]
+    assert checks["choice"]["detail"].startswith("aix-mini: ")
+    ran = {finding["check"]: finding["detail"] for finding in cli.json("doctor", "--load", "--workspace", ".")}["run"]
+    assert re.search(
+        r"^aix-mini in \S+ on \S+, .*; loaded in .* s, first token of 256 after \d+ ms, .* per token$", ran
+    )
     assert "none for this folder yet" in checks["kept index"]["detail"]
     (Path(cli.folder) / "data.bin").write_bytes(b"0")
     cli("context", PLACE)  # indexes the folder, and keeps that

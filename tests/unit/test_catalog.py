@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from aix_lsp.engine.base import ModelError
-from aix_lsp.engine.catalog import CatalogEntry, cached_folder, choose, described, embedded, known, resolve
-from aix_lsp.engine.hardware import GpuInfo
-from aix_lsp.settings import ModelSettings
+from aix_lsp.engine.catalog import CatalogEntry, cached_folder, described, embedded, known, resolve
+from aix_lsp.engine.checkpoint import inspect
+from aix_lsp.prompt import fim
 
 HUB = "aiXcoder/aixcoder-7b-base"
-
-
-def gpu(free_gb: float) -> GpuInfo:
-    return GpuInfo("a GPU", int(free_gb * 1e9), 80_000_000_000, bf16=True)
 
 
 def test_the_embedded_model_is_in_the_package_and_says_how_it_wants_its_prompt() -> None:
@@ -29,11 +23,53 @@ def test_the_embedded_model_is_in_the_package_and_says_how_it_wants_its_prompt()
 
 
 def test_every_known_model_resolves_by_its_name_and_has_a_licence_note() -> None:
-    assert set(known()) == {"aix-mini", "aixcoder-7b"}
+    assert len(known()) == 14
     for name, entry in known().items():
         assert resolve(name) == entry
         assert entry.licence
+        assert entry.family in {family.name for family, _ in fim._FAMILIES}
+        assert entry.positions >= 1024
     assert (resolve("aixcoder-7b").source, resolve("aixcoder-7b").format) == (HUB, "psm")
+
+
+def test_the_embedded_models_row_agrees_with_its_files() -> None:
+    entry, checkpoint = embedded(), inspect(Path(embedded().source))
+    assert entry.counts == checkpoint.counts
+    assert entry.positions == checkpoint.config["max_position_embeddings"]
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [
+        # as the models' own pages state them
+        ("aixcoder-7b", 7.4),
+        ("codellama-7b", 6.74),
+        ("codellama-13b", 13.0),
+        ("deepseek-coder-1.3b", 1.35),
+        ("deepseek-coder-6.7b", 6.74),
+        ("qwen2.5-coder-0.5b", 0.494),
+        ("qwen2.5-coder-1.5b", 1.54),
+        ("qwen2.5-coder-3b", 3.09),
+        ("qwen2.5-coder-7b", 7.61),
+        ("qwen2.5-coder-14b", 14.7),
+        ("starcoder2-3b", 3.03),
+        ("starcoder2-7b", 7.17),
+        ("starcoder2-15b", 15.96),
+    ],
+)
+def test_parameters_and_memory_follow_from_the_published_shapes(name: str, billions: float) -> None:
+    entry = known()[name]
+    assert entry.counts is not None
+    assert entry.counts.parameters / 1e9 == pytest.approx(billions, rel=0.008)
+    assert entry.memory() == 2 * entry.counts.parameters
+    assert 0.5 < entry.memory("int8") / entry.memory() < 0.82
+    assert 0.26 < entry.memory("int4") / entry.memory("none") < 0.67
+
+
+def test_licences_that_forbid_paid_work_say_so_first() -> None:
+    forbidding = {name for name, entry in known().items() if not entry.commercial}
+    assert forbidding == {"aixcoder-7b", "qwen2.5-coder-3b"}
+    assert all(entry.licence.startswith("NON-COMMERCIAL") != entry.commercial for entry in known().values())
 
 
 def test_a_hub_name_is_psm_and_never_a_folder_of_the_current_directory(
@@ -74,68 +110,6 @@ def test_a_broken_note_in_a_folder_is_told(tmp_path: Path, text: str, message: s
         described(CatalogEntry("m", tmp_path), tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("settings", "free_gb", "on_disk", "names"),
-    [
-        ({}, None, True, ["aix-mini"]),
-        ({}, 40, True, ["aixcoder-7b", "aix-mini"]),
-        ({}, 40, False, ["aix-mini"]),
-        ({}, 12, True, ["aix-mini"]),
-        ({"quantization": "int8"}, 12, True, ["aixcoder-7b", "aix-mini"]),
-        ({"quantization": "int4"}, 8, True, ["aixcoder-7b", "aix-mini"]),
-        ({"dtype": "float32"}, 24, True, ["aix-mini"]),
-        ({"device": "cpu"}, 40, True, ["aix-mini"]),
-        ({"name": "aix-mini"}, 40, True, ["aix-mini"]),
-        ({"name": "aixcoder-7b"}, None, False, ["aixcoder-7b", "aix-mini"]),
-        ({"name": "owner/model"}, None, False, ["owner/model", "aix-mini"]),
-    ],
-)
-def test_models_are_tried_in_this_order(
-    settings: dict[str, str], free_gb: float | None, on_disk: bool, names: list[str]
-) -> None:
-    asked: list[str] = []
-
-    def look(name: str) -> bool:
-        asked.append(name)
-        return on_disk
-
-    entries = choose(ModelSettings(**settings), None if free_gb is None else gpu(free_gb), look)  # type: ignore[arg-type]
-    assert [entry.name for entry in entries] == names
-    assert set(asked) <= {HUB}
-
-
-def test_a_folder_is_told_from_the_embedded_model_by_its_place_and_not_by_its_name(tmp_path: Path) -> None:
-    other, inside = tmp_path / "aix-mini", embedded().source
-    other.mkdir()
-    entries = choose(ModelSettings(name=str(other)), None, lambda name: False)
-    assert [entry.source for entry in entries] == [other, inside]
-    assert choose(ModelSettings(name=str(inside)), None, lambda name: False) == [embedded()]
-    (tmp_path / "link").symlink_to(inside)
-    assert choose(ModelSettings(name=str(tmp_path / "link")), None, lambda name: False) == [embedded()]
-
-
-def test_an_adapter_of_a_folder_with_the_embedded_models_name_gets_that_folder(tmp_path: Path) -> None:
-    other = tmp_path / "aix-mini"
-    other.mkdir()
-    adapter = tmp_path / "adapter"
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text(
-        json.dumps({"peft_type": "LORA", "r": 8, "lora_alpha": 16, "base_model_name_or_path": str(other)})
-    )
-    factor = "base_model.model.model.layers.0.self_attn.q_proj.lora_{}.weight"
-    save_file(
-        {factor.format("A"): np.zeros((8, 4), np.float32), factor.format("B"): np.zeros((4, 8), np.float32)},
-        adapter / "adapter_model.safetensors",
-    )
-    entries = choose(ModelSettings(adapter=str(adapter)), None, lambda name: False)
-    assert [entry.source for entry in entries] == [other, embedded().source]
-
-
-def test_a_wrong_name_is_not_taken_for_another() -> None:
-    with pytest.raises(ModelError, match="there is no model 'typo'"):
-        choose(ModelSettings(name="typo"), None, lambda name: True)
-
-
 def test_a_hub_name_is_found_in_the_local_cache_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.file_download
 
@@ -149,3 +123,7 @@ def test_a_hub_name_is_found_in_the_local_cache_only(tmp_path: Path, monkeypatch
     (tmp_path / "models--owner--model" / "refs").mkdir()
     (tmp_path / "models--owner--model" / "refs" / "main").write_text("abc")
     assert cached_folder("owner/model") == folder
+    (tmp_path / "models--owner--model" / "refs" / "refs" / "pr").mkdir(parents=True)
+    (tmp_path / "models--owner--model" / "refs" / "refs" / "pr" / "3").write_text("abc")
+    assert cached_folder("owner/model@refs/pr/3") == folder
+    assert cached_folder("owner/model@refs/pr/4") is None

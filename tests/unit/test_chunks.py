@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aix_lsp.retrieval.chunks import chunk, split_lines
+from aix_lsp.retrieval.chunks import chunk, lines_between, split_lines
 
 
 def ranges(text: str, non_blank: int = 10) -> list[tuple[int, int]]:
@@ -48,3 +48,9 @@ def test_every_filled_line_lies_in_exactly_one_chunk(text: str, non_blank: int) 
         assert inside[0] == piece.start_line
         assert inside[-1] == piece.end_line
         assert len(inside) == non_blank or piece is pieces[-1]
+
+
+@given(st.text(alphabet="ab\n", max_size=60), st.integers(0, 200), st.integers(1, 300), st.integers(0, 30))
+def test_some_lines_are_those_of_all_lines(text: str, filling: int, first: int, count: int) -> None:
+    text += "a line of some length\n" * filling + text
+    assert lines_between(text, first, first + count) == text.split("\n")[first - 1 : first + count]

@@ -65,7 +65,7 @@ async def test_a_second_request_reuses_the_prompt() -> None:
     ("name", "reason"),
     [
         ("/no/such/folder", "/no/such/folder does not exist"),
-        ("owner/not-downloaded", "download it with: hf download owner/not-downloaded"),
+        ("owner/not-downloaded", "download it with: aix-lsp download owner/not-downloaded"),
         ("typo", "there is no model 'typo'"),
     ],
 )
@@ -86,7 +86,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_once_and_the_embedded_one_s
 
 
 async def test_options_that_the_machine_cannot_honour_do_not_end_the_service() -> None:
-    settings = ModelSettings(name="aix-mini", device="cpu", quantization="int8", threads=1)
+    settings = ModelSettings(name="aix-mini", device="cpu", quantization="int8", quantizer="bitsandbytes", threads=1)
     _, info, events = await answer(settings)
     assert info.dtype == "float32"
     assert "needs an NVIDIA GPU" in next(event.message for event in events if event.kind == "warning")

@@ -16,12 +16,14 @@ from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.hardware import (
     GIB,
     GpuInfo,
+    bitsandbytes_config,
     free_memory,
-    memory_needed,
+    look_around,
     pick_attention,
     pick_device,
     pick_dtype,
-    quantization_config,
+    pick_quantizer,
+    processor_bf16,
     share_processors,
 )
 
@@ -94,7 +96,7 @@ def test_flash_attention_is_used_where_it_works(
         (lambda: pick_device("cuda", gpu=None, mps=False), "model.device is cuda, .* set model.device to auto"),
         (lambda: pick_device("mps", gpu=None, mps=False), "model.device is mps, .* set model.device to auto"),
         (lambda: pick_attention("flash_attention_2", "cpu", "float32", flash=False), "set model.attention to auto"),
-        (lambda: quantization_config("int8", "cpu", "float32"), "needs an NVIDIA GPU"),
+        (lambda: pick_quantizer("bitsandbytes", "int8", "cpu"), "needs an NVIDIA GPU; set model.quantizer to auto"),
     ],
 )
 def test_what_the_machine_cannot_do_is_refused_with_the_way_out(attempt: Callable[[], Any], message: str) -> None:
@@ -113,7 +115,7 @@ def _pretend(monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> None:
 def test_quantization_without_its_packages_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     _pretend(monkeypatch, installed=False)
     with pytest.raises(ModelError, match=r"bitsandbytes and accelerate cannot be imported; pip install 'aix-lsp\[quan"):
-        quantization_config("int4", "cuda", "bfloat16")
+        bitsandbytes_config("int4", "bfloat16")
 
 
 def test_quantization_is_configured_as_published(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,23 +124,36 @@ def test_quantization_is_configured_as_published(monkeypatch: pytest.MonkeyPatch
 
     assert BitsAndBytesConfig().load_in_4bit is False
     _pretend(monkeypatch, installed=True)
-    assert quantization_config("none", "cpu", "float32") is None
-    assert quantization_config("int8", "cuda", "bfloat16").load_in_8bit
-    int4 = quantization_config("int4", "cuda", "bfloat16")
+    assert bitsandbytes_config("int8", "bfloat16").load_in_8bit
+    int4 = bitsandbytes_config("int4", "bfloat16")
     assert (int4.load_in_4bit, int4.bnb_4bit_compute_dtype) == (True, torch.bfloat16)
 
 
-def test_needed_memory_agrees_with_the_published_sizes_of_the_7b_model() -> None:
-    parameters = 7_300_000_000
-    for quantization, published in (("none", 14.6e9), ("int8", 9.0e9), ("int4", 5.7e9)):
-        weights = memory_needed(parameters, "bfloat16", quantization, "cuda") - GIB
-        assert weights == pytest.approx(published, rel=0.03)
-    assert memory_needed(parameters, "float32", "none", "cpu") > 29e9
+def test_torchs_own_kernels_are_taken_unless_the_published_way_is_asked_for() -> None:
+    assert pick_quantizer("auto", "int4", "cuda") == pick_quantizer("torch", "int8", "cpu") == "torch"
+    assert pick_quantizer("bitsandbytes", "int8", "cuda") == "bitsandbytes"
+    assert pick_quantizer("bitsandbytes", "none", "cpu") == "torch"
 
 
-def test_free_memory_is_that_of_the_device() -> None:
+def test_free_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert free_memory(GPU, "cuda") == 20 * GIB
     assert free_memory(None, "cuda") is None
     assert free_memory(None, "mps") is None
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 12 * GIB)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 5 * GIB)
+    assert free_memory(None, "mps") == 7 * GIB
     if Path("/proc/meminfo").exists():
         assert (free_memory(None, "cpu") or 0) > 1_000_000
+
+
+def test_a_system_that_does_not_say_what_is_available_counts_as_half_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda path: False)
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert free_memory(None, "cpu") == pages // 2
+
+
+def test_a_look_around_says_where_a_model_would_run() -> None:
+    machine = look_around("cpu")
+    assert (machine.device, machine.dtype, machine.name) == ("cpu", "float32", "main memory")
+    assert processor_bf16() in ("amx", "avx512", "")

@@ -155,6 +155,14 @@ def test_header_around(marked: str, expected: str) -> None:
     assert header_around(marked.replace("|", ""), marked.index("|")) == expected
 
 
+@pytest.mark.parametrize("lines", [0, 1, 30, 160, 170, 180, 700])
+@pytest.mark.parametrize("end", ["", "    x", "x"])
+def test_a_header_far_above_is_found_too(lines: int, end: str) -> None:
+    text = "import a\n\n\ndef total(\n    order,\n    rate,\n):\n" + "    amount = order.amount\n" * lines + end
+    expected = "" if end == "x" else "def total( order, rate, ):"
+    assert header_around(text, len(text)) == expected
+
+
 def test_copies_of_the_same_lines_are_quoted_once() -> None:
     _, find = workspace(
         {"a.py": STORE, "b.py": STORE, "c.py": STORE.replace("table", "users_table_cache"), "d.py": MATH}

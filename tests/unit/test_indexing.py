@@ -328,7 +328,8 @@ def test_parts_travel_as_they_are(job: IndexJob) -> None:
     put(job, heron="def heron(): pass\n")
     time.sleep(SURE_SECONDS)
     for part in [*index(job), *index(job)]:
-        assert part_of(header_of(part), part.packed) == part
+        quotable = part.quotable if isinstance(part, ChunksPart) else b""
+        assert part_of(header_of(part), quotable, part.packed) == part
 
 
 def test_old_and_too_many_indexes_are_removed_and_nothing_else(tmp_path: Path) -> None:

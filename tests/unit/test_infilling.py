@@ -14,7 +14,7 @@ import tokenizers
 import torch
 from safetensors.torch import save_file
 
-from aix_lsp.cli.eval_infilling import Options, run
+from aix_lsp.cli.eval_infilling import Options, run, runs_of
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import inspect
@@ -531,3 +531,43 @@ def test_each_models_answers_are_saved_before_the_next_is_asked(
     data = json.loads(capsys.readouterr().out)
     assert list(data["models"]) == ["aix-mini", "v1"]
     assert "--model aix-mini --model ./v1" in data["command"]
+
+
+COPYING = {"base": 1000, "length": 0, "agreement": 0, "model": 0, "healing": 0}
+
+
+def test_a_model_that_copies_is_asked_with_and_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "a.py").write_text(LINES)
+    model = save_model(tmp_path / "v1")
+    (model / "aix.json").write_text(json.dumps({"copy": COPYING}))
+    asked = options(tmp_path / "shop", models=[str(model)], places=6, copy_prior="both")
+    run(asked, as_json=True, out=None)
+    data = json.loads(capsys.readouterr().out)
+    found = {
+        record["model"]: record["exact"]["value"]
+        for record in data["measures"]
+        if record["way"] == "PSM" and not record["slice"]
+    }
+    assert list(found) == ["v1 alone", "v1"]
+    # the lines repeat one another, a random model knows nothing, and this one always copies
+    assert found["v1"] > 0 == found["v1 alone"]
+    assert data["command"].count("--model") == 1
+    assert "--copy-prior both" in data["command"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "labels"),
+    [("auto", ["v1", "v2"]), ("off", ["v1 alone", "v2"]), ("both", ["v1 alone", "v1", "v2"])],
+)
+def test_only_a_model_that_copies_can_be_asked_alone(tmp_path: Path, choice: str, labels: list[str]) -> None:
+    models = [save_model(tmp_path / name) for name in ("v1", "v2")]
+    (models[0] / "aix.json").write_text(json.dumps({"copy": COPYING}))
+    asked = runs_of(options(tmp_path, models=[str(model) for model in models], copy_prior=choice))
+    assert [run.label for run in asked] == labels
+    assert [run.copying for run in asked] == [not label.endswith("alone") for label in labels]
+
+
+def test_an_unknown_choice_about_copying_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--copy-prior takes auto, off or both, not 'on'"):
+        run(options(tmp_path, copy_prior="on"), as_json=True, out=None)

@@ -159,15 +159,17 @@ def test_code_that_comes_with_a_model_is_never_run(folder: Path, tmp_path: Path)
 
 def test_a_hub_name_that_is_not_on_disk_is_told_with_the_command_to_fetch_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "cached_folder", lambda name: None)
-    with pytest.raises(ModelError, match=r"^owner/model is not on this machine; download it with: hf download owner"):
+    with pytest.raises(ModelError, match=r"^owner/model is not on this machine; download it with: aix-lsp download ow"):
         load_model("owner/model")
+    with pytest.raises(ModelError, match=r"download it with: aix-lsp download qwen2\.5-coder-7b$"):
+        load_model("Qwen/Qwen2.5-Coder-7B")
 
 
 def test_a_model_larger_than_the_memory_is_refused_before_it_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "free_memory", lambda gpu, device: 10_000_000)
-    with pytest.raises(ModelError, match=r"tiny needs about 0\.3 GB in memory and 0\.0 GB are free; use a smaller"):
+    with pytest.raises(ModelError, match=r"tiny needs about 0\.3 GB in memory and 0\.0 GB are free; use model"):
         load(folder)
     monkeypatch.setattr(loading, "find_gpu", lambda: GPU)
     with pytest.raises(ModelError, match=r"needs about 1\.1 GB on a GPU and .* use model.quantization = int8 or int4"):

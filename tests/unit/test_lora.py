@@ -17,11 +17,14 @@ from safetensors.torch import load_file, save_file
 
 from aix_lsp.engine.adapter import apply_adapter, fingerprint, inspect_adapter
 from aix_lsp.engine.base import ModelError
-from aix_lsp.engine.catalog import choose, embedded
+from aix_lsp.engine.catalog import embedded
 from aix_lsp.engine.checkpoint import inspect
-from aix_lsp.engine.loading import load_model
+from aix_lsp.engine.choice import choose
+from aix_lsp.engine.hardware import Machine
+from aix_lsp.engine.loading import load_model, plan_load, read_weights
 from aix_lsp.engine.local import LocalBackend
 from aix_lsp.engine.plan import planned
+from aix_lsp.engine.quantized_linear import QuantizedLinear
 from aix_lsp.settings import ModelSettings
 from aix_lsp.training.lora import Base, LoraError, load_base, save_adapter, with_lora
 from tests.unit.tiny_models import save_model, tiny_model
@@ -40,6 +43,11 @@ def drawn(tuned: Any) -> Any:
             if "lora_" in name:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
     return tuned.eval()
+
+
+def nowhere() -> Machine:
+    """For choices that need no look at the machine."""
+    raise AssertionError("the machine was looked at")
 
 
 def logits(model: Any) -> torch.Tensor:
@@ -138,6 +146,30 @@ def test_a_weight_that_cannot_be_added_to_keeps_the_factors_beside_it(adapter: P
     torch.testing.assert_close(logits(quantized), logits(exact), rtol=1e-4, atol=1e-4)
 
 
+def test_a_model_that_is_quantized_takes_the_adapter_in_first(adapter: Path, tiny: Path, tmp_path: Path) -> None:
+    """Its quantized weights are those of the model into which the adapter was merged beforehand."""
+    found = inspect_adapter(adapter)
+    merged = tiny_model()
+    apply_adapter(merged, found)
+    folder = save_model(tmp_path / "merged", merged)
+    checkpoints = inspect(tiny), inspect(folder)
+    plans = [plan_load(checkpoint, "cpu", "auto", "int8", "auto") for checkpoint in checkpoints]
+    tuned = read_weights(checkpoints[0], plans[0], found)
+    wanted = read_weights(checkpoints[1], plans[1])
+    assert type(tuned.model.layers[0].mlp.up_proj) is QuantizedLinear
+    torch.testing.assert_close(logits(tuned), logits(wanted), rtol=1e-4, atol=1e-4)
+    plain = read_weights(checkpoints[0], plans[0])
+    assert (logits(tuned) - logits(plain)).norm() > 0.1 * logits(plain).norm()
+
+
+def test_an_adapter_that_does_not_fit_is_told_before_anything_is_quantized(adapter: Path, tmp_path: Path) -> None:
+    (adapter / "aix.json").unlink()
+    other = inspect(save_model(tmp_path / "gpt", tiny_model(num_hidden_layers=1)))
+    plan = plan_load(other, "cpu", "auto", "int8", "auto")
+    with pytest.raises(ModelError, match=r"this one has no model\.layers\.1\."):
+        read_weights(other, plan, inspect_adapter(adapter))
+
+
 def test_the_server_loads_an_adapter_and_is_named_after_it(adapter: Path, tiny: Path) -> None:
     settings = ModelSettings(name=str(tiny), adapter=str(adapter), device="cpu", threads=1)
     info = LocalBackend(settings).load(lambda event: None).info
@@ -155,7 +187,7 @@ def test_the_model_and_its_languages_follow_from_the_adapter(tmp_path: Path) -> 
     base = load_base("aix-mini", device="cpu")
     save_adapter(drawn(with_lora(base, rank=2, targets=["q_proj"])), base, tmp_path / "house", ["python", "go"])
     settings = ModelSettings(adapter=str(tmp_path / "house"), device="cpu")
-    assert choose(settings, None, lambda name: False) == [embedded()]
+    assert choose(settings, nowhere, lambda name: False).entries == (embedded(),)
     info = planned(settings).info
     assert (info.name, info.languages) == ("aix-mini+house", ("python", "go"))
     written = (tmp_path / "house" / "adapter_config.json").read_text() + (tmp_path / "house" / "aix.json").read_text()
@@ -166,7 +198,7 @@ def test_the_model_and_its_languages_follow_from_the_adapter(tmp_path: Path) -> 
 
 def test_an_adapter_of_a_folder_wants_the_model_named(adapter: Path) -> None:
     with pytest.raises(ModelError, match="was made from tiny, which is in no catalog; name the model with --model"):
-        choose(ModelSettings(adapter=str(adapter)), None, lambda name: False)
+        choose(ModelSettings(adapter=str(adapter)), nowhere, lambda name: False)
 
 
 def test_the_fingerprint_is_of_the_weights_not_of_their_files(tiny: Path, tmp_path: Path) -> None:

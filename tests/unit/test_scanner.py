@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from aix_lsp.workspace import git
-from aix_lsp.workspace import scanner as module
 from aix_lsp.workspace.contents import decode, generated_by_name, unfit
 from aix_lsp.workspace.scanner import Scanner
 
@@ -358,26 +357,6 @@ def test_a_file_with_a_secret_in_it_has_no_text(workspace: Path) -> None:
     scanner = Scanner(workspace)
     assert scanner.read("a.py") is None
     assert scanner.read("prod.env") is None
-
-
-def test_a_text_is_looked_through_once_and_anew_when_it_changed(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked: list[str] = []
-    real = module.contains_secret
-
-    def look(text: str) -> bool:
-        looked.append(text)
-        return real(text)
-
-    monkeypatch.setattr(module, "contains_secret", look)
-    scanner = Scanner(workspace)
-    path = workspace / "heron.py"
-    key = "key = '-----BEGIN " + "PRIVATE KEY-----'\n"
-    for text, found in (("a = 1\n", 1), ("a = 1\n", 1), ("b = 1\n", 2), (key, 3), (key, 4), ("a = 1\n", 4)):
-        path.write_text(text)
-        assert scanner.read("heron.py") == (None if text == key else text)
-        assert len(looked) == found
 
 
 def test_a_file_that_grew_past_the_limit_has_no_text(workspace: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.definitions import DefinitionIndex
@@ -10,7 +12,7 @@ from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.retrieval.names import Candidate, NameRanking, NameUse, expected, names_around
 from aix_lsp.retrieval.ranking import is_secondary
 from aix_lsp.retrieval.slot import LINES, QUOTED, definition_snippets
-from aix_lsp.syntax_imports import import_statements, imports_at_a_glance
+from aix_lsp.syntax_imports import _PATTERNS, _SIGNS, _matches, import_statements, imports_at_a_glance
 from aix_lsp.types import DocumentSnapshot, Snippet
 
 STORE = "class UserStore:\n    def load_user(self, user_id):\n        return self.table[user_id]\n"
@@ -120,7 +122,11 @@ def test_two_definitions_are_quoted_but_never_the_same_lines_twice() -> None:
     names = names_around(document, offset, language_of("main.py"))
     candidates = NameRanking(index, "main.py", language_of("main.py"), {}).order(names)
     candidates.sort(key=lambda item: item.name not in ("UserStore", "load_user"))
-    found = definition_snippets(candidates, read=files.get, fits=lambda path, line, lines: path != "cart.py")
+    found = definition_snippets(
+        candidates,
+        lines_of=lambda path, first, last: files[path].split("\n")[first - 1 : last],
+        fits=lambda path, line, lines: path != "cart.py",
+    )
     assert [(item.path, item.start_line, item.end_line) for item in found] == [("store.py", 1, 3), ("order.py", 1, 1)]
 
 
@@ -320,3 +326,18 @@ def test_where_nothing_stands_below_the_quote_goes_on_a_little() -> None:
         (snippet,) = index.query(document, offset, limit=1, definitions=False, read=files.get)
         assert (snippet.start_line, snippet.end_line) == (first, last)
         assert snippet.text == "\n".join(lines[first - 1 : last])
+
+
+_WORDS = st.sampled_from(
+    [
+        *("import ", "from a ", "use b;", "extern crate c;", "#include <d>", "using e;"),
+        *("x = 1", "(", ")", '"', " ", "\\", "\n"),
+    ]
+)
+
+
+@given(pieces=st.lists(_WORDS, max_size=12), grammar=st.sampled_from(sorted(_SIGNS)))
+def test_only_lines_that_can_hold_an_import_are_tried_and_none_is_missed(pieces: list[str], grammar: str) -> None:
+    text, pattern = "".join(pieces), _PATTERNS[grammar]
+    found = [match.span() for match in _matches(pattern, text, _SIGNS[grammar])]
+    assert found == [match.span() for match in pattern.finditer(text)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aix_lsp.languages import language_of
-from aix_lsp.retrieval.tokens import TermHasher, hash_terms, path_tokens, term_hash, tokenize
+from aix_lsp.retrieval.tokens import TermHasher, path_tokens, term_hash, tokenize
 
 NONE: frozenset[str] = frozenset()
 
@@ -68,6 +68,6 @@ def test_hashes_are_the_same_in_every_process() -> None:
 @given(st.text(alphabet="abCD_12 .éÅ\n😀", max_size=60))
 def test_the_hasher_gives_the_hashes_of_the_tokens(text: str) -> None:
     keywords = frozenset(("ab", "cd"))
-    expected = hash_terms(tokenize(text, keywords))
+    expected = [term_hash(term) for term in tokenize(text, keywords)]
     for limit in (1, 100):
         assert list(array("Q", TermHasher(keywords, limit).terms(text))) == expected

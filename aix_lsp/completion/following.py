@@ -1,0 +1,223 @@
+"""Folders follow the disk: indexed in a process of their own (`indexer.py`), then kept up to date path by path.
+
+Lives on the event loop, in slices. Very many changes at once are left to the indexer; what is gone by then is not
+searched any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from aix_lsp.completion.folder import Folder, StoredIndexError, Takeover, expanded, gone, needs_rescan
+from aix_lsp.completion.index_job import ChunksPart, IndexJob, IndexReport
+from aix_lsp.completion.indexer_client import indexer_process
+from aix_lsp.completion.indexing import index
+from aix_lsp.completion.open_documents import OpenDocuments
+from aix_lsp.completion.packing import Packer
+
+logger = logging.getLogger(__name__)
+
+_SLICE_SECONDS = 0.004
+_QUIET_SECONDS = 0.3
+_MOST_WAITED_SECONDS = 3.0
+
+
+class DiskFollower:
+    """Keeps the indexes of `folders` as the disk is. The text of an open document counts, not what is on disk."""
+
+    def __init__(
+        self,
+        folders: Mapping[Path, Folder],
+        documents: OpenDocuments,
+        packer: Packer,
+        on_state: Callable[[Path, str], None],
+    ) -> None:
+        """`folders` is looked at anew each time. `on_state` as `WorkspaceContext` has it."""
+        self._folders = folders
+        self._documents = documents
+        self._packer = packer
+        self._on_state = on_state
+        self._updates: asyncio.Task[None] | None = None
+        self._builds: set[asyncio.Task[None]] = set()
+        self._pending: set[Path] = set()
+
+    def start_indexing(self, folder: Folder) -> None:
+        """Index a folder in the indexer process; the index in use stays until the new one is whole."""
+        if folder.building is not None:
+            folder.building.cancel()
+        folder.found = folder.rescan_due = folder.rules_changed = False
+        folder.building = asyncio.ensure_future(self._index(folder))
+        self._builds.add(folder.building)
+        folder.building.add_done_callback(self._builds.discard)
+
+    def index_now(self, folder: Folder) -> IndexReport:
+        """Index a folder in this process and wait for it; for one-shot commands."""
+        try:
+            _index_here(folder, folder.job)
+        except StoredIndexError:
+            _index_here(folder, folder.job_with((), reuse=False))
+        folder.scanner_busy = False
+        if folder.report is None:
+            raise RuntimeError("the folder was not indexed")
+        folder.enter("ready")
+        return folder.report
+
+    def paths_changed(self, paths: Iterable[Path]) -> None:
+        """Something happened to these paths on disk. Looked at in slices, so that the loop stays free."""
+        self._pending.update(paths)
+        if self._updates is None or self._updates.done():
+            self._updates = asyncio.ensure_future(self._work_off())
+
+    async def close(self) -> None:
+        """Stop what runs in the background."""
+        tasks = list(self._builds)
+        if self._updates is not None:
+            tasks.append(self._updates)
+        for task in tasks:
+            if not task.cancelling():  # a second time would end its cleaning up
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # the whole folder
+
+    def _rescan(self, folder: Folder, *, rules: bool) -> None:
+        """Have the indexer look again once it is quiet. It is not stopped before it has handed over what is similar:
+        one storm after the other would keep it from ever doing so."""
+        folder.last_storm = time.monotonic()
+        if not folder.is_building or folder.found:
+            self.start_indexing(folder)
+        folder.rescan_due = True
+        folder.rules_changed |= rules
+
+    async def _index(self, folder: Folder) -> None:
+        self._on_state(folder.path, "indexing")
+        again = True
+        while again:
+            folder.enter("scanning")
+            await _quiet_since(folder)
+            folder.rescan_due = folder.rules_changed = False
+            try:
+                await self._index_once(folder)
+            except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
+                logger.warning(
+                    "indexing %s failed: %s", "definitions" if folder.found else "a folder", type(error).__name__
+                )
+                folder.enter("failed", str(error) if isinstance(error, (RuntimeError, OSError)) else "broken index")
+                if not folder.found:
+                    await self._settle(folder, f"failed: {folder.failure}")
+            again = folder.rescan_due
+        folder.changed_meanwhile.clear()  # both indexes have it already
+        await self._packer.pack(folder.index)
+        if not folder.failure:
+            folder.enter("ready")
+
+    async def _index_once(self, folder: Folder) -> None:
+        """Follow the indexer to its end, or until the folder must be looked at again."""
+        folder.scanner.invalidate()
+        folder.changed_meanwhile.clear()  # the indexer sees it
+        for reuse in (True, True, False):
+            try:
+                return await self._follow(folder, folder.job_with(self._documents, reuse=reuse))
+            except StoredIndexError:
+                # another process has just replaced the kept index, or it is damaged
+                logger.info("the kept index could not be used")
+        raise RuntimeError("no index could be made")
+
+    async def _follow(self, folder: Folder, job: IndexJob) -> None:
+        takeover = Takeover(folder)
+        async with indexer_process() as process:
+            async for part in process.parts(job):
+                await asyncio.to_thread(takeover.prepare, part)
+                if folder.rules_changed:
+                    return  # it may hold what must not be quoted any more
+                takeover.finish(part)
+                self._documents.all_stale()
+                if isinstance(part, ChunksPart) and part.last:
+                    if folder.rescan_due:
+                        return  # soon there is something newer
+                    folder.found = True
+                    await self._settle(folder, "ready")
+
+    async def _settle(self, folder: Folder, state: str) -> None:
+        """Similar lines can be found: take over what changed meanwhile."""
+        await _warm_up(folder)
+        self.paths_changed(folder.path / relative for relative in folder.changed_meanwhile)
+        folder.changed_meanwhile.clear()
+        await self._packer.pack(folder.index)
+        self._on_state(folder.path, state)
+
+    # single paths
+
+    async def _work_off(self) -> None:
+        while self._pending:
+            paths, self._pending = self._pending, set()
+            began = time.monotonic()
+            for folder in tuple(self._folders.values()):
+                inside = await asyncio.to_thread(expanded, folder, paths)
+                if folder.path not in self._folders or not inside:
+                    continue
+                if needs_rescan(folder, inside):
+                    self._rescan(folder, rules=any(map(folder.scanner.holds_rules, inside)))
+                    await _forget_gone(folder)
+                    began = time.monotonic()
+                    continue
+                for relative in inside:
+                    self._path_changed(folder, relative)
+                    if time.monotonic() - began > _SLICE_SECONDS:
+                        await asyncio.sleep(0)
+                        began = time.monotonic()
+                await self._packer.pack(folder.index)
+
+    def _path_changed(self, folder: Folder, relative: str) -> None:
+        if relative.startswith(".git/") or folder.path / relative in self._documents:
+            return
+        if folder.is_building:
+            folder.changed_meanwhile.add(relative)
+        if folder.scanner_busy:
+            return
+        text = folder.scanner.read(relative) if folder.scanner.accepts(relative) else None
+        if text is None:
+            folder.index.remove(relative)
+        else:
+            folder.index.update(relative, text)
+
+
+def _index_here(folder: Folder, job: IndexJob) -> None:
+    takeover = Takeover(folder)
+    for part in index(job):
+        takeover.prepare(part)
+        takeover.finish(part)
+
+
+async def _forget_gone(folder: Folder) -> None:
+    """What is no longer on disk is not searched any more, before the indexer has looked at everything."""
+    index = folder.index
+    paths = await asyncio.to_thread(gone, folder)
+    await asyncio.to_thread(index.remove_chunks, paths)
+    began = time.monotonic()
+    for path in paths:
+        index.definitions.remove(path)
+        if time.monotonic() - began > _SLICE_SECONDS:
+            await asyncio.sleep(0)
+            began = time.monotonic()
+
+
+async def _warm_up(folder: Folder) -> None:
+    """The first question after the rules were read anew starts git; not on the loop, and nobody else asks meanwhile,
+    since a scanner is not for two threads at once."""
+    folder.scanner_busy = True
+    try:
+        await asyncio.to_thread(folder.scanner.accepts, "any.py")
+    finally:
+        folder.scanner_busy = False
+
+
+async def _quiet_since(folder: Folder) -> None:
+    """Wait for the end of a storm of changes; not at all when there was none."""
+    end = time.monotonic() + _MOST_WAITED_SECONDS
+    while (rest := min(end, folder.last_storm + _QUIET_SECONDS) - time.monotonic()) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(rest)

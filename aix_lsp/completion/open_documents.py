@@ -1,0 +1,75 @@
+"""The documents that are open in the editor, as retrieval needs them: their texts, which of them an index does not know
+yet, and the order in which files were worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aix_lsp.workspace.secrets import contains_secret
+
+MOST_RECENT = 20
+"""So many files count as recently edited or opened."""
+
+
+class OpenText:
+    """The text of an open document. Whether there is a secret in it is looked for once."""
+
+    __slots__ = ("_secret", "language_id", "text")
+
+    def __init__(self, text: str, language_id: str) -> None:
+        self.text = text
+        self.language_id = language_id
+        self._secret: bool | None = None
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether it must not be quoted."""
+        if self._secret is None:
+            self._secret = contains_secret(self.text)
+        return self._secret
+
+
+class OpenDocuments:
+    """Open documents by their paths."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, OpenText] = {}
+        self._recent: dict[Path, None] = {}  # the latest last
+        self.stale: set[Path] = set()
+        """Those whose text is not yet in the index that they belong to."""
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._open
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._open)
+
+    def __getitem__(self, path: Path) -> OpenText:
+        return self._open[path]
+
+    def get(self, path: Path) -> OpenText | None:
+        """The text, if the document is open."""
+        return self._open.get(path)
+
+    def put(self, path: Path, text: str, language_id: str) -> None:
+        """A document was opened or edited."""
+        self._open[path] = OpenText(text, language_id)
+        self.stale.add(path)
+        self._recent.pop(path, None)
+        self._recent[path] = None
+        if len(self._recent) > MOST_RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def drop(self, path: Path) -> None:
+        """A document was closed. It was worked on nevertheless."""
+        self._open.pop(path, None)
+        self.stale.discard(path)
+
+    def all_stale(self) -> None:
+        """An index was replaced, or the folders are others now."""
+        self.stale.update(self._open)
+
+    def recent(self) -> list[Path]:
+        """The files that were opened or edited lately, the latest first."""
+        return list(reversed(self._recent))

@@ -1,0 +1,147 @@
+"""Mixes what the text around the cursor did before into what a small model expects next.
+
+A copy distribution over the tokens that followed the longest earlier occurrence of the last tokens is mixed into the
+model's own: p = (1 - w) p_model + w p_copy (the pointer mixture of Merity et al. 2016; the continuous cache of Grave et
+al. 2016, with exact matches for a distance). The weight w is a logistic function of how long the match is, how far its
+followers agree, and what the model thinks of the favourite, so that neither a chance match nor a sure model is
+overruled. Its five numbers belong to a model: they are in its folder's aix.json, fitted by `benchmarks/copy_prior.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from aix_lsp.engine.base import ModelError
+from aix_lsp.engine.checkpoint import read_json
+from aix_lsp.engine.token_index import TokenIndex, reading_order
+
+if TYPE_CHECKING:
+    import torch
+
+LONGEST: Final = 16
+"""Matches longer than this count as this long."""
+
+_LEAST: Final = 1e-6  # of a probability, before its logarithm is taken
+
+
+@dataclass(frozen=True, slots=True)
+class CopyWeights:
+    """The numbers of the logistic function that gives the copy distribution's share.
+
+    `length` weighs the natural logarithm of the match's length in tokens, `agreement` the share of its places that the
+    most frequent follower has, `model` the logarithm of the model's probability of that follower, `healing` whether an
+    unfinished word is spelled out anew. `base` is always added.
+    """
+
+    base: float
+    length: float
+    agreement: float
+    model: float
+    healing: float
+
+    def share(self, match: Match, probability: float, *, healing: bool) -> float:
+        """The weight of the copy distribution, from 0 to 1. `probability` is the model's, of the match's favourite."""
+        score = (
+            self.base
+            + self.length * math.log(match.length)
+            + self.agreement * match.agreement
+            + self.model * math.log(max(probability, _LEAST))
+            + self.healing * healing
+        )
+        # the same for scores of any size, where exp alone would overflow
+        return (1 + math.tanh(score / 2)) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How long the longest match is, and how often each token followed it; the most frequent come first."""
+
+    length: int
+    followers: tuple[tuple[int, int], ...]
+
+    @property
+    def places(self) -> int:
+        return sum(count for _, count in self.followers)
+
+    @property
+    def agreement(self) -> float:
+        """Share of the places that have the most frequent follower."""
+        return self.followers[0][1] / self.places
+
+
+def read_copy_weights(folder: Path) -> CopyWeights | None:
+    """What a model's `aix.json` has under `copy`; None where there is nothing. Raises ModelError."""
+    path = folder / "aix.json"
+    found = read_json(path).get("copy") if path.is_file() else None
+    if found is None:
+        return None
+    names = [field.name for field in fields(CopyWeights)]
+    if not isinstance(found, dict) or set(found) != set(names):
+        raise ModelError(f"{path}: copy wants the numbers {', '.join(names)}, and nothing else")
+    for name, value in found.items():
+        # true is a number to Python, and NaN is one to json
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1000:
+            raise ModelError(f"{path}: copy.{name} is {value!r}, not a number from -1000 to 1000")
+    return CopyWeights(**{name: float(found[name]) for name in names})
+
+
+class CopyPrior:
+    """A `Prior` that copies from the prompt and from `elsewhere`. Belongs to the model thread.
+
+    `markers` are the ids that cut a prompt into segments; they are never copied.
+    """
+
+    def __init__(self, weights: CopyWeights, markers: Collection[int]) -> None:
+        self._weights = weights
+        self._markers = markers
+        self._elsewhere: Sequence[Sequence[int]] = ()
+        self._index = TokenIndex()
+
+    def know(self, elsewhere: Sequence[Sequence[int]]) -> None:
+        """Segments to copy from besides the next prompts, such as the rest of the document."""
+        self._elsewhere = elsewhere
+
+    def begin(self, prompt: Sequence[int]) -> None:
+        """A request starts with these tokens."""
+        segments, text = reading_order(prompt, self._markers)
+        self._index = TokenIndex([*self._elsewhere, *segments], text, longest=LONGEST)
+
+    def push(self, token: int) -> None:
+        """This token was generated."""
+        self._index.push(token)
+
+    def match(self, allowed: Collection[int] = ()) -> Match | None:
+        """The longest match that one of the `allowed` tokens follows, any token where that is empty."""
+        length, followers = self._index.followers(allowed)
+        return Match(length, tuple(followers.most_common())) if followers else None
+
+    def mix(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> torch.Tensor:
+        """Logarithms of the mixed probabilities, shape (vocabulary,), from the model's logits of the same shape.
+
+        Where only some tokens are allowed (token healing), both distributions are those over them; all others come
+        back as minus infinity.
+        """
+        import torch
+
+        match = self.match(frozenset(allowed))
+        if match is None:
+            return logits
+        if allowed:
+            only = torch.full_like(logits, -math.inf)
+            indices = torch.tensor(allowed, device=logits.device)
+            only[indices] = logits[indices]
+            logits = only
+        expected = logits.log_softmax(-1)
+        tokens = torch.tensor([token for token, _ in match.followers], device=logits.device)
+        counts = torch.tensor([count for _, count in match.followers], dtype=expected.dtype, device=logits.device)
+        favourites = [number for number, (_, count) in enumerate(match.followers) if count == match.followers[0][1]]
+        probability = math.exp(float(expected[tokens[favourites]].max()))
+        weight = self._weights.share(match, probability, healing=bool(allowed))
+        mixed = expected + math.log1p(-weight) if weight < 1 else torch.full_like(expected, -math.inf)
+        copied = (counts / match.places).log() + math.log(weight) if weight > 0 else torch.full_like(counts, -math.inf)
+        mixed[tokens] = torch.logaddexp(mixed[tokens], copied)
+        return mixed

@@ -1,0 +1,43 @@
+"""Plugs into a decoder what looks tokens up in the text: the copy prior and speculation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aix_lsp.engine.copying import CopyPrior, read_copy_weights
+from aix_lsp.engine.speculation import NgramProposer
+from aix_lsp.engine.tokenizer import stop_ids
+from aix_lsp.settings import ModelSettings
+from aix_lsp.types import Tokenizer
+
+if TYPE_CHECKING:
+    from aix_lsp.engine.decode import Decoder
+
+
+class Lookup:
+    """What the settings and a model's folder say is looked up for a decoder. Belongs to the model thread."""
+
+    def __init__(self, decoder: Decoder, folder: Path, tokenizer: Tokenizer, settings: ModelSettings) -> None:
+        """Raises ModelError when the folder's `aix.json` has numbers for copying that cannot be meant."""
+        weights = read_copy_weights(folder)
+        markers = stop_ids(tokenizer)
+        self._prior = CopyPrior(weights, markers) if weights and settings.copy_prior == "auto" else None
+        self._proposer = (
+            NgramProposer(markers, cost=decoder.guess_cost, always=settings.speculation == "on")
+            if settings.speculation != "off"
+            else None
+        )
+        decoder.prior, decoder.proposer = self._prior, self._proposer
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is looked up, so that prompts should say what they had no room for."""
+        return self._prior is not None or self._proposer is not None
+
+    def know(self, elsewhere: Sequence[Sequence[int]]) -> None:
+        """What the next prompt had no room for."""
+        for plug in (self._prior, self._proposer):
+            if plug is not None:
+                plug.know(elsewhere)

@@ -1,0 +1,63 @@
+"""Memory that runs out: how it is recognised, given back, and shared between the texts whose keys are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aix_lsp.engine.base import EngineError
+from aix_lsp.engine.hardware import GIB, free_memory
+
+_CPU_SHARE = 0.1
+_GPU_SHARE = 0.4
+_LEAST = GIB // 16
+_MOST_ON_CPU = 2 * GIB
+
+
+class OutOfMemory(EngineError):
+    """A pass did not fit although everything that could be dropped was dropped."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether PyTorch raised this because an allocation failed, on whatever device."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+
+
+def out_of_memory(device_type: str) -> OutOfMemory:
+    """What to tell the user."""
+    if device_type == "cpu":
+        return OutOfMemory(
+            "the memory ran out; lower prompt.max_tokens, choose a smaller model, or close other programs"
+        )
+    return OutOfMemory(
+        "the GPU ran out of memory; lower prompt.max_tokens, set model.quantization to int8 or int4, "
+        "or close other programs that use the GPU"
+    )
+
+
+def release_memory(device_type: str) -> None:
+    """Give the memory that PyTorch keeps for later back to the GPU."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if device_type == "cuda":
+        torch.cuda.empty_cache()
+    elif device_type == "mps":
+        torch.mps.empty_cache()
+
+
+def cache_budget(device: Any) -> int:
+    """Bytes that the key-value caches of all documents may take together: a tenth of a processor's free memory (at
+    most 2 GiB), four tenths of a GPU's. Call it when the weights are loaded."""
+    import torch
+
+    if device.type == "cuda":
+        return max(_LEAST, int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE))
+    free = free_memory(None, "cpu") or 4 * GIB
+    return max(_LEAST, min(_MOST_ON_CPU, int(free * _CPU_SHARE)))

@@ -8,13 +8,17 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.aix-installed
 
-.PHONY: run test setup lint format constraints documents mini mini-on mini-smoke clean
+.PHONY: run test test-remote setup lint format constraints documents mini mini-on mini-smoke clean
 
 run: $(INSTALLED)
 	@$(BIN)/aix-lsp demo
 
 test: lint
 	$(BIN)/python -m pytest
+
+# the remote engine against a server that serves aix_lsp/models/aix-mini: AIX_TEST_REMOTE_URL=http://127.0.0.1:8000
+test-remote: $(INSTALLED)
+	$(BIN)/python -m pytest -m remote tests/e2e/test_remote.py
 
 setup: $(INSTALLED)
 

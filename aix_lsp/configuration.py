@@ -17,7 +17,8 @@ import platformdirs
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsError, TomlConfigSettingsSource
 
-from aix_lsp.settings import Option, Section, Settings, options
+from aix_lsp.settings import Option, Settings, options
+from aix_lsp.settings_option import Section
 
 Source = Literal[
     "default", "user file", "environment", "initializationOptions", "workspace/configuration", "command line"
@@ -107,7 +108,8 @@ class Configuration:
             elif (problem := _check(name, value)) is None:
                 layer[name] = value
             else:
-                problems.append(f"settings: {name} = {value!r}: {problem} ({source})")
+                shown = "(hidden)" if known.secret else repr(value)
+                problems.append(f"settings: {name} = {shown}: {problem} ({source})")
         self._layers[source] = layer
         self.settings = self._merged()
         return problems

@@ -15,24 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Scope = Literal["machine", "window", "resource"]
-
-
-def option(default: Any, doc: str, *, scope: Scope = "window", restart: bool = False, **limits: Any) -> Any:
-    """A pydantic field that carries its scope and whether a change needs a restart of the server."""
-    return Field(
-        default,
-        description=doc,
-        json_schema_extra={"scope": scope, "restart": restart},
-        validate_default=True,
-        **limits,
-    )
-
-
-class Section(BaseModel):
-    """A group of options. Frozen: a request keeps the settings it began with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+from aix_lsp.settings_option import Scope, Section, option
+from aix_lsp.settings_remote import RemoteSettings
 
 
 class ModelSettings(Section):
@@ -41,9 +25,9 @@ class ModelSettings(Section):
     name: str = option(
         "auto",
         "A name from the catalog (`aixcoder-7b`, `aix-mini`, `qwen2.5-coder-7b`, ...), a Hugging Face name "
-        "(`owner/model`), or a folder with the model's files. `auto`: the largest model of the catalog that is on disk "
-        "and fits the free memory (on a processor: and is small enough to answer while one types), otherwise the "
-        "embedded model.",
+        "(`owner/model`), a folder with the model's files, or `remote` for the server of `remote.url`. `auto`: that "
+        "server where one is set; else the largest model of the catalog that is on disk and fits the free memory (on a "
+        "processor: and is small enough to answer while one types), otherwise the embedded model.",
         scope="machine",
         restart=True,
         min_length=1,
@@ -300,6 +284,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelSettings = Field(default_factory=ModelSettings, description=ModelSettings.__doc__)
+    remote: RemoteSettings = Field(default_factory=RemoteSettings, description=RemoteSettings.__doc__)
     completion: CompletionSettings = Field(default_factory=CompletionSettings, description=CompletionSettings.__doc__)
     prompt: PromptSettings = Field(default_factory=PromptSettings, description=PromptSettings.__doc__)
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description=RetrievalSettings.__doc__)
@@ -318,6 +303,7 @@ class Option(BaseModel):
     doc: str
     scope: Scope
     restart: bool
+    secret: bool
     annotation: Any
 
 
@@ -338,6 +324,7 @@ def options() -> list[Option]:
                     doc=field.description or "",
                     scope=extra["scope"],  # type: ignore[arg-type]
                     restart=bool(extra["restart"]),
+                    secret=bool(extra["secret"]),
                     annotation=field.annotation,
                 )
             )

@@ -21,6 +21,7 @@ def json_schema() -> dict[str, Any]:
         field = dict(TypeAdapter(group).json_schema()["properties"][name])
         field.pop("title", None)
         field.pop("restart", None)
+        field.pop("secret", None)
         field["scope"] = item.scope
         properties[f"aix.{item.name}"] = field
     return {

@@ -107,7 +107,8 @@ class Tokenizer(Protocol):
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What the service must know of a loaded model. `max_positions` bounds prompt and completion together; `looks_up`
-    asks prompts for what they had no room for, to copy and to guess from."""
+    asks prompts for what they had no room for, to copy and to guess from. `token_healing` is False where the engine
+    cannot make an answer begin with a required text."""
 
     name: str
     max_positions: int
@@ -119,6 +120,7 @@ class ModelInfo:
     languages: tuple[str, ...] = ()
     note: str = ""
     looks_up: bool = False
+    token_healing: bool = True
 
 
 PromptBuilder = Callable[[Tokenizer, ModelInfo], Prompt]

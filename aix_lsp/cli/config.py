@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from aix_lsp.cli.setup import read_settings
 from aix_lsp.configuration import getattr_dotted, user_file
-from aix_lsp.settings import options
+from aix_lsp.engine.remote_http import without_credentials
+from aix_lsp.settings import Option, options
 from aix_lsp.settings_documents import json_schema, markdown_table
 
 
@@ -21,13 +23,20 @@ def run(*, as_json: bool, schema: bool, markdown: bool, model: str | None, assig
         return
     configuration = read_settings(model, assignments)
     rows = [
-        (item.name, getattr_dotted(configuration.settings, item.name), configuration.origin(item.name))
+        (item.name, _shown(item, getattr_dotted(configuration.settings, item.name)), configuration.origin(item.name))
         for item in options()
     ]
     if as_json:
         print(json.dumps({name: {"value": value, "origin": origin} for name, value, origin in rows}))  # noqa: T201
         return
     _show(rows)
+
+
+def _shown(item: Option, value: Any) -> Any:
+    """A value as it may be printed: no token, and no password in an address."""
+    if item.secret:
+        return "(hidden)" if value else ""
+    return without_credentials(value) if isinstance(value, str) else value
 
 
 def _show(rows: Sequence[tuple[str, object, str]]) -> None:

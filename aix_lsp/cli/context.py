@@ -10,8 +10,7 @@ from typing import Any
 from aix_lsp.cli.setup import find_place, open_workspace, read_settings
 from aix_lsp.completion.policy import decide
 from aix_lsp.completion.report import snippet_to_dict
-from aix_lsp.engine.plan import planned
-from aix_lsp.engine.tokenizer import load_tokenizer
+from aix_lsp.engine.select import prompt_model
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.types import CompletionRequest, Prompt, Snippet
 
@@ -20,14 +19,14 @@ def run(*, location: str, as_json: bool, model: str | None, workspace: Path | No
     """Print snippets with scores and matching terms, and the prompt. Needs a tokenizer, not the weights."""
     settings = read_settings(model, assignments).settings
     place, folder = find_place(location, workspace)
-    plan = planned(settings.model)
+    tokenizer, info = prompt_model(settings)
     retrieval = settings.retrieval.enabled and settings.retrieval.snippets > 0
     context = open_workspace(folder, settings)
     snippets = context.snippets(place.document, place.offset, settings) if retrieval else []
     decision = decide(CompletionRequest(place.document, place.offset, "invoked"), settings.completion)
     prompt = build_prompt(
-        load_tokenizer(plan.folder),
-        plan.info,
+        tokenizer,
+        info,
         place.document,
         place.offset,
         snippets,
@@ -35,9 +34,9 @@ def run(*, location: str, as_json: bool, model: str | None, workspace: Path | No
         decision.max_new_tokens or settings.completion.max_tokens_line,
     )
     if as_json:
-        print(json.dumps(_data(snippets, prompt, plan.info.name, decision.amount), ensure_ascii=False))  # noqa: T201
+        print(json.dumps(_data(snippets, prompt, info.name, decision.amount), ensure_ascii=False))  # noqa: T201
     else:
-        _show(snippets, prompt, plan.info.name, decision.amount)
+        _show(snippets, prompt, info.name, decision.amount)
 
 
 def _data(snippets: Sequence[Snippet], prompt: Prompt, model: str, amount: str) -> dict[str, Any]:

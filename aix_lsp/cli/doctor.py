@@ -49,6 +49,21 @@ def examine(workspace: Path, options: Mapping[str, Any], *, load: bool = False) 
     problems += configuration.set_layer("command line", options)
     yield _python()
     yield _settings(problems)
+    yield from _engine(configuration.settings, load=load)
+    yield _workspace(workspace, configuration.settings)
+    yield _kept_index(workspace, configuration.settings)
+    yield _watches(workspace, configuration.settings)
+
+
+def _engine(settings: Settings, *, load: bool) -> Iterator[Finding]:
+    """The model and what it runs on, here or elsewhere."""
+    from aix_lsp.engine.select import is_remote
+
+    if is_remote(settings):
+        from aix_lsp.cli.doctor_remote import examine_server
+
+        yield from examine_server(settings)
+        return
     torch = _torch()
     yield torch
     if torch.status == "ok":
@@ -56,10 +71,7 @@ def examine(workspace: Path, options: Mapping[str, Any], *, load: bool = False) 
         yield _gpu()
     yield _flash_attention()
     for check in (_quantization, _choice, _model, _tokenizer, *((_run,) if load else ())):
-        yield _guarded(check, configuration.settings)
-    yield _workspace(workspace, configuration.settings)
-    yield _kept_index(workspace, configuration.settings)
-    yield _watches(workspace, configuration.settings)
+        yield _guarded(check, settings)
 
 
 def _python() -> Finding:

@@ -38,7 +38,7 @@ def eval_infilling(
     ] = None,
     model: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--model", help="Catalog name or folder; may be repeated to compare (aix-mini)."),
+        typer.Option("--model", help="Catalog name, folder, or remote; may be repeated (aix-mini)."),
     ] = None,
     adapter: Annotated[
         Optional[list[Path]],  # noqa: UP045

@@ -17,6 +17,7 @@ from aix_lsp.cli.failure import UsageError
 from aix_lsp.engine.adapter import inspect_adapter
 from aix_lsp.engine.catalog import embedded, known
 from aix_lsp.engine.choice import base_of
+from aix_lsp.engine.select import REMOTE
 from aix_lsp.files import replaced_file
 from aix_lsp.types import FimFormat
 
@@ -62,7 +63,7 @@ class Options:
             if plus and base in names:
                 words += ["--adapter", adapter]
             else:
-                words += ["--model", label if label in known() or "/" in label else f"./{label}"]
+                words += ["--model", label if label in {*known(), REMOTE} or "/" in label else f"./{label}"]
         if self.folders:
             words += ["--places", str(self.places), "--cases", str(self.cases), "--loss-kb", str(self.loss_kb)]
             words += ["--languages", self.languages]
@@ -173,6 +174,8 @@ def _check(options: Options, out: Path | None) -> None:
         raise UsageError(f"--copy-prior takes auto, off or both, not {options.copy_prior!r}")
     if options.humaneval is not None and not options.humaneval.is_file():
         raise UsageError(f"{options.humaneval} is no file")
+    if REMOTE in options.models and options.folders and options.loss_kb:
+        raise UsageError("bits per byte need the weights; give --loss-kb 0 with --model remote")
     if options.adapters and len(options.models) > 1:
         raise UsageError("--adapter goes with one --model, the one that it was made from")
     if options.earlier is not None and not options.earlier.is_dir():

@@ -8,10 +8,10 @@ from functools import cache, partial
 
 from aix_lsp.configuration import Configuration
 from aix_lsp.engine.base import Engine
-from aix_lsp.engine.local import LocalEngine
+from aix_lsp.engine.select import engine_for
 from aix_lsp.languages import language_id_of
 from aix_lsp.prompt.build import build_prompt
-from aix_lsp.settings import ModelSettings, Settings
+from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot, Generation, GenerationRequest
 
 
@@ -29,7 +29,7 @@ def infer(
         configuration.read_user_file()
         configuration.read_environment()
         settings = configuration.settings
-    background = _background(settings.model)
+    background = _background(Settings(model=settings.model, remote=settings.remote))
     with background.turn:
         work = generate_between(background.engine, prefix, suffix, path, max_new_tokens, settings)
         return asyncio.run_coroutine_threadsafe(work, background.loop).result().text
@@ -38,17 +38,17 @@ def infer(
 class _Background:
     """An event loop on a daemon thread, and an engine on it, for callers that have neither."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         # an engine answers its latest request only; callers in several threads take turns
         self.turn = threading.Lock()
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="aix-infer", daemon=True).start()
-        self.engine = LocalEngine(settings, lambda event: None)
+        self.engine = engine_for(settings, lambda event: None)
         self.loop.call_soon_threadsafe(self.engine.start, self.loop)
 
 
 @cache
-def _background(settings: ModelSettings) -> _Background:
+def _background(settings: Settings) -> _Background:
     return _Background(settings)
 
 

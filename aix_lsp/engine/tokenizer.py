@@ -92,6 +92,11 @@ class ModelTokenizer:
         """One more than the largest id, special ones included."""
         return self._library.size
 
+    @property
+    def special_pieces(self) -> Mapping[int, str]:
+        """The pieces of all special ids."""
+        return self._special_by_id
+
     def special(self, *names: str) -> int | None:
         """Id of the first of these special tokens that the tokenizer has, by its exact piece; else None."""
         return next((self._special[name] for name in names if name in self._special), None)

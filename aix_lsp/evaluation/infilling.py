@@ -16,13 +16,14 @@ from typing import Final
 
 from rapidfuzz import fuzz
 
+from aix_lsp.configuration import Configuration
 from aix_lsp.engine.adapter import check_base, inspect_adapter
 from aix_lsp.engine.base import Engine, LoadEvent, ModelError
-from aix_lsp.engine.catalog import known, resolve
+from aix_lsp.engine.catalog import CatalogEntry, known, resolve
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.copying import read_copy_weights
 from aix_lsp.engine.loading import locate
-from aix_lsp.engine.local import LocalEngine
+from aix_lsp.engine.select import REMOTE, engine_for, prompt_model
 from aix_lsp.engine.tokenizer import load_tokenizer
 from aix_lsp.evaluation.cases import words
 from aix_lsp.evaluation.copying import Copier, copied_line
@@ -31,7 +32,7 @@ from aix_lsp.languages import language_id_of
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.prompt.fim import family_of, plain_family
 from aix_lsp.prompt.healing import take_back
-from aix_lsp.settings import ModelSettings, PromptSettings
+from aix_lsp.settings import ModelSettings, PromptSettings, Settings
 from aix_lsp.types import DocumentSnapshot, FimFormat, GenerationRequest, ModelInfo, Tokenizer
 
 MAX_TOKENS = 48
@@ -102,7 +103,7 @@ def labels_of(models: Sequence[str], adapters: Sequence[Path] = ()) -> list[str]
     A folder that shares its name with another one, or with a model of the catalog, is told by as many of the folders
     above as it takes. Raises ModelError for a name that means nothing, and for what is given twice.
     """
-    entries = [resolve(model) for model in models]
+    entries = [CatalogEntry(REMOTE, REMOTE) if model == REMOTE else resolve(model) for model in models]
     places = [
         None if model in known() or not isinstance(entry.source, Path) else entry.source.expanduser().resolve()
         for model, entry in zip(models, entries, strict=True)
@@ -137,11 +138,17 @@ def copies(model: str) -> bool:
 def checked(model: str, formats: Sequence[FimFormat], adapter: Path | None = None) -> Tokenizer:
     """The tokenizer of a model by name or folder, once it is clear that its files are there, that the adapter fits it,
     and that it knows these orders of a prompt. Raises ModelError or TokenizerError with one line."""
-    folder = locate(resolve(model).source)
-    checkpoint = inspect(folder)
-    if adapter is not None:
-        check_base(inspect_adapter(adapter), checkpoint)
-    tokenizer = load_tokenizer(folder)
+    tokenizer: Tokenizer
+    if model == REMOTE:
+        if adapter is not None:
+            raise ModelError("an adapter cannot be put into a model that a server runs")
+        tokenizer = prompt_model(_settings(ModelSettings(name=model)))[0]
+    else:
+        folder = locate(resolve(model).source)
+        checkpoint = inspect(folder)
+        if adapter is not None:
+            check_base(inspect_adapter(adapter), checkpoint)
+        tokenizer = load_tokenizer(folder)
     family = family_of(tokenizer) or plain_family(tokenizer)
     missing = [format_ for format_ in formats if family.resolve(format_, has_suffix=True) != format_]
     if missing:
@@ -161,7 +168,7 @@ def evaluate(
     on_answer: Callable[[], None] = lambda: None,
 ) -> ModelAnswers:
     """All ways at all places with one model: a catalog name or a folder, as `model.name` takes it, and the folder of an
-    adapter for it, if any.
+    adapter for it, if any; or `remote` for the server of the user's settings.
 
     `threads` 0 lets PyTorch choose. Without `copying` the model answers alone, even if its folder asks for a copy prior
     (`engine/copying.py`). `on_answer` is called after each answer of the model. Raises ModelError when the
@@ -198,11 +205,11 @@ async def _generated(
         if event.kind == "warning":
             warnings.append(event.message)
 
-    engine = LocalEngine(settings, note)
+    engine = engine_for(_settings(settings), note)
     answers: dict[Way, list[Answer | None]] = {}
     try:
         info = await engine.ready()
-        if warnings:
+        if warnings and settings.name != REMOTE:
             raise ModelError(warnings[0].split(". The embedded model")[0])
         for way in ways:
             answers[way] = []
@@ -215,6 +222,17 @@ async def _generated(
     finally:
         engine.close()
     return info, answers
+
+
+def _settings(own: ModelSettings) -> Settings:
+    """Settings for one model alone; those of a server are the user's own."""
+    if own.name != REMOTE:
+        return Settings(model=own)
+    configuration = Configuration()
+    configuration.read_user_file()
+    configuration.read_environment()
+    remote = configuration.settings.remote.model_copy(update={"fallback": False})
+    return Settings(model=own, remote=remote)
 
 
 async def generated(engine: Engine, place: Place, way: Way) -> str:

@@ -46,6 +46,7 @@ def build_prompt(
         snippets=snippets,
         settings=settings,
         budget=min(settings.max_tokens, model.max_positions - max_new_tokens),
+        heals=settings.token_healing and model.token_healing,
         looks_up=model.looks_up,
     )
     if task.room("l2r") < 1:
@@ -68,7 +69,8 @@ def build_prompt(
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What a prompt is made from. `around` is the text before and after the cursor."""
+    """What a prompt is made from. `around` is the text before and after the cursor; `heals` says whether a word that
+    the cursor cuts in two is taken back."""
 
     tokenizer: Tokenizer
     family: FimFamily
@@ -77,6 +79,7 @@ class _Task:
     snippets: Sequence[Snippet]
     settings: PromptSettings
     budget: int
+    heals: bool
     looks_up: bool
 
     def room(self, order: FimFormat) -> int:
@@ -129,7 +132,7 @@ class _Task:
             lead=lead,
         )
         ids, required = prefix.ids, ""
-        if self.settings.token_healing:
+        if self.heals:
             ids, required = take_back(tokenizer, ids, prefix.text)
         block = Block(ids, (lead + prefix.text).removesuffix(required))
         return _Draft(family, order, document.name, quotes, header, header_dropped, prefix, block, required, suffix)

@@ -27,22 +27,22 @@ from aix_lsp.server.transport import StreamWriter, accept_one, claim_stdio, pump
 
 if TYPE_CHECKING:
     from aix_lsp.engine.base import Engine, OnEvent
-    from aix_lsp.settings import LogSettings, ModelSettings
+    from aix_lsp.settings import LogSettings, Settings
 
 logger = logging.getLogger(__name__)
 
-EngineFactory = Callable[["ModelSettings", "OnEvent"], "Engine"]
+EngineFactory = Callable[["Settings", "OnEvent"], "Engine"]
 
 _NOTEBOOKS = lsp.NotebookDocumentSyncOptions(
     notebook_selector=[lsp.NotebookDocumentFilterWithNotebook(notebook="*")], save=False
 )
 
 
-def local_engine(settings: ModelSettings, on_event: OnEvent) -> Engine:
-    """The engine that runs in this process, already loading."""
-    from aix_lsp.engine.local import LocalEngine
+def started_engine(settings: Settings, on_event: OnEvent) -> Engine:
+    """The engine that the settings ask for, already loading."""
+    from aix_lsp.engine.select import engine_for
 
-    engine = LocalEngine(settings, on_event)
+    engine = engine_for(settings, on_event)
     engine.start(asyncio.get_running_loop())
     return engine
 
@@ -53,7 +53,7 @@ class AixServer(LanguageServer):
     protocol: AixProtocol
 
     def __init__(
-        self, command_line: Mapping[str, Any] | None = None, engine_factory: EngineFactory = local_engine
+        self, command_line: Mapping[str, Any] | None = None, engine_factory: EngineFactory = started_engine
     ) -> None:
         """`command_line` holds options given there, by their dotted names; `engine_factory` makes the engine."""
         super().__init__(

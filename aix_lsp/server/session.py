@@ -108,7 +108,7 @@ class Session:
         self._watcher = parts.WorkspaceWatcher(
             self._paths_changed, self._message_from_thread, mode=settings.workspace.watch
         )
-        self.engine = self.server.engine_factory(settings.model, self._load_event)
+        self.engine = self.server.engine_factory(settings, self._load_event)
         self.service = parts.CompletionService(self.engine, self.context)
         for path in self.folders.values():
             self._begin_folder(path)
@@ -221,17 +221,19 @@ class Session:
             self.messages.warn(f"{folder.name} {cut}")
 
     def _load_event(self, event: LoadEvent) -> None:
+        if event.kind == "progress":
+            if "model" not in self._progress:
+                self._progress["model"] = Progress(self.server, "aix: loading the model")
+            self._progress["model"].report(event.message, event.percent)
+            return
+        # A warning may be the last that is heard of a load.
+        if "model" in self._progress:
+            self._progress.pop("model").end(event.message)
         if event.kind == "warning":
             self.messages.warn(event.message)
-            return
-        if "model" not in self._progress:
-            self._progress["model"] = Progress(self.server, "aix: loading the model")
-        if event.kind == "ready":
-            pass_by_what_is_there()
-            self._progress.pop("model").end(event.message)
-            self.messages.note(event.message)
         else:
-            self._progress["model"].report(event.message, event.percent)
+            pass_by_what_is_there()
+            self.messages.note(event.message)
 
     # settings
 

@@ -1,0 +1,126 @@
+"""What can go wrong with a model on another machine, each in one line that says what to do about it.
+
+The lines name the server without credentials, and never quote what it sent about a request: an error may repeat the
+prompt, which is the user's text.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx
+
+from aix_lsp.engine.base import ModelError
+
+_LONGEST_DETAIL = 200
+
+
+class RemoteError(ModelError):
+    """The server could not answer. `down` says that no other request would fare better for now, so that the server is
+    looked at again before the next one is sent; `status` is that of the HTTP answer, 0 without one."""
+
+    def __init__(self, message: str, *, down: bool = False, status: int = 0) -> None:
+        super().__init__(message)
+        self.down = down
+        self.status = status
+
+
+def connection_error(error: Exception, address: str, *, connect_timeout: float) -> RemoteError:
+    """What an exception of httpx means. `address` is the server's, as it may be shown."""
+    causes = list(_chain(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return RemoteError(
+                f"the certificate of {address} is not trusted ({cause.verify_message.rstrip('.')}); if that server is "
+                "yours, name the certificate authority's file in remote.ca_file",
+                down=True,
+            )
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            reason = (cause.reason or "TLS failed").lower().replace("_", " ")
+            return RemoteError(
+                f"no encrypted connection to {address} ({reason}); does the server speak https there?", down=True
+            )
+        if isinstance(cause, socket.gaierror):
+            return RemoteError(f"the name of the server {address} is not known; check remote.url", down=True)
+    if isinstance(error, httpx.ProxyError):
+        return RemoteError(f"the proxy does not let {address} through; check remote.proxy", down=True)
+    if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
+        return RemoteError(f"the server at {address} did not answer the call within {connect_timeout:g} s", down=True)
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return RemoteError(f"the server at {address} refuses the connection; is it running?", down=True)
+    if isinstance(error, httpx.ConnectError):
+        return RemoteError(f"the server at {address} cannot be reached", down=True)
+    if isinstance(error, httpx.TimeoutException):
+        return RemoteError(f"the server at {address} stopped answering")
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError | httpx.CloseError):
+        return cut_off(address)
+    return RemoteError(f"the server at {address} does not speak HTTP as expected ({type(error).__name__})")
+
+
+def cut_off(address: str) -> RemoteError:
+    """The connection ended in the middle of an answer."""
+    return RemoteError(f"the server at {address} broke off its answer")
+
+
+def garbage(address: str, what: str) -> RemoteError:
+    """The answer is none of an OpenAI-compatible server. `what` was found, in words of our own."""
+    return RemoteError(f"the server at {address} sent {what} where a completion was expected; check remote.url")
+
+
+def status_error(response: httpx.Response, body: bytes, address: str, *, model: str, token_name: str) -> RemoteError:
+    """What an HTTP status other than success means. `token_name` is the environment variable for the token, in
+    brackets where none is set; of `body` only our own words are told."""
+    status = response.status_code
+    return RemoteError(
+        _sentence(status, response.headers, body, address, model, token_name),
+        down=status in (401, 403, 404, 405, 502, 503, 504) or 300 <= status < 400,
+        status=status,
+    )
+
+
+def _sentence(status: int, headers: httpx.Headers, body: bytes, address: str, model: str, token_name: str) -> str:
+    text = body[:4096].decode("utf-8", "replace").lower()
+    if 300 <= status < 400:
+        return f"the server at {address} sends us elsewhere ({status}); put the final address into remote.url"
+    if status in (401, 403):
+        wants = f"wants a token ({status}); set" if token_name.startswith("(") else f"refuses the token ({status}) of"
+        return f"the server at {address} {wants} {token_name.strip('()')}"
+    if status in (404, 405):
+        if model and "model" in text:
+            return f"the server at {address} does not know the model {model} ({status}); check remote.model"
+        return f"there is no /v1/completions at {address} ({status}); check remote.url"
+    if status == 429:
+        wait = headers.get("retry-after", "")
+        more = f"; it asks to wait {wait} s" if wait.isdigit() else "; try again in a moment"
+        return f"the server at {address} has too many requests (429){more}"
+    if status in (502, 503, 504):
+        return f"the server at {address} is not ready ({status}); it may still be loading its model"
+    if status >= 500:
+        return f"the server at {address} failed ({status}); its log says why"
+    if status == 413 or ("context" in text and ("length" in text or "exceed" in text or "maximum" in text)):
+        return f"the server at {address} takes no prompt of that length ({status}); lower remote.context"
+    return f"the server at {address} refused the request ({status})"
+
+
+def detail(body: bytes) -> str:
+    """The server's own words about a request that held nothing of the user's, in one line."""
+    text = " ".join(body[:4096].decode("utf-8", "replace").split())
+    return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]}…"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, what led to it, and what is inside groups."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        waiting += [one.__cause__, one.__context__]
+        if isinstance(one, BaseExceptionGroup):
+            waiting += one.exceptions

@@ -1,0 +1,197 @@
+"""The way to a model's server: its address, TLS, token, proxy and time limits, and requests that fail in one line.
+
+Only connecting is tried again. Answers are asked for uncompressed: a compressed stream would arrive in lumps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import certifi
+import httpx
+
+import aix_lsp
+from aix_lsp.engine.base import ModelError
+from aix_lsp.engine.remote_errors import RemoteError, connection_error, garbage, status_error
+from aix_lsp.engine.remote_stream import StreamError
+from aix_lsp.settings_remote import RemoteSettings
+
+_RETRY_AFTER_S = 0.1
+_KEPT_S = 4.0
+"""How long a connection is kept for the next request: less than the 5 s after which these servers close it."""
+
+_LARGEST_ANSWER = 16_000_000
+_LARGEST_ERROR = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is. `shown` has neither user nor password, and stands in every message."""
+
+    root: httpx.URL
+    shown: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine."""
+        host = self.root.host
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+
+
+def address_of(url: str) -> Address:
+    """The address in the settings, with or without `/v1` or `/v1/completions`. Raises ModelError."""
+    try:
+        parsed = httpx.URL(url.strip())
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ModelError("remote.url is no address; it looks like https://models.example.org or http://127.0.0.1:8000")
+    path = parsed.path.rstrip("/").removesuffix("/completions").removesuffix("/v1")
+    root = parsed.copy_with(path=path or "/", query=None, fragment=None)
+    return Address(root, without_credentials(str(root)).rstrip("/"))
+
+
+def without_credentials(url: str) -> str:
+    """An address as it may be shown: without what stands before its @."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url
+    place, slash, path = rest.partition("/")
+    return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
+
+
+def token_of(settings: RemoteSettings, environment: Mapping[str, str]) -> str:
+    """The token for the server, from the environment or the settings; empty where there is none. Raises ModelError for
+    one that no HTTP header can hold."""
+    token = (environment.get(settings.token_env, "") or settings.token.get_secret_value()).strip()
+    if not all(" " < character <= "~" for character in token):
+        raise ModelError(
+            f"the token for the server ({settings.token_env}, remote.token) has characters that no HTTP header takes"
+        )
+    return token
+
+
+class RemoteClient:
+    """Requests to one server. Make it and use it on one event loop; `close` ends every request that is on its way."""
+
+    def __init__(self, settings: RemoteSettings, environment: Mapping[str, str]) -> None:
+        """Reads the certificates, which takes a while: not on an event loop. Raises ModelError."""
+        self.address = address_of(settings.url)
+        self._settings = settings
+        token = token_of(settings, environment)
+        self.has_token = bool(token)
+        self._token_name = settings.token_env if token else f"({settings.token_env})"
+        headers = {"Accept-Encoding": "identity", "User-Agent": f"aix-lsp/{aix_lsp.__version__}"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            self._client = httpx.AsyncClient(
+                headers=headers,
+                verify=_trust(settings.ca_file if self.address.root.scheme == "https" else None),
+                proxy=settings.proxy if settings.proxy not in ("", "none") else None,
+                # A proxy of the environment is for other machines.
+                trust_env=settings.proxy == "" and not self.address.is_local,
+                timeout=httpx.Timeout(None, connect=settings.connect_timeout_s, pool=settings.connect_timeout_s),
+                limits=httpx.Limits(max_connections=16, max_keepalive_connections=4, keepalive_expiry=_KEPT_S),
+            )
+        except (ValueError, ImportError, httpx.InvalidURL):
+            proxy = without_credentials(settings.proxy) or "of the environment"
+            raise ModelError(f"the proxy {proxy} cannot be used (remote.proxy); it wants http:// or https://") from None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def get(self, path: str, *, timeout_s: float) -> Any:
+        """The JSON at a path of the server. Raises RemoteError."""
+        async with asyncio.timeout(timeout_s):
+            async with self._sent("GET", path, None) as response:
+                return await self._json(response)
+
+    async def post(self, path: str, body: Mapping[str, Any], *, model: str = "", timeout_s: float) -> Any:
+        """The JSON that answers a JSON body. Raises RemoteError, TimeoutError after `timeout_s`."""
+        async with asyncio.timeout(timeout_s):
+            async with self._sent("POST", path, body, model) as response:
+                return await self._json(response)
+
+    @asynccontextmanager
+    async def stream(self, path: str, body: Mapping[str, Any], *, model: str = "") -> AsyncIterator[httpx.Response]:
+        """An answer whose body is still to be read. Leaving the block closes its connection if there is more to come,
+        which is what makes the server stop. Raises RemoteError, also for what happens inside the block."""
+        async with self._sent("POST", path, body, model) as response:
+            yield response
+
+    @asynccontextmanager
+    async def _sent(
+        self, method: str, path: str, body: Mapping[str, Any] | None, model: str = ""
+    ) -> AsyncIterator[httpx.Response]:
+        try:
+            response = await self._connected(method, path, body)
+            try:
+                if response.status_code != 200:
+                    content = await _read(response, _LARGEST_ERROR)
+                    raise status_error(response, content, self.address.shown, model=model, token_name=self._token_name)
+                yield response
+            finally:
+                await response.aclose()
+        except StreamError as error:
+            raise garbage(self.address.shown, str(error)) from None
+        except httpx.HTTPError as error:
+            limit = self._settings.connect_timeout_s
+            raise connection_error(error, self.address.shown, connect_timeout=limit) from error
+
+    async def _connected(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        root = self.address.root
+        url = root.copy_with(path=root.path.rstrip("/") + path)
+        request = self._client.build_request(method, url, json=body)
+        try:
+            return await self._client.send(request, stream=True)
+        except httpx.ConnectError:
+            # Nothing was sent yet. A server that is being restarted is often there a moment later.
+            await asyncio.sleep(_RETRY_AFTER_S)
+        return await self._client.send(self._client.build_request(method, url, json=body), stream=True)
+
+    async def _json(self, response: httpx.Response) -> Any:
+        content = await _read(response, _LARGEST_ANSWER)
+        try:
+            return json.loads(content)
+        except ValueError:
+            kind = response.headers.get("content-type", "").partition(";")[0].strip() or "text"
+            raise RemoteError(
+                f"the server at {self.address.shown} sent {kind} where JSON was expected; check remote.url", down=True
+            ) from None
+
+
+async def _read(response: httpx.Response, limit: int) -> bytes:
+    content = bytearray()
+    async for part in response.aiter_bytes():
+        content += part
+        if len(content) > limit:
+            raise StreamError("more than an answer can be")
+    return bytes(content)
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    """What a server's certificate is checked against: `ca_file` alone, else the system's authorities and Mozilla's.
+    None is for a server without TLS: to read all authorities takes longer than anything else at start."""
+    if ca_file is None:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not ca_file:
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())
+        return context
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror if isinstance(error, FileNotFoundError | PermissionError) else "no PEM certificates"
+        raise ModelError(f"remote.ca_file {ca_file} cannot be used: {reason}") from None

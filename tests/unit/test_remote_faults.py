@@ -1,0 +1,228 @@
+"""Everything that a server, or the way to it, can do wrong: one clear line each, and back as soon as it can be."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from aix_lsp.engine.base import EngineError, LoadEvent, ModelError
+from aix_lsp.engine.remote import RemoteEngine
+from aix_lsp.engine.remote_errors import RemoteError
+from aix_lsp.settings_remote import RemoteSettings
+from tests.unit.remote_server import FOLDER, Fault, ModelServer, request, settings_for, until
+
+SECRET = "what_the_user_typed"
+
+
+async def failure(engine: RemoteEngine, **options: Any) -> str:
+    """The line that a request fails with; it never holds the user's text."""
+    with pytest.raises(EngineError) as failed:
+        await engine.generate(request(f"{SECRET} = ", **options))
+    line = str(failed.value)
+    assert "\n" not in line
+    assert SECRET not in line
+    return line
+
+
+async def first_look(settings: RemoteSettings, environment: dict[str, str] | None = None) -> str:
+    """What an engine says that never gets to a server."""
+    engine = RemoteEngine(settings, environment=environment or {})
+    try:
+        with pytest.raises(ModelError) as failed:
+            await engine.ready()
+        assert engine.state.phase == "failed"
+        assert engine.model is None
+        return str(failed.value)
+    finally:
+        engine.close()
+        await engine.wait_closed()
+
+
+STATUSES = [
+    (401, "", "wants a token (401); set AIX_REMOTE_TOKEN"),
+    (403, "", "wants a token (403)"),
+    (404, '{"error": {"message": "The model `aix-mini` does not exist."}}', "does not know the model aix-mini"),
+    (404, "<html>nginx</html>", "there is no /v1/completions"),
+    (400, f"maximum context length is 1024 tokens: {SECRET}", "takes no prompt of that length"),
+    (400, f'{{"detail": "{SECRET}"}}', "refused the request (400)"),
+    (429, "", "has too many requests (429); it asks to wait 7 s"),
+    (500, f"Traceback: {SECRET}", "failed (500); its log says why"),
+    (503, '{"error": {"message": "Loading model"}}', "is not ready (503)"),
+    (307, "", "sends us elsewhere (307)"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "line"), STATUSES)
+async def test_each_status_is_one_line(status: int, body: str, line: str) -> None:
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        server.fault = Fault(status, body, headers=["Retry-After: 7", "Location: http://elsewhere.example/"])
+        assert line in await failure(engine)
+        # What concerns one request alone leaves the server in its place.
+        assert (engine.state.phase == "ready") == (status in (400, 429, 500))
+        server.fault = None
+        await until(lambda: engine.state.phase == "ready")
+        assert (await engine.generate(request())).text == "b + c\n"
+        engine.close()
+        await engine.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("ends", "line"),
+    [("cut", "broke off its answer"), ("garbage", "text that is no JSON"), ("error", "an error of its own")],
+)
+@pytest.mark.parametrize("after", [0, 2])
+async def test_a_stream_that_breaks_is_one_line(ends: Any, line: str, after: int) -> None:
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        server.fault = Fault(after=after, ends=ends)
+        assert line in await failure(engine)
+        assert engine.state.phase == "ready"
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_server_that_hangs_is_given_up_and_its_stream_closed() -> None:
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server, first_token_timeout_s=0.3, timeout_s=0.6), environment={})
+        await engine.ready()
+        server.fault = Fault(after=0, ends="hang")
+        assert "sent no token within 0.3 s" in await failure(engine)
+        await asyncio.wait_for(server.completions[0].gone.wait(), 5)
+        server.fault = Fault(after=2, ends="hang")
+        generation = await engine.generate(request())
+        assert (generation.text, generation.finish) == ("b +", "timeout")
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_server_that_is_away_is_told_once_and_found_again() -> None:
+    told: list[LoadEvent] = []
+    async with ModelServer() as server:
+        await server.stop()
+        engine = RemoteEngine(settings_for(server), told.append, environment={})
+        assert "refuses the connection; is it running?" in await failure(engine)
+        began = time.monotonic()
+        assert "refuses the connection" in await failure(engine)
+        assert time.monotonic() - began < 0.2, "nobody waits for a server that is known to be away"
+        await asyncio.sleep(0.8)
+        assert [event.kind for event in told].count("warning") == 1
+        await server.listen()
+        await until(lambda: engine.state.phase == "ready")
+        assert (await engine.generate(request())).text == "b + c\n"
+        assert [event.kind for event in told if event.kind != "progress"] == ["warning", "ready"]
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_connecting_alone_is_tried_again() -> None:
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        server.fault = Fault(500)
+        asked = len(server.seen)
+        await failure(engine)
+        assert len(server.seen) == asked + 1
+        await server.stop()
+        again = asyncio.get_running_loop().call_later(0.05, lambda: asyncio.ensure_future(server.listen()))
+        server.fault = None
+        assert (await engine.generate(request())).text == "b + c\n"
+        again.cancel()
+        engine.close()
+        await engine.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"url": "models.example.org"}, "remote.url is no address"),
+        ({"url": "ftp://models.example.org"}, "remote.url is no address"),
+        ({"url": "http://no-such-host.invalid:1"}, "cannot be reached|is not known"),
+        ({"url": "https://127.0.0.1:1", "ca_file": "/no/such.pem"}, "remote.ca_file /no/such.pem cannot be used"),
+        ({"url": "http://10.0.0.1", "proxy": "socks9://there"}, "the proxy socks9://there cannot be used"),
+        ({"url": "http://10.0.0.1:9", "proxy": "http://me:pw@127.0.0.1:1"}, "refuses the connection"),
+        ({"url": "http://me:pw@127.0.0.1:1/v1"}, "server at http://127.0.0.1:1 refuses"),
+    ],
+)
+async def test_an_address_that_cannot_work_is_one_line(options: dict[str, Any], line: str) -> None:
+    said = await first_look(RemoteSettings.model_validate({"tokenizer": FOLDER, **options}))
+    assert "pw" not in said
+    assert any(part in said for part in line.split("|")), said
+
+
+async def test_a_token_that_no_header_can_hold_is_refused_unseen() -> None:
+    said = await first_look(RemoteSettings(url="http://127.0.0.1:1"), {"AIX_REMOTE_TOKEN": "gehe\nim"})
+    assert "AIX_REMOTE_TOKEN" in said
+    assert "gehe" not in said
+
+
+async def test_certificates_are_checked_against_the_named_authority(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with ModelServer(tls=context) as server:
+        said = await first_look(settings_for(server))
+        assert "is not trusted" in said
+        assert "remote.ca_file" in said
+        plain = settings_for(server, url=server.url.replace("https", "http"))
+        assert "127.0.0.1" in await first_look(plain)
+        engine = RemoteEngine(settings_for(server, ca_file=str(tmp_path / "ca.pem")), environment={})
+        assert (await engine.generate(request())).text == "b + c\n"
+        engine.close()
+        await engine.wait_closed()
+    async with ModelServer() as server:
+        said = await first_look(settings_for(server, url=server.url.replace("http", "https")))
+        assert "does the server speak https there?" in said
+
+
+async def test_a_server_with_another_tokenizer_is_refused() -> None:
+    async with ModelServer() as server:
+        server.count = lambda text: 3  # type: ignore[method-assign]
+        for kind, line in (("counting", "has another tokenizer"), ("text", "reads prompts as other tokens")):
+            server.kind = kind  # type: ignore[assignment]
+            said = await first_look(settings_for(server))
+            assert line in said
+            assert "remote.tokenizer" in said
+        server.kind = "silent"
+        assert "does not tell how it reads a prompt" in await first_look(settings_for(server))
+        engine = RemoteEngine(settings_for(server, prompt="tokens"), environment={})
+        assert (await engine.generate(request())).text == "b + c\n"
+        assert engine.server is not None
+        assert "does not tell" in engine.server.warnings[0]
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_tokenizer_that_is_not_there_is_told() -> None:
+    async with ModelServer(models=("company/secret-model",)) as server:
+        settings = settings_for(server, tokenizer="")
+        assert "the tokenizer of company/secret-model is not on this machine" in await first_look(settings)
+        assert "holds no tokenizer" in await first_look(settings_for(server, tokenizer=str(Path(FOLDER).parent)))
+        assert "hf download owner/none" in await first_look(settings_for(server, tokenizer="owner/none"))
+
+
+async def test_an_answer_that_is_no_stream_is_taken_whole_and_a_page_refused() -> None:
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        whole = '{"choices": [{"index": 0, "text": "b", "finish_reason": "stop"}]}'
+        server.fault = Fault(200, whole, headers=["Content-Type: application/json"])
+        assert (await engine.generate(request())).text == "b"
+        server.fault = Fault(200, "<html>log in</html>", headers=["Content-Type: text/html"])
+        assert "check remote.url" in await failure(engine)
+        engine.close()
+        await engine.wait_closed()
+
+
+def test_errors_keep_what_the_engine_needs() -> None:
+    error = RemoteError("a line", down=True, status=503)
+    assert (str(error), error.down, error.status) == ("a line", True, 503)

@@ -19,6 +19,7 @@ Figures are medians.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib.util
 import json
 import logging
@@ -123,6 +124,8 @@ def measure_precision(
     shape: Shape, device: torch.device, dtype: torch.dtype, layers: Callable[[], Any], rounds: int, copied: float
 ) -> dict[str, Any]:
     """All figures of one way to hold the weights."""
+    # what the precision before held must be gone, its graphs too
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

@@ -67,8 +67,10 @@ def random_model(shape: Shape, device: torch.device, dtype: torch.dtype, quantiz
         model = LlamaForCausalLM(config).to(dtype)
     model.model.rotary_emb = LlamaRotaryEmbedding(config).to(device)
     generator = torch.Generator(device).manual_seed(0)
-    for name, module in list(model.named_modules()):
-        for leaf, place in module.named_parameters(recurse=False):
+    # by name, since a list of the modules themselves would hold on to the layers that are replaced
+    for name in [name for name, _ in model.named_modules()]:
+        module = model.get_submodule(name)
+        for leaf, place in list(module.named_parameters(recurse=False)):
             made = torch.empty(place.shape, device=device, dtype=dtype)
             # large enough that the likeliest token stands out from the second
             made = made.normal_(0, 0.05, generator=generator) if made.dim() > 1 else made.fill_(1)

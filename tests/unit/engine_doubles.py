@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from aix_lsp.engine.base import LoadEvent
-from aix_lsp.engine.generation import LoadedModel
+from aix_lsp.engine.generation import Backend, LoadedModel
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Tokenizer
 
 PATIENCE_S = 10.0
@@ -30,7 +30,7 @@ class ByteTokenizer:
         return None
 
 
-class SteppedBackend:
+class SteppedBackend(Backend):
     """Gives one token of `abcdef...` per `step`, and one load per `finish_load`; counts what it was asked."""
 
     def __init__(self, *, loaded: bool = True, failure: BaseException | None = None) -> None:
@@ -38,7 +38,6 @@ class SteppedBackend:
         self.yielded = 0
         self.closed = 0
         self.computing = threading.Event()
-        self.reused_tokens = 0
         self._steps = threading.Semaphore(0)
         self._load_done = threading.Event()
         self._failure = failure

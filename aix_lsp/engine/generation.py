@@ -82,6 +82,11 @@ class Backend(Protocol):
         backend that has none."""
         return None
 
+    @property
+    def sharing(self) -> str:
+        """Who else uses the model, for a person; empty when it is this process's own."""
+        return ""
+
     def unload(self) -> bool:
         """Free the model's memory until the next `load`; False where that would be of no use."""
         return False
@@ -100,7 +105,7 @@ class Backend(Protocol):
         return
 
 
-class _Halt:
+class Halt:
     """True once the request is cancelled or its time is over, and remembers that it said so."""
 
     def __init__(self, cancelled: Callable[[], bool], deadline: float | None) -> None:
@@ -132,11 +137,11 @@ def run(
     """
     start = time.perf_counter()
     own_clock = request.time_limit is not None and backend.timed_out is None
-    halt = _Halt(cancelled, start + (request.time_limit or 0.0) if own_clock else None)
+    halt = Halt(cancelled, start + (request.time_limit or 0.0) if own_clock else None)
     with _explained("the prompt could not be built"):
         prompt = request.build_prompt(model.tokenizer, model.info)
     built = time.perf_counter()
-    room = _room(prompt, model.info)
+    room = room_for(prompt, model.info)
     stream = TextStream(model.tokenizer)
     # what was taken back from the prompt is spelled out again first, and is no part of the answer
     healed = len(prompt.required)
@@ -229,7 +234,7 @@ def _keeps_to(required: str, text: str) -> bool:
     return text.startswith(required[: len(text)])
 
 
-def _room(prompt: Prompt, info: ModelInfo) -> int:
+def room_for(prompt: Prompt, info: ModelInfo) -> int:
     """Tokens that can be generated before the model's positions end."""
     if not prompt.ids:
         raise EngineError("the prompt is empty")

@@ -88,6 +88,11 @@ class ModelThread(Front):
             atexit.register(_leave, weakref.ref(self), self._thread)
             self._thread.start()
 
+    @property
+    def sharing(self) -> str:
+        """Who else uses the model, for a person; empty when it is this process's own."""
+        return self._backend.sharing
+
     def _wake(self) -> None:
         self._backend.wake()
 

@@ -36,6 +36,9 @@ _HANDSHAKE_S = 5.0
 _FAREWELL_S = 0.2
 """How long last words to the windows may take."""
 
+_NO_MODEL_S = 3.0
+"""How long a host whose model cannot be loaded tells why to those who come."""
+
 _MOST_CONNECTIONS = 64
 _MOST_REQUESTS = 64
 _MOST_UNREAD = 4 << 20
@@ -47,6 +50,7 @@ class Connection:
 
     def __init__(self, number: int, writer: asyncio.StreamWriter) -> None:
         self.client = str(number)
+        self.is_welcome = False
         self.is_window = False
         self.tasks: dict[int, asyncio.Task[None]] = {}
         self.streams: dict[int, TokenStream] = {}
@@ -184,6 +188,7 @@ class Host:
         if not proves(hello.get("proof"), self._token, nonce, "window"):
             raise ProtocolError("the model host does not know this token")
         connection.is_window = hello.get("role") == "window"
+        connection.is_welcome = True
         connection.send({"op": "welcome", "proof": proof(self._token, str(hello.get("nonce")), "host")})
 
     def _take(self, connection: Connection, message: Message) -> None:
@@ -252,15 +257,20 @@ class Host:
             model = model_to_message(loaded.info, loaded.folder)
         text = {"op": "state", "phase": state.phase, "message": message, "percent": percent, "epoch": epoch}
         for connection in self._connections:
-            connection.send({**text, "windows": self._windows, "pid": os.getpid(), "model": model})
+            if connection.is_welcome:
+                connection.send({**text, "windows": self._windows, "pid": os.getpid(), "model": model})
 
     def _ended(self) -> None:
         """The model thread serves no more: say so, and leave when that was heard."""
-        if not self._over.done():
+        if self._over.done():
+            return
+        self._tell_state()
+        never_loaded = self._engine.now()[1] is None
+        if not never_loaded:
+            # A new host may well do better, and no window is to meet this one any more.
             for server in self._servers:
                 server.close()
-            self._tell_state()
-            asyncio.get_running_loop().call_later(_FAREWELL_S, self.leave)
+        asyncio.get_running_loop().call_later(_NO_MODEL_S if never_loaded else _FAREWELL_S, self.leave)
 
 
 class _Messages:

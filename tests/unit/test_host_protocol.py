@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -45,11 +46,9 @@ def test_messages_come_back_whole_however_the_stream_is_cut(sent: list[dict[str,
 
 @given(st.binary(max_size=200))
 def test_garbage_is_refused_or_waits_for_more(data: bytes) -> None:
-    try:
+    with contextlib.suppress(ProtocolError):
         for message in Unpacker().feed(data):
             assert isinstance(message["op"], str)
-    except ProtocolError as error:
-        assert "\n" not in str(error)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"op": 1}', b"\xff\xfe", b"[" * 100_000, b'{"op": "' + b"1" * 5000])
@@ -114,7 +113,7 @@ def test_a_request_comes_back_as_it_was(run: Run) -> None:
     ids=str,
 )
 def test_a_request_with_anything_wrong_is_refused_in_one_line(change: dict[str, Any]) -> None:
-    good = Run(1, 1, (1, 2), 5).to_message()
+    good = json.loads(json.dumps(Run(1, 1, (1, 2), 5).to_message()))
     assert run_of(good)
     with pytest.raises(ProtocolError) as caught:
         run_of({**good, **change})
@@ -147,11 +146,12 @@ def test_the_key_is_of_what_decides_the_model_and_of_nothing_else(
     same = ModelSettings(name="aixcoder-7b", threads=3, share="on", idle_minutes=1, share_linger_s=0, load_wait_s=1)
     assert key_of(settings) == key_of(same)
     for other in ({"name": "aix-mini"}, {"quantization": "int8"}, {"device": "cpu"}, {"adapter": str(tmp_path)}):
-        assert key_of(ModelSettings(**{"name": "aixcoder-7b", **other})) != key_of(settings)
+        assert key_of(settings.model_copy(update=other)) != key_of(settings)
     monkeypatch.chdir(tmp_path)
     assert key_of(ModelSettings(name="./m")) == key_of(ModelSettings(name=str(tmp_path / "m")))
+    before = key_of(settings)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert key_of(same) != key_of(ModelSettings(name="aixcoder-7b", device="cpu"))
+    assert key_of(settings) != before
 
 
 def test_only_the_user_can_enter_and_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from aix_lsp.cli.setup import find_place, open_workspace, read_settings, warn
 from aix_lsp.completion.inference import generate_between
 from aix_lsp.completion.report import result_to_dict
 from aix_lsp.completion.service import CompletionService
-from aix_lsp.engine.local import LocalEngine
+from aix_lsp.engine.sharing import OwnEngine
 from aix_lsp.settings import Settings
 from aix_lsp.text import TextBuffer
 from aix_lsp.types import CompletionRequest
@@ -69,7 +69,7 @@ def _read(path: Path) -> str:
 
 async def _at(location: str, workspace: Path | None, settings: Settings) -> dict[str, Any]:
     place, folder = find_place(location, workspace)
-    engine = LocalEngine(settings.model, warn)
+    engine = OwnEngine(settings.model, warn)
     engine.start(asyncio.get_running_loop())
     try:
         # the model loads on its thread while this thread indexes
@@ -83,7 +83,7 @@ async def _at(location: str, workspace: Path | None, settings: Settings) -> dict
 
 
 async def _between(prefix: str, suffix: str, name: str, max_new_tokens: int, settings: Settings) -> dict[str, Any]:
-    engine = LocalEngine(settings.model, warn)
+    engine = OwnEngine(settings.model, warn)
     engine.start(asyncio.get_running_loop())
     try:
         generation = await generate_between(engine, prefix, suffix, name, max_new_tokens, settings)

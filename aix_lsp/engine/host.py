@@ -77,9 +77,20 @@ class Connection:
 class Host:
     """Serves windows with one model until nobody needs it."""
 
-    def __init__(self, backend: Backend, token: str, *, linger_s: float, idle_s: float | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        token: str,
+        *,
+        linger_s: float,
+        idle_s: float | None = None,
+        first_wait_s: float = 30.0,
+    ) -> None:
+        """`linger_s` is for how long it stays without a window, `first_wait_s` for the one that started it."""
         self._token = token
         self._linger_s = linger_s
+        self._first_wait_s = first_wait_s
+        self._had_windows = False
         self._engine = TokenThread(backend, self._event, idle_s=idle_s, on_end=self._ended)
         self._connections: set[Connection] = set()
         self._numbers = 0
@@ -146,8 +157,11 @@ class Host:
         if self._leaving is not None:
             self._leaving.cancel()
             self._leaving = None
-        if not self._windows:
-            self._leaving = asyncio.get_running_loop().call_later(self._linger_s, self.leave)
+        if self._windows:
+            self._had_windows = True
+        else:
+            patience = self._linger_s if self._had_windows else max(self._linger_s, self._first_wait_s)
+            self._leaving = asyncio.get_running_loop().call_later(patience, self.leave)
 
     # connections
 

@@ -27,6 +27,7 @@ from aix_lsp.settings import ModelSettings
 _START_S = 60.0
 """How long a host may take until it listens; the model is loaded after that."""
 
+_MOST_STARTS = 3
 _PAUSE_S = 0.1
 
 
@@ -39,7 +40,8 @@ def connect(settings: ModelSettings, report: Report, on_warning: Callable[[str],
     place = place_of(settings)
     place.prepare()
     deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
+    started = 0
+    while time.monotonic() < deadline and started < _MOST_STARTS:
         try:
             return open_link(place, "window", on_warning)
         except NobodyThere:
@@ -47,8 +49,14 @@ def connect(settings: ModelSettings, report: Report, on_warning: Callable[[str],
         word = start(place, settings)
         if word not in ("listening", "taken"):
             raise HostUnavailable(f"the model host could not be started: {word or 'it ended without a word'}")
-        if word == "taken":
+        if word == "listening":
+            started += 1
+        else:
             time.sleep(_PAUSE_S)
+    if started:
+        raise ModelError(
+            "the model host ends as soon as it has started; run `aix-lsp doctor`, or set model.share to off"
+        )
     raise ModelError(
         f"the model host at {place.lock_file} holds its lock but does not answer; end its process, or set model.share "
         "to off"

@@ -39,10 +39,10 @@ _NOTEBOOKS = lsp.NotebookDocumentSyncOptions(
 
 
 def local_engine(settings: ModelSettings, on_event: OnEvent) -> Engine:
-    """The engine that runs in this process, already loading."""
-    from aix_lsp.engine.local import LocalEngine
+    """The engine on this machine, in this process or shared with other windows, already loading."""
+    from aix_lsp.engine.sharing import OwnEngine
 
-    engine = LocalEngine(settings, on_event)
+    engine = OwnEngine(settings, on_event)
     engine.start(asyncio.get_running_loop())
     return engine
 

@@ -63,7 +63,9 @@ class Hosting:
     async def begin(self, backend: Backend, **options: Any) -> None:
         """Start a host here, as a process would."""
         self.backends.append(backend)
-        host = Host(backend, TOKEN, linger_s=options.pop("linger_s", 60), idle_s=options.pop("idle_s", None))
+        names = ("linger_s", "idle_s", "first_wait_s")
+        given = {name: options.pop(name) for name in names if name in options}
+        host = Host(backend, TOKEN, **{"linger_s": 60, **given})
         opened = asyncio.Event()
         serving = host.serve(
             lambda: self.place.listen(TOKEN), lambda: self.place.is_open(TOKEN), on_open=opened.set, **options
@@ -252,7 +254,7 @@ async def test_a_window_that_talks_nonsense_loses_its_connection_only(tmp_path: 
 
 async def test_who_only_looks_is_no_window_and_may_not_ask(tmp_path: Path) -> None:
     async with hosting(tmp_path) as here:
-        await here.begin(HostedBackend("fine"), linger_s=0.3)
+        await here.begin(HostedBackend("fine"), linger_s=0.3, first_wait_s=0.3)
         state = await here.state()
         assert state is not None
         assert (state["windows"], state["pid"]) == (0, os.getpid())
@@ -297,6 +299,7 @@ async def test_a_host_leaves_when_its_last_window_has_gone_for_a_while(tmp_path:
     async with hosting(tmp_path) as here:
         await here.begin(HostedBackend("fine"), linger_s=0.2)
         assert here.running is not None
+        await asyncio.sleep(0.4)  # the window that started it may take longer
         first, second = here.window(), here.window()
         await asyncio.gather(first.ready(), second.ready())
         first.close()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from aix_lsp.engine import host
 from aix_lsp.engine.base import EngineError, LoadEvent, ModelError, Superseded
 from aix_lsp.engine.generation import Backend, LoadedModel, Report
 from aix_lsp.engine.host import Host
@@ -65,9 +66,8 @@ class Hosting:
         self.backends.append(backend)
         names = ("linger_s", "idle_s", "first_wait_s")
         given = {name: options.pop(name) for name in names if name in options}
-        host = Host(backend, TOKEN, **{"linger_s": 60, **given})
         opened = asyncio.Event()
-        serving = host.serve(
+        serving = Host(backend, TOKEN, **{"linger_s": 60, **given}).serve(
             lambda: self.place.listen(TOKEN), lambda: self.place.is_open(TOKEN), on_open=opened.set, **options
         )
         self.running = asyncio.create_task(serving)
@@ -395,7 +395,33 @@ async def test_less_room_after_out_of_memory_reaches_the_windows_prompts(tmp_pat
         assert here.warnings(0) == here.warnings(1) == ["kept within 100 tokens"]
 
 
-async def test_a_model_that_cannot_be_loaded_is_told_to_every_window(tmp_path: Path) -> None:
+async def test_an_idle_host_frees_its_model_and_loads_it_for_the_next_request(tmp_path: Path) -> None:
+    class Unloading(HostedBackend):
+        unloads = 0
+
+        def unload(self) -> bool:
+            self.unloads += 1
+            return True
+
+    async with hosting(tmp_path) as here:
+        backend = Unloading("fine")
+        await here.begin(backend, idle_s=0.05)
+        window = here.window()
+        assert (await window.generate(request())).text == "fine"
+        await until(lambda: backend.unloads)
+        state = await here.state()
+        assert state is not None
+        assert "unloaded, as it was idle" in state["message"]
+        assert (await window.generate(request())).text == "fine"
+        assert backend.loads == 2
+        assert here.warnings() == []
+
+
+async def test_a_model_that_cannot_be_loaded_is_told_to_every_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "_NO_MODEL_S", 0.3)
+
     class Missing(HostedBackend):
         def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
             raise ModelError("no such model; download it")

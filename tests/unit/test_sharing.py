@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,11 @@ import pytest
 
 from aix_lsp.engine import host_process, sharing
 from aix_lsp.engine.base import LoadEvent, ModelError
-from aix_lsp.engine.host_place import HostUnavailable, Place
+from aix_lsp.engine.host_client import look
+from aix_lsp.engine.host_place import HostUnavailable, Place, place_of
 from aix_lsp.engine.sharing import OwnEngine, shares
 from aix_lsp.settings import ModelSettings
-from tests.unit.engine_doubles import FOLDER, request
+from tests.unit.engine_doubles import FOLDER, PATIENCE_S, request
 from tests.unit.tiny_models import save_model
 
 
@@ -81,12 +85,25 @@ def test_a_place_whose_host_does_not_answer_is_told_not_waited_for_for_ever(
         host_process.connect(ModelSettings(share="on"), lambda event: None, lambda text: None)
 
 
-async def test_settings_that_no_model_has_fail_as_they_do_in_this_process(place: Place) -> None:
-    """A real host process, as the first window starts it: the embedded model answers, and the reason is told."""
-    events: list[LoadEvent] = []
-    engine = OwnEngine(ModelSettings(name="typo", share="on", share_linger_s=0, device="cpu"), events.append)
-    model = await asyncio.wait_for(engine.ready(), 120)
-    assert model.name == "aix-mini"
-    assert "there is no model 'typo'" in " ".join(event.message for event in events if event.kind == "warning")
-    assert engine.sharing.startswith("shared with 1 window, host process ")
-    engine.close()
+def test_of_many_hosts_that_start_at_once_one_listens_before_its_model_is_loaded_and_waits(place: Place) -> None:
+    settings = ModelSettings(name="aix-mini", share="on", share_linger_s=0)
+    own = place_of(settings)
+    own.prepare()
+    words: list[str] = []
+    starters = [threading.Thread(target=lambda: words.append(host_process.start(own, settings))) for _ in range(3)]
+    for starter in starters:
+        starter.start()
+    for starter in starters:
+        starter.join()
+    assert sorted(words) == ["listening", "taken", "taken"]
+    # although it would linger for no time: whoever started it is still to come
+    state = look(own)
+    assert state is not None
+    assert state["phase"] == "loading"
+    os.kill(state["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + PATIENCE_S
+    while (lock := own.lock()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.close(lock)
+    assert [path.suffix for path in own.folder.iterdir()] == [".lock"]

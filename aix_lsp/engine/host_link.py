@@ -86,7 +86,11 @@ class HostLink:
             while True:
                 for message in self._unpacker.feed(data):
                     self._sort(message)
-                data = self._connection.recv(1 << 16)
+                try:
+                    data = self._connection.recv(1 << 16)
+                except TimeoutError:  # meant for sending, to a host that does not read
+                    data = b""
+                    continue
                 if not data:
                     break
                 self._heard = time.monotonic()
@@ -117,7 +121,7 @@ def open_link(place: Place, role: str, on_warning: Callable[[str], None]) -> Hos
     unpacker = Unpacker()
     try:
         _shake_hands(connection, unpacker, token, role)
-        connection.settimeout(None)
+        connection.settimeout(3 * _QUIET_S)
     except (OSError, ProtocolError):
         # It ended meanwhile, or somebody else got the port of one that did: nobody of ours.
         connection.close()

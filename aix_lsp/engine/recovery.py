@@ -23,7 +23,7 @@ _SMALLEST_SHARE = 4
 PRECISIONS = ("none", "int8", "int4")
 """`ModelSettings.quantization` from the largest weights to the smallest."""
 
-_MEMORY_NAMES = ("OutOfMemoryError", "MemoryError")
+_MEMORY_NAMES = ("OutOfMemory", "OutOfMemoryError", "MemoryError")
 _MEMORY_WORDS = (
     "out of memory",
     "can't allocate memory",

@@ -27,7 +27,6 @@ from aix_lsp.engine.base import (
     ModelError,
     ModelLost,
     OnEvent,
-    OutOfMemory,
 )
 from aix_lsp.engine.front import Front
 from aix_lsp.engine.generation import Backend, LoadedModel, run
@@ -181,14 +180,12 @@ class ModelThread(Front):
         assert self._loaded is not None
         try:
             return self._run(job, self._loaded)
-        except OutOfMemory as error:
-            return _Trouble("memory", str(error))
         except ModelLost as error:
             return _Trouble("lost", str(error))
         except ModelChanged as error:
             return _Trouble("changed", str(error))
         except EngineError as error:
-            return error
+            return _Trouble("memory", str(error)) if is_out_of_memory(error) else error
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever broke, the request is answered
             if is_out_of_memory(error):
                 return _Trouble("memory", f"memory ran out: {describe(error)}")

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from aix_lsp.engine import host
-from aix_lsp.engine.base import EngineError, LoadEvent, ModelError, Superseded
+from aix_lsp.engine import host, host_link
+from aix_lsp.engine.base import EngineError, LoadEvent, ModelError, ModelLost, Superseded
 from aix_lsp.engine.generation import Backend, LoadedModel, Report
 from aix_lsp.engine.host import Host
 from aix_lsp.engine.host_client import SharedBackend, look
@@ -293,6 +293,33 @@ async def test_somebody_else_at_the_hosts_port_learns_nothing_and_counts_as_nobo
             open_link(place, "window", lambda text: None)
         thread.join()
     assert TOKEN.encode() not in heard[0]
+
+
+async def test_a_host_that_falls_silent_is_given_up_and_no_request_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_link, "_QUIET_S", 0.05)
+    place = Place(tmp_path, "k")
+    heard: list[Message] = []
+
+    def silent(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            unpacker = Unpacker()
+            connection.sendall(pack({"op": "hello", "protocol": 1, "nonce": "n", "pid": 1}))
+            (hello,) = unpacker.feed(connection.recv(1 << 16))
+            connection.sendall(pack({"op": "welcome", "proof": proof(TOKEN, hello["nonce"], "host")}))
+            while data := connection.recv(1 << 16):
+                heard.extend(unpacker.feed(data))
+
+    with place.listen(TOKEN) as listener:
+        thread = threading.Thread(target=silent, args=(listener,))
+        thread.start()
+        link = await asyncio.to_thread(open_link, place, "window", lambda text: None)
+        with pytest.raises(ModelLost, match="does not answer"):
+            await asyncio.to_thread(link.take)
+        thread.join()
+    assert {message["op"] for message in heard} == {"ping"}
 
 
 async def test_a_host_leaves_when_its_last_window_has_gone_for_a_while(tmp_path: Path) -> None:

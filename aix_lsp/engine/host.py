@@ -17,15 +17,14 @@ from collections.abc import Callable
 
 from aix_lsp.engine.base import EngineClosed, EngineError, LoadEvent, ModelError, Superseded
 from aix_lsp.engine.generation import Backend
+from aix_lsp.engine.host_connection import Connection, Messages
 from aix_lsp.engine.host_protocol import (
     PROTOCOL,
     Message,
     ProtocolError,
     Run,
-    Unpacker,
     model_to_message,
     number_of,
-    pack,
     proof,
     proves,
     run_of,
@@ -41,37 +40,6 @@ _NO_MODEL_S = 3.0
 
 _MOST_CONNECTIONS = 64
 _MOST_REQUESTS = 64
-_MOST_UNREAD = 4 << 20
-"""Bytes that wait for a window that does not read; past them its connection is ended."""
-
-
-class Connection:
-    """One window (or observer) and its requests."""
-
-    def __init__(self, number: int, writer: asyncio.StreamWriter) -> None:
-        self.client = str(number)
-        self.is_welcome = False
-        self.is_window = False
-        self.tasks: dict[int, asyncio.Task[None]] = {}
-        self.streams: dict[int, TokenStream] = {}
-        self._writer = writer
-
-    def send(self, message: Message) -> None:
-        """Queue a message; a window that is gone gets none."""
-        transport = self._writer.transport
-        if transport.is_closing():
-            return
-        if transport.get_write_buffer_size() > _MOST_UNREAD:
-            transport.abort()
-            return
-        self._writer.write(pack(message))
-
-    def end(self) -> None:
-        """Give up its requests and close."""
-        for task in self.tasks.values():
-            task.cancel()
-        with contextlib.suppress(OSError, RuntimeError):
-            self._writer.close()
 
 
 class Host:
@@ -172,7 +140,7 @@ class Host:
         try:
             if len(self._connections) > _MOST_CONNECTIONS:
                 raise ProtocolError(f"the model host has {_MOST_CONNECTIONS} connections already")
-            messages = _Messages(reader)
+            messages = Messages(reader)
             async with asyncio.timeout(_HANDSHAKE_S):
                 await self._shake_hands(connection, messages)
             self._maybe_leave()
@@ -190,7 +158,7 @@ class Host:
                 self._maybe_leave()
                 self._tell_state()
 
-    async def _shake_hands(self, connection: Connection, messages: _Messages) -> None:
+    async def _shake_hands(self, connection: Connection, messages: Messages) -> None:
         nonce = secrets.token_hex(16)
         connection.send({"op": "hello", "protocol": PROTOCOL, "nonce": nonce, "pid": os.getpid()})
         hello = await messages.next()
@@ -285,20 +253,3 @@ class Host:
             for server in self._servers:
                 server.close()
         asyncio.get_running_loop().call_later(_NO_MODEL_S if never_loaded else _FAREWELL_S, self.leave)
-
-
-class _Messages:
-    """Whole messages of a stream, one by one. Raises EOFError at its end, ProtocolError for garbage."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-        self._unpacker = Unpacker()
-        self._ready: list[Message] = []
-
-    async def next(self) -> Message:
-        while not self._ready:
-            data = await self._reader.read(1 << 16)
-            if not data:
-                raise EOFError
-            self._ready.extend(self._unpacker.feed(data))
-        return self._ready.pop(0)

@@ -17,7 +17,16 @@ from aix_lsp.cli.lsp_client import LspClient
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import INVOICE, StartServer, status
 
-SHARED = ("--set", "model.name=aix-mini", "--set", "model.share=on", "--set", "model.share_linger_s=1")
+SHARED = tuple(
+    part
+    for option in (
+        "model.name=aix-mini",
+        "model.share=on",
+        "model.share_linger_s=1",
+        "completion.time_limit_ms=60000",  # this is no test of speed
+    )
+    for part in ("--set", option)
+)
 MODULE = "aix_lsp.engine.host_process"
 
 

@@ -193,6 +193,8 @@ class SharedBackend(Backend):
                 if message is None or message.get("id") != run.id:
                     continue
                 over = message["op"] in ("end", "error")
+                if message.get("kind") == "lost":
+                    link.close()  # this host is about to end; another one is to be found
                 if message["op"] == "error":
                     _raise(message)
                 yield message

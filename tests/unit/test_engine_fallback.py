@@ -123,7 +123,7 @@ def test_out_of_memory_ends_with_the_embedded_model_and_a_new_load_begins_afresh
         told.append(step[1])
         positions.append(step[0].info.max_positions)
         assert len(list(backend.generate(Prompt((5, 6, 7), "", "l2r"), REQUEST, _after_a_few()))) <= 3
-        assert len(told) < 9
+        assert len(told) <= 9
     assert positions[:3] == [4096, 2048, 1024]
     assert "latest prompt" in told[0]
     assert "within 2,048 tokens" in told[1]

@@ -30,6 +30,7 @@ from aix_lsp.engine.base import (
 )
 from aix_lsp.engine.front import Front
 from aix_lsp.engine.generation import Backend, LoadedModel, run
+from aix_lsp.engine.import_gate import end_at_next_import
 from aix_lsp.engine.job import Job, describe
 from aix_lsp.engine.recovery import RestartLimit, is_out_of_memory
 from aix_lsp.types import Generation
@@ -37,6 +38,9 @@ from aix_lsp.types import Generation
 _EXIT_WAIT_S = 1.0
 """How long the interpreter's exit waits for the current token. A thread that is inside native code while the
 interpreter goes away can bring the process down with an error."""
+
+_LOAD_EXIT_WAIT_S = 5.0
+"""The same for a load, which ends at its next import; reading PyTorch's libraries comes between two of them."""
 
 _MOST_RELOADS = 3
 """How often one request is run anew because its model went away or changed."""
@@ -238,14 +242,16 @@ class ModelThread(Front):
 def _leave(engine: weakref.ref[ModelThread], thread: threading.Thread) -> None:
     """At interpreter exit: stop, and wait a moment for the token that is being computed and the memory that is freed.
 
-    A load is not waited for. The thread may be in the middle of an import then, and must not take the
-    import lock with it (seen: the exit hangs for ever in an import of its own): this thread keeps it.
+    A load ends at its next step or import. One that does not (a large library is being read) must not take the import
+    lock with it (seen: the exit hangs for ever in an import of its own): this thread keeps it.
     """
     left = engine()
     loading = left is not None and left.is_loading
     if left is not None:
         left.close()
     del left
-    thread.join(0 if loading else _EXIT_WAIT_S)
+    if loading:
+        end_at_next_import(thread)
+    thread.join(_LOAD_EXIT_WAIT_S if loading else _EXIT_WAIT_S)
     if thread.is_alive():
         _imp.acquire_lock()

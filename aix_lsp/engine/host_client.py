@@ -31,6 +31,8 @@ from aix_lsp.types import GenerationRequest, Prompt, Tokenizer
 _MOST_HOSTS = 3
 """How many hosts may end while they load, one after the other, until no more is started."""
 
+_MOST_ELSEWHERE = 32_768
+
 Connect = Callable[[Report, Callable[[str], None]], HostLink]
 """Finds the host, or starts one: `host_process.connect`."""
 
@@ -178,6 +180,7 @@ class SharedBackend(Backend):
             time_limit=request.time_limit,
             document=request.document,
             background=request.background,
+            elsewhere=_at_most(prompt.elsewhere, _MOST_ELSEWHERE),
             count=count,
             first=first,
         )
@@ -220,6 +223,17 @@ class SharedBackend(Backend):
         """Leave the host."""
         if self._link is not None:
             self._link.close()
+
+
+def _at_most(parts: Sequence[Sequence[int]], tokens: int) -> tuple[tuple[int, ...], ...]:
+    """The first of `parts` that have so many tokens together: they travel with every request."""
+    kept: list[tuple[int, ...]] = []
+    for part in parts:
+        kept.append(tuple(part[:tokens]))
+        tokens -= len(kept[-1])
+        if tokens <= 0:
+            break
+    return tuple(kept)
 
 
 def _raise(message: Message) -> NoReturn:

@@ -7,7 +7,8 @@ A frame is four bytes with its length (big-endian) and a JSON object in UTF-8, a
     host    welcome     proof                               or refused {message}, and the connection is closed
     host    state       phase, message, percent, windows, pid, epoch, model (null while it loads)
     host    warning     message                             for the user
-    window  run         id, epoch, ids, required, limit, temperature, top_p, seed, time_limit, document, background
+    window  run         id, epoch, ids, required, limit, temperature, top_p, seed, time_limit, document, background,
+                        elsewhere (lists of ids that the prompt had no room for: what is looked up there is guessed);
                         and for several candidates: count, first (the plain answer, as it was streamed)
     host    tokens      id, ids, reused, guessed            as they come; row as well, for several candidates
     window  enough      id, row                             this row of the candidates is long enough
@@ -112,6 +113,7 @@ class Run:
     time_limit: float | None = None
     document: str = ""
     background: bool = False
+    elsewhere: tuple[tuple[int, ...], ...] = ()
     count: int = 1
     first: tuple[int, ...] = ()
 
@@ -135,6 +137,7 @@ def run_of(message: Mapping[str, Any]) -> Run:
         time_limit=None if message.get("time_limit") is None else _number(message, "time_limit", 0.0, 86_400.0),
         document=_text(message, "document"),
         background=message.get("background") is True,
+        elsewhere=_lists(message, "elsewhere"),
         count=count,
         first=_ids(message, "first") if count > 1 else (),
     )
@@ -189,8 +192,18 @@ def _text(message: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _ids(message: Mapping[str, Any], name: str) -> tuple[int, ...]:
+def _lists(message: Mapping[str, Any], name: str) -> tuple[tuple[int, ...], ...]:
     value = message.get(name, [])
+    if not isinstance(value, list):
+        raise ProtocolError(f"{name} is no list")
+    return tuple(_tokens(part, name) for part in value)
+
+
+def _ids(message: Mapping[str, Any], name: str) -> tuple[int, ...]:
+    return _tokens(message.get(name, []), name)
+
+
+def _tokens(value: object, name: str) -> tuple[int, ...]:
     if not isinstance(value, list):
         raise ProtocolError(f"{name} is no list of tokens")
     if not all(type(token) is int and 0 <= token < _MOST_ID for token in value):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 
 from aix_lsp.engine.base import LoadEvent, ModelError, OnEvent
-from aix_lsp.engine.catalog import cached_folder, choose, embedded, known
+from aix_lsp.engine.catalog import embedded, known
+from aix_lsp.engine.choice import choose, whole_on_disk
 from aix_lsp.engine.generation import Backend, LoadedModel, Report
+from aix_lsp.engine.hardware import Machine
 from aix_lsp.engine.host_client import SharedBackend
 from aix_lsp.engine.host_place import HostUnavailable
 from aix_lsp.engine.local import LocalBackend, idle_seconds
@@ -24,15 +26,15 @@ def shares(settings: ModelSettings) -> bool:
     if settings.share != "auto":
         return settings.share == "on"
     if settings.name == "auto" and not settings.adapter:
-        return any(_on_disk(str(entry.source)) for entry in known().values() if entry.source != embedded().source)
+        return any(whole_on_disk(entry.source) for entry in known().values() if isinstance(entry.source, str))
     try:
-        return choose(settings, None, _on_disk)[0].source != embedded().source
+        return choose(settings, _no_look, whole_on_disk).first.source != embedded().source
     except ModelError:
         return False  # the settings mean no model; the engine says so when it loads
 
 
-def _on_disk(name: str) -> bool:
-    return cached_folder(name) is not None
+def _no_look() -> Machine:
+    raise ModelError("a model that is named is not chosen by the machine")
 
 
 class ChosenBackend(Backend):

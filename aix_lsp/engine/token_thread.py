@@ -88,7 +88,7 @@ def token_request(run: Run, stream: TokenStream) -> TokenRequest:
     """What a window's message asks for."""
 
     def build(tokenizer: Tokenizer, info: ModelInfo) -> Prompt:
-        return Prompt(run.ids, "", info.format, required=run.required)
+        return Prompt(run.ids, "", info.format, required=run.required, elsewhere=run.elsewhere)
 
     return TokenRequest(
         build_prompt=build,

@@ -62,6 +62,23 @@ async def test_a_second_request_reuses_the_prompt() -> None:
     engine.close()
 
 
+async def test_several_candidates_begin_with_the_plain_answer_and_are_distinct() -> None:
+    engine = LocalEngine(ModelSettings(name="aix-mini", device="cpu", threads=1))
+    plain = await engine.generate(GenerationRequest(build, max_new_tokens=4, document="a"))
+    several = await engine.generate(GenerationRequest(build, max_new_tokens=4, document="a", candidates=3))
+    assert several.text == plain.text
+    assert len({several.text, *several.alternatives}) == 3
+    line = await engine.generate(
+        GenerationRequest(build, max_new_tokens=12, document="a", candidates=3, stop=lambda text: "\n" in text)
+    )
+    assert all("\n" not in text.rstrip() for text in (line.text.lstrip(), *line.alternatives))
+    other = await engine.generate(GenerationRequest(build, max_new_tokens=2, document="b"))
+    again = await engine.generate(GenerationRequest(build, max_new_tokens=2, document="a"))
+    assert again.reused_tokens == len(again.prompt.ids) - 1
+    assert other.text == again.text
+    engine.close()
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

@@ -78,6 +78,7 @@ runs = st.builds(
     time_limit=st.none() | st.floats(0, 100),
     document=st.text(max_size=20),
     background=st.booleans(),
+    elsewhere=st.lists(ids, max_size=3).map(tuple),
 )
 
 
@@ -107,6 +108,8 @@ def test_a_request_comes_back_as_it_was(run: Run) -> None:
         {"time_limit": -1},
         {"document": 3},
         {"required": ["x"]},
+        {"elsewhere": [1]},
+        {"elsewhere": [["x"]]},
         {"count": 99},
         {"count": 2, "first": None},
     ],

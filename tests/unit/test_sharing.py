@@ -41,7 +41,7 @@ from tests.unit.tiny_models import save_model
 def test_every_model_but_the_embedded_one_is_shared_unless_told_otherwise(
     options: dict[str, Any], on_disk: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharing, "_on_disk", lambda name: on_disk)
+    monkeypatch.setattr(sharing, "whole_on_disk", lambda name: on_disk)
     assert shares(ModelSettings(**options)) is expected
 
 

@@ -99,6 +99,30 @@ class ModelSettings(Section):
         ge=0,
         le=256,
     )
+    share: Literal["auto", "on", "off"] = option(
+        "auto",
+        "Let all windows of yours use one model, which a process of its own holds: editors start one server per "
+        "window, and two large models do not fit. `auto` shares every model but the embedded one, which is small.",
+        scope="machine",
+        restart=True,
+    )
+    share_linger_s: float = option(
+        60.0,
+        "How many seconds the process of a shared model stays after the last window has gone.",
+        scope="machine",
+        restart=True,
+        ge=0,
+        le=86_400,
+    )
+    idle_minutes: float = option(
+        30.0,
+        "After so many minutes without a request the model's memory is freed, and the next request loads it again; "
+        "0 keeps it for ever. The embedded model always stays.",
+        scope="machine",
+        restart=True,
+        ge=0,
+        le=10_080,
+    )
     load_wait_s: float = option(
         30.0,
         "How many seconds a request waits for a model that is still loading before it is answered empty.",

@@ -70,7 +70,7 @@ def _engine(settings: Settings, *, load: bool) -> Iterator[Finding]:
         yield _processor()
         yield _gpu()
     yield _flash_attention()
-    for check in (_quantization, _choice, _model, _tokenizer, *((_run,) if load else ())):
+    for check in (_quantization, _choice, _model, _tokenizer, _sharing, *((_run,) if load else ())):
         yield _guarded(check, settings)
 
 
@@ -197,6 +197,12 @@ def _tokenizer(settings: Settings) -> Finding:
         detail = f"{pieces}, no fill-in-the-middle markers: the text after the cursor is not used"
         return Finding("tokenizer", "warn", detail, "choose a model that was trained to fill in the middle")
     return Finding("tokenizer", "ok", f"{pieces}, markers of {family.name}")
+
+
+def _sharing(settings: Settings) -> Finding:
+    from aix_lsp.cli.doctor_sharing import examine_sharing
+
+    return examine_sharing(settings.model)
 
 
 def _workspace(folder: Path, settings: Settings) -> Finding:

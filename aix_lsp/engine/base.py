@@ -28,6 +28,18 @@ class ModelError(EngineError):
     """A model could not be loaded. The message is one line and names the way out."""
 
 
+class OutOfMemory(EngineError):
+    """Memory ran out in the middle of a request. What it took is free again; the request may be run anew."""
+
+
+class ModelLost(EngineError):
+    """The model went away through no fault of the request (its process ended). Load again and run the request anew."""
+
+
+class ModelChanged(EngineError):
+    """The prompt was built for another model than the one that runs now. Load again and build it anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadEvent:
     """One step of a load as a client may show it. `percent` runs from 0 to 100; None says "unknown".
@@ -55,7 +67,7 @@ class EngineState:
 
 @runtime_checkable
 class Engine(Protocol):
-    """A model behind one queue of length one: the latest request wins.
+    """A model behind a queue in which the latest request of each document wins.
 
     All methods are called on an event loop; none blocks it.
     """
@@ -76,10 +88,11 @@ class Engine(Protocol):
         ...
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        """Run `request` as soon as the model is free; it takes the place of every request before it.
+        """Run `request` as soon as the model is free; it takes the place of every one before it of its document, and
+        of every background one. Those of other documents run in order of arrival.
 
-        Raises Superseded at once when a newer request comes, EngineError when the prompt or the model fails.
-        Cancelling the awaiting task frees the model within one token.
+        Raises Superseded at once when another request takes its place, EngineError when the prompt or the model
+        fails. Cancelling the awaiting task frees the model within one token.
         """
         ...
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from aix_lsp.engine.base import EngineError, LoadEvent
@@ -16,20 +17,28 @@ from aix_lsp.types import FinishReason, Generation, GenerationRequest, ModelInfo
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """What a backend's load gives: the tokenizer for prompts and text, and what the service must know."""
+    """What a backend's load gives: the tokenizer for prompts and text, what the service must know, and the folder of
+    the model's files where there is one."""
 
     tokenizer: Tokenizer
     info: ModelInfo
+    folder: Path | None = None
+
+
+Report = Callable[[LoadEvent], None]
+"""Tells how a load goes. Raises EngineClosed when the load is to be given up; let it through."""
 
 
 class Backend(Protocol):
-    """A model as the model thread drives it. Called on that thread only."""
+    """A model as the model thread drives it. Called on that thread only, but for `wake`.
 
-    def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
-        """Load the model, telling `report` how far it is. Raises ModelError.
+    What has a body here is for backends that can do no better: they may subclass this.
+    """
 
-        `report` raises EngineClosed when the load is to be given up; let it through.
-        """
+    def load(self, report: Report) -> LoadedModel:
+        """Load the model, telling `report` how far it is; also again, after a failure or `unload`.
+
+        Raises ModelError."""
         ...
 
     def generate(
@@ -37,17 +46,66 @@ class Backend(Protocol):
     ) -> Generator[int, None, None]:
         """Tokens that continue `prompt`, until an end token (not yielded) or until `cancelled()`.
 
-        Token and time limits and the service's stop are the caller's: it closes the generator.
+        Token limits and the service's stop are the caller's: it closes the generator. So is the time limit where
+        `timed_out` is None. Raises EngineError when this request fails, OutOfMemory, ModelLost and ModelChanged as
+        they say; any other exception means that the model itself is broken.
         """
         ...
+
+    def candidates(
+        self,
+        prompt: Prompt,
+        request: GenerationRequest,
+        cancelled: Callable[[], bool],
+        *,
+        first: Sequence[int],
+        limit: int,
+        stop: Callable[[int, Sequence[int]], bool],
+    ) -> list[list[int]]:
+        """Up to `request.candidates` distinct token lists of at most `limit` tokens; `first`, the plain answer, is
+        the first of them. `stop(row, tokens)` ends one."""
+        return [list(first)]
 
     @property
     def reused_tokens(self) -> int:
         """Prompt tokens that the latest `generate` did not have to run again."""
-        ...
+        return 0
+
+    @property
+    def guessed_tokens(self) -> int:
+        """Tokens of the latest `generate` that were guessed and found right."""
+        return 0
+
+    @property
+    def timed_out(self) -> bool | None:
+        """Whether the latest `generate` ended at the request's time limit by the backend's own clock; None for a
+        backend that has none."""
+        return None
+
+    @property
+    def sharing(self) -> str:
+        """Who else uses the model, for a person; empty when it is this process's own."""
+        return ""
+
+    def unload(self) -> bool:
+        """Free the model's memory until the next `load`; False where that would be of no use."""
+        return False
+
+    def relieve(self, report: Report) -> tuple[LoadedModel, str] | None:
+        """After OutOfMemory: take a step that needs less. Returns the model as it is now and what to tell the user;
+        None when no step is left."""
+        return None
+
+    def wake(self) -> None:
+        """From any thread: `cancelled` or `report` may answer otherwise now; a backend that waits should ask them."""
+        return
+
+    def close(self) -> None:
+        """The thread ends."""
+        return
 
 
-class _Halt:
+class Halt:
     """True once the request is cancelled or its time is over, and remembers that it said so."""
 
     def __init__(self, cancelled: Callable[[], bool], deadline: float | None) -> None:
@@ -73,27 +131,27 @@ def run(
     """Answer `request`. `show` gets all text so far whenever it has grown.
 
     `total_ms` counts from the same point as `first_token_ms`, after the prompt was built: queue, prompt and
-    total together are the whole time. The time limit counts from the start, prompt building included.
-    Raises EngineError when the prompt, the stop condition or the model fails. When `cancelled`, what is
-    returned is of no use to anyone.
+    total together are the whole time. The time limit counts from the start, prompt building included, where the
+    backend has no clock of its own. Raises EngineError when the prompt or the stop condition fails, and whatever the
+    backend raises. When `cancelled`, what is returned is of no use to anyone.
     """
     start = time.perf_counter()
-    halt = _Halt(cancelled, None if request.time_limit is None else start + request.time_limit)
+    own_clock = request.time_limit is not None and backend.timed_out is None
+    halt = Halt(cancelled, start + (request.time_limit or 0.0) if own_clock else None)
     with _explained("the prompt could not be built"):
         prompt = request.build_prompt(model.tokenizer, model.info)
     built = time.perf_counter()
-    room = _room(prompt, model.info)
+    room = room_for(prompt, model.info)
     stream = TextStream(model.tokenizer)
     # what was taken back from the prompt is spelled out again first, and is no part of the answer
     healed = len(prompt.required)
     finish: FinishReason = "end"
+    produced: list[int] = []
     tokens = 0
     first_token_ms = 0.0
-    with (
-        _explained("the model failed"),
-        contextlib.closing(backend.generate(prompt, request, halt)) as produced,
-    ):
-        for number, token in enumerate(produced, 1):
+    with contextlib.closing(backend.generate(prompt, request, halt)) as generator:
+        for token in generator:
+            produced.append(token)
             before = stream.text[healed:]
             text = stream.push(token)[healed:]
             if not _keeps_to(prompt.required, stream.text):
@@ -109,14 +167,21 @@ def run(
             if _wants_stop(request, text):
                 finish = "stop"
                 break
-            if tokens >= request.max_new_tokens or number >= room:
+            if tokens >= request.max_new_tokens or len(produced) >= room:
                 finish = "length"
                 break
         else:
-            finish = "timeout" if halt.fired else "end"
-        reused = backend.reused_tokens
+            finish = "timeout" if halt.fired or backend.timed_out else "end"
+        reused, guessed = backend.reused_tokens, backend.guessed_tokens
+    answer = stream.text[healed:] if _keeps_to(prompt.required, stream.text) else ""
+    alternatives: tuple[str, ...] = ()
+    if request.candidates > 1 and finish != "timeout" and not cancelled():
+        rows = _Rows(request, model.tokenizer, prompt.required)
+        limit = min(request.max_new_tokens + len(produced) - tokens, room)
+        lists = backend.candidates(prompt, request, halt, first=produced, limit=limit, stop=rows.stop)
+        alternatives = rows.texts(lists[1:], answer)
     return Generation(
-        text=stream.text[healed:] if _keeps_to(prompt.required, stream.text) else "",
+        text=answer,
         tokens=tokens,
         finish=finish,
         prompt=prompt,
@@ -126,7 +191,41 @@ def run(
         first_token_ms=first_token_ms,
         total_ms=_ms_since(built),
         reused_tokens=reused,
+        guessed_tokens=guessed,
+        alternatives=alternatives,
     )
+
+
+class _Rows:
+    """The texts of several candidates while they grow, each with the service's stop condition."""
+
+    def __init__(self, request: GenerationRequest, tokenizer: Tokenizer, required: str) -> None:
+        self._request = request
+        self._tokenizer = tokenizer
+        self._required = required
+        self._rows: dict[int, tuple[TextStream, int]] = {}
+
+    def stop(self, row: int, tokens: Sequence[int]) -> bool:
+        """Whether this row's text is to end here. `tokens` are all of the row's so far."""
+        stream, pushed = self._rows.get(row, (TextStream(self._tokenizer), 0))
+        for token in tokens[pushed:]:
+            stream.push(token)
+        self._rows[row] = stream, len(tokens)
+        if not _keeps_to(self._required, stream.text):
+            return True
+        return _wants_stop(self._request, stream.text[len(self._required) :])
+
+    def texts(self, lists: Sequence[Sequence[int]], answer: str) -> tuple[str, ...]:
+        """The distinct texts of these rows, without `answer` and without empty ones."""
+        found: dict[str, None] = {}
+        for tokens in lists:
+            stream = TextStream(self._tokenizer)
+            for token in tokens:
+                stream.push(token)
+            text = stream.text[len(self._required) :] if stream.text.startswith(self._required) else ""
+            if text and text != answer:
+                found[text] = None
+        return tuple(found)
 
 
 def _keeps_to(required: str, text: str) -> bool:
@@ -135,7 +234,7 @@ def _keeps_to(required: str, text: str) -> bool:
     return text.startswith(required[: len(text)])
 
 
-def _room(prompt: Prompt, info: ModelInfo) -> int:
+def room_for(prompt: Prompt, info: ModelInfo) -> int:
     """Tokens that can be generated before the model's positions end."""
     if not prompt.ids:
         raise EngineError("the prompt is empty")

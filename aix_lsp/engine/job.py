@@ -37,8 +37,11 @@ class Job:
     between tokens.
     """
 
-    def __init__(self, request: GenerationRequest, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, request: GenerationRequest, loop: asyncio.AbstractEventLoop, client: str = "") -> None:
         self.request = request
+        self.client = client
+        self.document = request.document
+        self.background = request.background
         self.future: asyncio.Future[Generation] = loop.create_future()
         self.submitted = time.perf_counter()
         self.cancelled = False

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aix_lsp.engine.base import LoadEvent, ModelError, OnEvent
 from aix_lsp.engine.catalog import CatalogEntry, adapted, described, embedded
 from aix_lsp.engine.choice import Choice, choose, in_one_line, whole_on_disk
-from aix_lsp.engine.generation import LoadedModel
+from aix_lsp.engine.generation import Backend, LoadedModel, Report
 from aix_lsp.engine.hardware import Machine, look_around, share_processors
+from aix_lsp.engine.recovery import PRECISIONS, Standing, in_words, step_down
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt
 
 if TYPE_CHECKING:
+    from aix_lsp.engine.decode import Decoder
     from aix_lsp.engine.loading import Loaded
     from aix_lsp.engine.lookup import Lookup
 
 logger = logging.getLogger(__name__)
 
 
-class LocalBackend:
+class LocalBackend(Backend):
     """Chooses, loads and runs a model of transformers. Lives on the model thread."""
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
+        self._entry: CatalogEntry | None = None
         self._loaded: Loaded | None = None
         self._lookup: Lookup | None = None
+        self._standing: Standing | None = None
 
     @property
     def reused_tokens(self) -> int:
         """Prompt tokens that the latest `generate` did not have to run again."""
         return self._loaded.decoder.reused_tokens if self._loaded else 0
 
-    def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
-        """Load the chosen model, or the embedded one with a warning. Raises ModelError when that fails too."""
+    @property
+    def guessed_tokens(self) -> int:
+        """Tokens of the latest `generate` that were guessed and found right."""
+        return self._loaded.decoder.guessed_tokens if self._loaded else 0
+
+    def load(self, report: Report) -> LoadedModel:
+        """Load the chosen model, or the embedded one with a warning. Raises ModelError when that fails too.
+
+        Once more after a failure or `unload`: then the choice is made anew, and nothing is left of steps that were
+        taken for want of memory.
+        """
         report(LoadEvent("progress", "choosing a model", 0))
         share_processors()
+        self._free()
         try:
             choice = self._choose()
             for reason in choice.reasons:
@@ -50,9 +64,7 @@ class LocalBackend:
         except ModelError as error:
             reason = str(error)
         # Only here is the failed attempt's memory free: its traceback held on to it.
-        from aix_lsp.engine.decode import release_memory
-
-        release_memory("cuda")
+        self._free("cuda")
         last = embedded()
         try:
             loaded = self._load(last, _safe(self._settings), report)
@@ -65,10 +77,10 @@ class LocalBackend:
         self, prompt: Prompt, request: GenerationRequest, cancelled: Callable[[], bool]
     ) -> Generator[int, None, None]:
         """Tokens that continue `prompt`; see `Backend.generate`."""
-        if self._loaded is None or self._lookup is None:
-            raise ModelError("no model is loaded")
-        self._lookup.know(prompt.elsewhere)
-        return self._loaded.decoder.generate(
+        decoder = self._decoder()
+        if self._lookup is not None:
+            self._lookup.know(prompt.elsewhere)
+        return decoder.generate(
             prompt.ids,
             temperature=request.temperature,
             top_p=request.top_p,
@@ -78,6 +90,86 @@ class LocalBackend:
             cancelled=cancelled,
         )
 
+    def candidates(
+        self,
+        prompt: Prompt,
+        request: GenerationRequest,
+        cancelled: Callable[[], bool],
+        *,
+        first: Sequence[int],
+        limit: int,
+        stop: Callable[[int, Sequence[int]], bool],
+    ) -> list[list[int]]:
+        """Several answers side by side; see `Backend.candidates`."""
+        return self._decoder().candidates(
+            prompt.ids,
+            request.candidates,
+            limit=limit,
+            first=first,
+            document=request.document,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+            required=prompt.required,
+            cancelled=cancelled,
+            stop=stop,
+        )
+
+    def unload(self) -> bool:
+        """Free the model's memory. The embedded model stays: it is small, and on a processor."""
+        if self._loaded is None or (self._is_embedded() and self._loaded.device == "cpu"):
+            return False
+        self._free(self._loaded.device)
+        return True
+
+    def relieve(self, report: Report) -> tuple[LoadedModel, str] | None:
+        """Take the next step that this machine can take (`recovery.step_down`). Raises ModelError when not even the
+        embedded model could be loaded on the way."""
+        before = standing = self._standing
+        while before is not None and standing is not None:
+            after = step_down(standing, PRECISIONS)
+            if after is None:
+                break
+            try:
+                loaded = self._step(standing, after, report)
+            except ModelError:
+                # the machine has no such format, or no memory for it either; the next step is further down
+                standing = after
+                continue
+            return loaded, in_words(before, after, embedded_name=embedded().name)
+        if self._loaded is None:
+            raise ModelError("memory ran out, and no smaller model could be loaded")
+        return None
+
+    def _step(self, before: Standing, after: Standing, report: Report) -> LoadedModel:
+        entry = self._entry
+        assert entry is not None
+        if after.embedded or after.quantization != before.quantization:
+            self._free(self._loaded.device if self._loaded else "cuda")
+            if after.embedded:
+                return self._load(embedded(), _safe(self._settings), report)
+            self._load(entry, self._settings.model_copy(update={"quantization": after.quantization}), report)
+        self._decoder().shrink()
+        self._standing = after
+        return self._model()
+
+    def _decoder(self) -> Decoder:
+        if self._loaded is None:
+            raise ModelError("no model is loaded")
+        return self._loaded.decoder
+
+    def _free(self, device: str = "") -> None:
+        """Let go of the model; with a device's name, give its memory back too."""
+        self._loaded = self._lookup = None
+        if device:
+            from aix_lsp.engine.decode import release_memory
+
+            release_memory(device)
+
+    def _is_embedded(self) -> bool:
+        entry, loaded = self._entry, self._loaded
+        return entry is not None and entry.source == embedded().source and loaded is not None and not loaded.adapter
+
     def _choose(self) -> Choice:
         def look() -> Machine:
             return look_around(self._settings.device, self._settings.dtype)
@@ -85,7 +177,7 @@ class LocalBackend:
         # Only with models to choose from is torch imported for it; a wrong name should be told before that.
         return choose(self._settings, look, whole_on_disk)
 
-    def _load(self, entry: CatalogEntry, settings: ModelSettings, report: Callable[[LoadEvent], None]) -> LoadedModel:
+    def _load(self, entry: CatalogEntry, settings: ModelSettings, report: Report) -> LoadedModel:
         from aix_lsp.engine.loading import load_model
         from aix_lsp.engine.lookup import Lookup
 
@@ -101,24 +193,32 @@ class LocalBackend:
             adapter=Path(settings.adapter) if settings.adapter else None,
             report=report,
         )
+        self._entry, self._loaded = entry, loaded
+        self._lookup = Lookup(loaded.decoder, loaded.folder, loaded.tokenizer, settings)
+        positions = loaded.max_positions
+        self._standing = Standing(positions, positions, loaded.quantization, embedded=self._is_embedded())
+        return self._model()
+
+    def _model(self) -> LoadedModel:
+        """The model as it stands."""
+        loaded, standing, entry = self._loaded, self._standing, self._entry
+        assert loaded is not None
+        assert standing is not None
+        assert entry is not None
         entry = adapted(described(entry, loaded.folder), loaded.adapter)
-        lookup = Lookup(loaded.decoder, loaded.folder, loaded.tokenizer, settings)
-        self._loaded, self._lookup = loaded, lookup
-        return LoadedModel(
-            loaded.tokenizer,
-            ModelInfo(
-                name=entry.name,
-                max_positions=loaded.max_positions,
-                format=entry.format,
-                device=loaded.device,
-                dtype=loaded.dtype,
-                attention=loaded.attention,
-                parameters=loaded.parameters,
-                languages=entry.languages,
-                note=entry.licence,
-                looks_up=lookup.active,
-            ),
+        info = ModelInfo(
+            name=entry.name,
+            max_positions=standing.positions,
+            format=entry.format,
+            device=loaded.device,
+            dtype=loaded.dtype,
+            attention=loaded.attention,
+            parameters=loaded.parameters,
+            languages=entry.languages,
+            note=entry.licence,
+            looks_up=self._lookup is not None and self._lookup.active,
         )
+        return LoadedModel(loaded.tokenizer, info, loaded.folder)
 
 
 def _safe(settings: ModelSettings) -> ModelSettings:
@@ -135,6 +235,11 @@ def _safe(settings: ModelSettings) -> ModelSettings:
     )
 
 
+def idle_seconds(settings: ModelSettings) -> float | None:
+    """`ModelSettings.idle_minutes` as the model thread wants it."""
+    return settings.idle_minutes * 60 if settings.idle_minutes > 0 else None
+
+
 class LocalEngine(ModelThread):
     """An `Engine` with a model in this process.
 
@@ -144,4 +249,4 @@ class LocalEngine(ModelThread):
     """
 
     def __init__(self, settings: ModelSettings, on_event: OnEvent | None = None) -> None:
-        super().__init__(LocalBackend(settings), on_event)
+        super().__init__(LocalBackend(settings), on_event, idle_s=idle_seconds(settings))

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aix_lsp.engine.base import EngineError
+from aix_lsp.engine.base import OutOfMemory
 from aix_lsp.engine.hardware import GIB, free_memory
 
 _CPU_SHARE = 0.1
 _GPU_SHARE = 0.4
 _LEAST = GIB // 16
 _MOST_ON_CPU = 2 * GIB
-
-
-class OutOfMemory(EngineError):
-    """A pass did not fit although everything that could be dropped was dropped."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

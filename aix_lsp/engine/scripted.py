@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 
 from aix_lsp.engine.base import LoadEvent, OnEvent
-from aix_lsp.engine.generation import LoadedModel
+from aix_lsp.engine.generation import Backend, LoadedModel
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Tokenizer
 
@@ -58,23 +58,26 @@ class PieceTokenizer:
         return self._ids[piece]
 
 
-class ScriptedBackend:
+class ScriptedBackend(Backend):
     """Answers from a script. `prompts` and `requests` record what reached the model thread, in order."""
 
     def __init__(
-        self, script: Script, tokenizer: Tokenizer, info: ModelInfo, *, delay: float, load_delay: float
+        self,
+        script: Script,
+        tokenizer: Tokenizer,
+        info: ModelInfo,
+        *,
+        delay: float,
+        load_delay: float,
+        alternatives: Sequence[str] = (),
     ) -> None:
         self._script = script
         self._model = LoadedModel(tokenizer, info)
         self._delay = delay
         self._load_delay = load_delay
+        self._alternatives = alternatives
         self.prompts: list[Prompt] = []
         self.requests: list[GenerationRequest] = []
-
-    @property
-    def reused_tokens(self) -> int:
-        """Nothing is ever reused."""
-        return 0
 
     def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
         """Takes `load_delay` seconds."""
@@ -94,6 +97,27 @@ class ScriptedBackend:
                 return
             yield token
 
+    def candidates(
+        self,
+        prompt: Prompt,
+        request: GenerationRequest,
+        cancelled: Callable[[], bool],
+        *,
+        first: Sequence[int],
+        limit: int,
+        stop: Callable[[int, Sequence[int]], bool],
+    ) -> list[list[int]]:
+        """The answer, and the alternatives."""
+        rows = [list(first)]
+        for row, text in enumerate(self._alternatives[: request.candidates - 1], 1):
+            tokens: list[int] = []
+            for token in self._model.tokenizer.encode(prompt.required + text)[:limit]:
+                tokens.append(token)
+                if cancelled() or stop(row, tokens):
+                    break
+            rows.append(tokens)
+        return rows
+
     def _answer(self, prompt: Prompt) -> str:
         if callable(self._script):
             return self._script(prompt)
@@ -108,7 +132,8 @@ class ScriptedBackend:
 class ScriptedEngine(ModelThread):
     """An `Engine` without a model.
 
-    `delay` seconds pass before each token, `load_delay` before it is ready. Requests supersede one another,
+    `delay` seconds pass before each token, `load_delay` before it is ready; `alternatives` are what it offers besides
+    its answer where several candidates are asked for. Requests supersede one another,
     stream, stop and are cancelled as with a real model, because everything but the tokens is the real thing.
     """
 
@@ -121,9 +146,15 @@ class ScriptedEngine(ModelThread):
         info: ModelInfo = DEFAULT_INFO,
         tokenizer: Tokenizer | None = None,
         on_event: OnEvent | None = None,
+        alternatives: Sequence[str] = (),
     ) -> None:
         self._scripted = ScriptedBackend(
-            script, tokenizer or PieceTokenizer(), info, delay=delay, load_delay=load_delay
+            script,
+            tokenizer or PieceTokenizer(),
+            info,
+            delay=delay,
+            load_delay=load_delay,
+            alternatives=alternatives,
         )
         super().__init__(self._scripted, on_event)
 

@@ -59,6 +59,6 @@ def prompt_model(settings: Settings) -> tuple[ModelTokenizer, ModelInfo]:
 
 
 def _local(settings: Settings, on_event: OnEvent | None) -> StartedEngine:
-    from aix_lsp.engine.local import LocalEngine
+    from aix_lsp.engine.sharing import OwnEngine
 
-    return LocalEngine(settings.model, on_event)
+    return OwnEngine(settings.model, on_event)

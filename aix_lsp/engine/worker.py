@@ -1,7 +1,9 @@
-"""The model thread: one daemon thread owns the model, and the latest request wins.
+"""The model thread: one daemon thread owns the model, and the latest request of each document wins.
 
-The loop hands a job over and awaits its future; the thread looks for cancellation between tokens and
-answers through `call_soon_threadsafe`. There is no queue to fill up: one job runs, at most one waits.
+The loop hands a job over and awaits its future (`front.py`); the thread looks for cancellation between tokens and
+answers through `call_soon_threadsafe`. One job runs, and at most one per document waits (`request_queue.py`). A model
+that fails is loaded again, and one that runs out of memory steps down (`recovery.py`); whatever happens, every request
+is answered.
 """
 
 from __future__ import annotations
@@ -13,55 +15,68 @@ import contextlib
 import threading
 import time
 import weakref
+from dataclasses import dataclass
+from typing import Literal
 
 from aix_lsp.engine.base import (
     EngineClosed,
     EngineError,
     EngineState,
     LoadEvent,
+    ModelChanged,
     ModelError,
+    ModelLost,
     OnEvent,
-    Superseded,
 )
+from aix_lsp.engine.front import Front
 from aix_lsp.engine.generation import Backend, LoadedModel, run
-from aix_lsp.engine.job import Job, describe, post, settle
-from aix_lsp.types import Generation, GenerationRequest, ModelInfo
+from aix_lsp.engine.import_gate import end_at_next_import
+from aix_lsp.engine.job import Job, describe
+from aix_lsp.engine.recovery import RestartLimit, is_out_of_memory
+from aix_lsp.types import Generation
 
 _EXIT_WAIT_S = 1.0
 """How long the interpreter's exit waits for the current token. A thread that is inside native code while the
 interpreter goes away can bring the process down with an error."""
 
+_LOAD_EXIT_WAIT_S = 5.0
+"""The same for a load, which ends at its next import; reading PyTorch's libraries comes between two of them."""
 
-class ModelThread:
+_MOST_RELOADS = 3
+"""How often one request is run anew because its model went away or changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """What came in the way of a request. No exception: its traceback would hold on to the memory to be freed."""
+
+    kind: Literal["memory", "lost", "changed", "crash"]
+    message: str
+
+
+class ModelThread(Front):
     """An `Engine` that drives a backend on a thread of its own.
 
-    The thread starts with `start`, or with the first request. Futures belong to the loop of whoever awaits
-    them; `on_event` is called on the loop that started the engine.
+    The thread starts with `start`, or with the first request. After `idle_s` seconds without a request the backend
+    may free its memory (None: never); the next request loads the model again.
     """
 
-    def __init__(self, backend: Backend, on_event: OnEvent | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        on_event: OnEvent | None = None,
+        *,
+        idle_s: float | None = None,
+        restarts: RestartLimit | None = None,
+    ) -> None:
+        super().__init__(on_event)
         self._backend = backend
-        self._on_event = on_event
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._idle_s = idle_s
+        self._restarts = restarts or RestartLimit()
         self._thread: threading.Thread | None = None
-        # Guards everything below; notified when there is work, or none to come.
-        self._changed = threading.Condition()
-        self._waiting: Job | None = None
-        self._running: Job | None = None
-        self._watchers: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[ModelInfo]]] = []
-        self._loaded: LoadedModel | None = None
-        self._failure: EngineError | None = None
-        self._state = EngineState("loading", "not started")
-
-    @property
-    def model(self) -> ModelInfo | None:
-        """The loaded model; None until the load is done, and when it failed."""
-        return self._loaded.info if self._loaded else None
-
-    @property
-    def state(self) -> EngineState:
-        """Where the engine stands."""
-        return self._state
+        # The model thread's own: whether the model is in memory, and whether a failure of it was told.
+        self._present = False
+        self._told_of_failure = False
 
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Begin loading. Events go to `loop`, by default the running one. Further calls do nothing."""
@@ -76,72 +91,13 @@ class ModelThread:
             atexit.register(_leave, weakref.ref(self), self._thread)
             self._thread.start()
 
-    async def ready(self) -> ModelInfo:
-        """Wait for the load; see `Engine.ready`."""
-        self.start()
-        loop = asyncio.get_running_loop()
-        with self._changed:
-            self._refuse_if_failed()
-            if self._loaded is not None:
-                return self._loaded.info
-            future: asyncio.Future[ModelInfo] = loop.create_future()
-            watcher = (loop, future)
-            self._watchers.append(watcher)
-        try:
-            return await future
-        finally:
-            with self._changed:
-                if watcher in self._watchers:
-                    self._watchers.remove(watcher)
-
-    async def generate(self, request: GenerationRequest) -> Generation:
-        """Run `request` in place of every one before it; see `Engine.generate`."""
-        self.start()
-        job = Job(request, asyncio.get_running_loop())
-        with self._changed:
-            self._refuse_if_failed()
-            for older in (self._waiting, self._running):
-                if older is not None:
-                    older.abandon(Superseded("a newer request took its place"))
-            self._waiting = job
-            self._changed.notify()
-        try:
-            return await job.future
-        finally:
-            # However the wait ended, an answer that is still being made is of no use any more.
-            job.cancelled = True
-            with self._changed:
-                if self._waiting is job:
-                    self._waiting = None
-
-    def close(self) -> None:
-        """Stop at the next token and refuse what comes after; see `Engine.close`."""
-        self._end(EngineClosed("the engine was closed"))
-
-    def _refuse_if_failed(self) -> None:
-        if self._failure is not None:
-            # A fresh exception each time: one that is raised twice would drag its old traceback along.
-            raise type(self._failure)(str(self._failure))
-
-    def _end(self, reason: EngineError) -> None:
-        """Answer everybody who waits with `reason`, and let the thread run out."""
-        with self._changed:
-            if self._failure is None:
-                self._failure = reason
-                self._state = EngineState("failed", str(reason))
-            jobs = [job for job in (self._waiting, self._running) if job is not None]
-            watchers, self._watchers = self._watchers, []
-            self._waiting = None
-            self._changed.notify()
-        for job in jobs:
-            job.abandon(type(reason)(str(reason)))
-        for loop, future in watchers:
-            post(loop, settle, future, type(reason)(str(reason)))
-
     @property
-    def is_loading(self) -> bool:
-        """Whether the thread may be in the middle of an import."""
-        return self._loaded is None and self._failure is None
+    def sharing(self) -> str:
+        """Who else uses the model, for a person; empty when it is this process's own."""
+        return self._backend.sharing
+
+    def _wake(self) -> None:
+        self._backend.wake()
 
     # On the model thread from here on.
 
@@ -149,90 +105,153 @@ class ModelThread:
         try:
             # A library that calls sys.exit ends this thread, not the process, and without a traceback.
             with contextlib.suppress(SystemExit):
-                loaded = self._load()
-                while loaded is not None and (job := self._next()) is not None:
-                    self._serve(job, loaded)
+                alive = self._load()
+                while alive and (job := self._next()) is not None:
+                    self._serve(job)
         finally:
             self._end(EngineClosed("the model's thread has ended"))
+            self._backend.close()
 
-    def _load(self) -> LoadedModel | None:
+    def _load(self) -> bool:
+        """Have the model in memory. False when there is none and none to come: everybody has been told then."""
         try:
             loaded = self._backend.load(self._report)
         except EngineClosed:
-            return None
+            return False
         except ModelError as error:
-            self._load_failed(error)
-            return None
+            self._fail(error)
+            return False
         except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
-            self._load_failed(ModelError(f"the model could not be loaded: {describe(error)}"))
-            return None
-        with self._changed:
-            if self._failure is not None:
-                return None
-            self._loaded = loaded
-            message = f"{loaded.info.name} is ready ({loaded.info.device}, {loaded.info.dtype})"
-            self._state = EngineState("ready", message)
-            watchers, self._watchers = self._watchers, []
-        for loop, future in watchers:
-            post(loop, settle, future, loaded.info)
-        self._tell(LoadEvent("ready", message, 100))
-        return loaded
-
-    def _load_failed(self, error: ModelError) -> None:
-        self._tell(LoadEvent("warning", str(error)))
-        self._end(error)
-
-    def _report(self, event: LoadEvent) -> None:
-        """Tell how the load goes. Raises EngineClosed when nobody wants the model any more."""
-        with self._changed:
-            self._refuse_if_failed()
-            if event.kind == "progress":
-                self._state = EngineState("loading", event.message)
-        self._tell(event)
-
-    def _tell(self, event: LoadEvent) -> None:
-        if self._on_event is not None and self._loop is not None:
-            post(self._loop, self._on_event, event)
+            self._fail(ModelError(f"the model could not be loaded: {describe(error)}"))
+            return False
+        self._present = True
+        return self._take_over(loaded)
 
     def _next(self) -> Job | None:
         """The job to run, waiting for one; None when the engine was closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting is not None or self._failure is not None)
-            if self._failure is not None:
-                return None
-            self._running, self._waiting = self._waiting, None
-            return self._running
+        while True:
+            with self._changed:
+                something = self._changed.wait_for(
+                    lambda: len(self._queue) > 0 or self._failure is not None,
+                    self._idle_s if self._present else None,
+                )
+                if self._failure is not None:
+                    return None
+                if something:
+                    return self._queue.take()
+            self._rest()
 
-    def _serve(self, job: Job, loaded: LoadedModel) -> None:
-        try:
-            generation = run(
-                job.request,
-                loaded,
-                self._backend,
-                cancelled=lambda: job.cancelled,
-                show=job.show,
-                queue_ms=(time.perf_counter() - job.submitted) * 1000,
-            )
-        except EngineError as error:
-            job.answer(error)
-        else:
-            job.answer(generation)
-        # Not for what ends the thread: `_end` still has to answer this job then.
+    def _rest(self) -> None:
+        """Free the memory of a model that nobody has asked for a while."""
+        if not self._backend.unload():
+            self._idle_s = None
+            return
+        self._present = False
         with self._changed:
-            self._running = None
+            if self._failure is None and self._loaded is not None:
+                message = f"{self._loaded.info.name} was unloaded, as it was idle; the next request loads it again"
+                self._state = EngineState("ready", message)
+
+    def _serve(self, job: Job) -> None:
+        """Answer a job, or everybody where the model is gone for good."""
+        reloads = 0
+        failure = ""
+        while not job.cancelled:
+            if not self._present and not self._load():
+                return  # everybody has been answered
+            outcome = self._attempt(job)
+            if not isinstance(outcome, _Trouble):
+                job.answer(outcome)
+                break
+            if outcome.kind in ("lost", "changed") and reloads < _MOST_RELOADS:
+                self._present = False
+                reloads += 1
+                if outcome.kind == "lost" and not self._may_restart(outcome.message):
+                    return
+                continue
+            if outcome.kind == "memory" and self._relieve():
+                continue
+            job.answer(EngineError(outcome.message))
+            if outcome.kind == "crash":
+                failure = outcome.message
+            break
+        with self._changed:
+            self._queue.done(job)
+        if failure:
+            self._restart(failure)
+
+    def _attempt(self, job: Job) -> Generation | EngineError | _Trouble:
+        assert self._loaded is not None
+        try:
+            return self._run(job, self._loaded)
+        except ModelLost as error:
+            return _Trouble("lost", str(error))
+        except ModelChanged as error:
+            return _Trouble("changed", str(error))
+        except EngineError as error:
+            return _Trouble("memory", str(error)) if is_out_of_memory(error) else error
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever broke, the request is answered
+            if is_out_of_memory(error):
+                return _Trouble("memory", f"memory ran out: {describe(error)}")
+            return _Trouble("crash", f"the model failed: {describe(error)}")
+
+    def _run(self, job: Job, loaded: LoadedModel) -> Generation:
+        return run(
+            job.request,
+            loaded,
+            self._backend,
+            cancelled=lambda: job.cancelled,
+            show=job.show,
+            queue_ms=(time.perf_counter() - job.submitted) * 1000,
+        )
+
+    def _relieve(self) -> bool:
+        """Take a step that needs less memory. False when there is none left, or nobody to serve any more."""
+        try:
+            step = self._backend.relieve(self._report)
+        except EngineClosed:
+            return False
+        except Exception as error:  # noqa: BLE001  # a step that breaks the model is a failure of the model
+            self._restart(f"the model failed: {describe(error)}")
+            return False
+        if step is None:
+            return False
+        loaded, message = step
+        self._tell(LoadEvent("warning", message))
+        return self._take_over(loaded)
+
+    def _restart(self, reason: str) -> None:
+        """After a failure of the model: load it again, and say so the first time."""
+        self._present = False
+        if not self._may_restart(reason):
+            return
+        if not self._told_of_failure:
+            self._told_of_failure = True
+            self._tell(LoadEvent("warning", reason))
+        self._load()
+
+    def _may_restart(self, reason: str) -> bool:
+        """Whether the model may be loaded once more. Where it may not, everybody is told, and this is the end."""
+        if self._restarts.allows(time.monotonic()):
+            return True
+        often = f"{self._restarts.most + 1} times within a minute; " if self._restarts.most else ""
+        self._fail(ModelError(f"{often}{reason}; restart the server, and run `aix-lsp doctor` if it comes again"))
+        return False
 
 
 def _leave(engine: weakref.ref[ModelThread], thread: threading.Thread) -> None:
     """At interpreter exit: stop, and wait a moment for the token that is being computed and the memory that is freed.
 
-    A load is not waited for. The thread may be in the middle of an import then, and must not take the
-    import lock with it (seen: the exit hangs for ever in an import of its own): this thread keeps it.
+    A load ends at its next step or import. One that does not (a large library is being read) must not take the import
+    lock with it (seen: the exit hangs for ever in an import of its own): this thread keeps it.
     """
     left = engine()
     loading = left is not None and left.is_loading
     if left is not None:
         left.close()
     del left
-    thread.join(0 if loading else _EXIT_WAIT_S)
+    if loading:
+        end_at_next_import(thread)
+    thread.join(_LOAD_EXIT_WAIT_S if loading else _EXIT_WAIT_S)
     if thread.is_alive():
         _imp.acquire_lock()

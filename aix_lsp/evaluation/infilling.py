@@ -225,9 +225,9 @@ async def _generated(
 
 
 def _settings(own: ModelSettings) -> Settings:
-    """Settings for one model alone; those of a server are the user's own."""
+    """Settings for one model alone, in this process; those of a server are the user's own."""
     if own.name != REMOTE:
-        return Settings(model=own)
+        return Settings(model=own.model_copy(update={"share": "off"}))
     configuration = Configuration()
     configuration.read_user_file()
     configuration.read_environment()

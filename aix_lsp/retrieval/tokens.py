@@ -77,11 +77,6 @@ def path_tokens(path: str) -> list[str]:
     return tokenize(_EXTENSION.sub("", path), frozenset())
 
 
-@lru_cache(maxsize=1 << 16)
-def _digest(term: str) -> bytes:
-    return blake2b(term.encode("utf-8", "replace"), digest_size=8).digest()
-
-
 @lru_cache(maxsize=1 << 15)
 def _digest(term: str) -> bytes:
     return blake2b(term.encode("utf-8", "replace"), digest_size=8).digest()

@@ -6,13 +6,18 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
 from typing import Any
 
 from aix_lsp.engine.base import LoadEvent
-from aix_lsp.engine.generation import LoadedModel
+from aix_lsp.engine.catalog import embedded
+from aix_lsp.engine.generation import Backend, LoadedModel
+from aix_lsp.engine.scripted import Script, ScriptedBackend
+from aix_lsp.engine.tokenizer import load_tokenizer
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Tokenizer
 
 PATIENCE_S = 10.0
+FOLDER = Path(embedded().source)
 
 
 class ByteTokenizer:
@@ -30,7 +35,7 @@ class ByteTokenizer:
         return None
 
 
-class SteppedBackend:
+class SteppedBackend(Backend):
     """Gives one token of `abcdef...` per `step`, and one load per `finish_load`; counts what it was asked."""
 
     def __init__(self, *, loaded: bool = True, failure: BaseException | None = None) -> None:
@@ -38,7 +43,6 @@ class SteppedBackend:
         self.yielded = 0
         self.closed = 0
         self.computing = threading.Event()
-        self.reused_tokens = 0
         self._steps = threading.Semaphore(0)
         self._load_done = threading.Event()
         self._failure = failure
@@ -88,3 +92,24 @@ async def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
         await asyncio.sleep(0.001)
+
+
+class HostedBackend(ScriptedBackend):
+    """A scripted backend with the embedded tokenizer and its folder, as a model host wants them."""
+
+    def __init__(self, script: Script, *, delay: float = 0.0, alternatives: Sequence[str] = ()) -> None:
+        self.positions = 512
+        self.loads = 0
+        super().__init__(
+            script,
+            load_tokenizer(FOLDER),
+            ModelInfo("hosted", self.positions),
+            delay=delay,
+            load_delay=0.0,
+            alternatives=alternatives,
+        )
+
+    def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
+        self.loads += 1
+        loaded = super().load(report)
+        return LoadedModel(loaded.tokenizer, ModelInfo("hosted", self.positions), FOLDER)

@@ -26,7 +26,7 @@ LAYERS = {
 }
 BOTTOM = 4
 MAY_KNOW_TORCH = {"engine", "training"}
-NO_TORCH = {"engine.base", "engine.remote", "engine.scripted"}
+NO_TORCH = {"engine.base", "engine.remote", "engine.scripted", "engine.host_client", "engine.host_link", "engine.host"}
 
 
 def modules() -> list[Path]:

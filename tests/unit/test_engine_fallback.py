@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from aix_lsp.engine.catalog import CatalogEntry
 from aix_lsp.engine.local import LocalEngine
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import Generation, GenerationRequest, ModelInfo, Prompt, Tokenizer
-from tests.unit.tiny_models import save_model
+from tests.unit.tiny_models import save_model, tiny_model
 
 
 def build(tokenizer: Tokenizer, info: ModelInfo) -> Prompt:
@@ -58,6 +59,23 @@ async def test_a_second_request_reuses_the_prompt() -> None:
     assert first.reused_tokens == 0
     assert second.reused_tokens == len(second.prompt.ids) - 1
     assert first.text == second.text
+    engine.close()
+
+
+async def test_several_candidates_begin_with_the_plain_answer_and_are_distinct() -> None:
+    engine = LocalEngine(ModelSettings(name="aix-mini", device="cpu", threads=1))
+    plain = await engine.generate(GenerationRequest(build, max_new_tokens=4, document="a"))
+    several = await engine.generate(GenerationRequest(build, max_new_tokens=4, document="a", candidates=3))
+    assert several.text == plain.text
+    assert len({several.text, *several.alternatives}) == 3
+    line = await engine.generate(
+        GenerationRequest(build, max_new_tokens=12, document="a", candidates=3, stop=lambda text: "\n" in text)
+    )
+    assert all("\n" not in text.rstrip() for text in (line.text.lstrip(), *line.alternatives))
+    other = await engine.generate(GenerationRequest(build, max_new_tokens=2, document="b"))
+    again = await engine.generate(GenerationRequest(build, max_new_tokens=2, document="a"))
+    assert again.reused_tokens == len(again.prompt.ids) - 1
+    assert other.text == again.text
     engine.close()
 
 
@@ -108,6 +126,38 @@ async def test_when_even_the_embedded_model_is_broken_both_reasons_are_told(
     with pytest.raises(ModelError, match=r"/no/such/folder does not exist; .* has no config\.json"):
         await engine.ready()
     assert engine.state.phase == "failed"
+
+
+def test_out_of_memory_ends_with_the_embedded_model_and_a_new_load_begins_afresh(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "mine", tiny_model(max_position_embeddings=4096))
+    backend = local.LocalBackend(ModelSettings(name=str(folder), device="cpu", threads=1))
+    events: list[LoadEvent] = []
+    first = backend.load(events.append)
+    assert (first.info.name, first.info.max_positions, first.folder) == ("mine", 4096, folder)
+    told = []
+    positions = []
+    while (step := backend.relieve(events.append)) is not None and step[0].info.name == "mine":
+        told.append(step[1])
+        positions.append(step[0].info.max_positions)
+        assert len(list(backend.generate(Prompt((5, 6, 7), "", "l2r"), REQUEST, _after_a_few()))) <= 3
+        assert len(told) <= 9
+    assert positions[:3] == [4096, 2048, 1024]
+    assert "latest prompt" in told[0]
+    assert "within 2,048 tokens" in told[1]
+    assert step is not None
+    assert step[0].info.name == "aix-mini"
+    assert "the embedded model aix-mini answers" in step[1]
+    assert not backend.unload()
+    assert backend.load(events.append).info == first.info
+    assert backend.unload()
+
+
+REQUEST = GenerationRequest(build, max_new_tokens=3)
+
+
+def _after_a_few() -> Callable[[], bool]:
+    looks = iter(range(9))
+    return lambda: next(looks) > 3
 
 
 @pytest.mark.parametrize("moment", [0.3, 0.9, 1.6])

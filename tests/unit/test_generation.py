@@ -16,7 +16,7 @@ from aix_lsp.engine.base import Engine, EngineError
 from aix_lsp.engine.scripted import PieceTokenizer, ScriptedEngine
 from aix_lsp.engine.text_stream import TextStream
 from aix_lsp.engine.worker import ModelThread
-from aix_lsp.types import GenerationRequest, ModelInfo
+from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Tokenizer
 from tests.unit.engine_doubles import ByteTokenizer, SteppedBackend, request, until
 
 
@@ -97,6 +97,23 @@ async def test_a_failing_model_ends_its_request_only() -> None:
         await engine.generate(request())
     assert (await engine.generate(request())).text == "fine"
     engine.close()
+
+
+async def test_several_candidates_are_distinct_healed_and_stopped() -> None:
+    engine = ScriptedEngine("one two", alternatives=("one", "one two", "", "one", "three four"))
+    result = await engine.generate(request(candidates=9, stop=lambda text: text.endswith("three")))
+    assert (result.text, result.alternatives) == ("one two", ("one", "three"))
+    assert (await engine.generate(request(candidates=2))).alternatives == ("one",)
+    assert (await engine.generate(request())).alternatives == ()
+
+    def healed(tokenizer: Tokenizer, info: ModelInfo) -> Prompt:
+        return Prompt(tuple(tokenizer.encode("x")), "x", "psm", required="pre")
+
+    spelled = ScriptedEngine("fix", alternatives=("pare",), tokenizer=ByteTokenizer())
+    result = await spelled.generate(request(candidates=3, max_new_tokens=2, build_prompt=healed))
+    assert (result.text, result.alternatives) == ("fi", ("pa",))
+    for one in (engine, spelled):
+        one.close()
 
 
 async def test_text_streams_on_the_loops_thread_in_order_and_ends_with_the_whole_text() -> None:

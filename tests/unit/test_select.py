@@ -11,9 +11,9 @@ import pytest
 from aix_lsp.configuration import Configuration
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.catalog import embedded
-from aix_lsp.engine.local import LocalEngine
 from aix_lsp.engine.remote import RemoteEngine
 from aix_lsp.engine.select import engine_for, is_remote, prompt_model
+from aix_lsp.engine.sharing import OwnEngine
 from aix_lsp.settings import Settings, options
 
 URL = {"url": "http://127.0.0.1:1"}
@@ -34,7 +34,7 @@ def test_a_server_is_asked_unless_a_model_is_named(
 ) -> None:
     settings = Settings.model_validate({"model": model, "remote": remote})
     assert is_remote(settings) == wanted
-    assert isinstance(engine_for(settings), RemoteEngine if wanted else LocalEngine)
+    assert isinstance(engine_for(settings), RemoteEngine if wanted else OwnEngine)
 
 
 def test_remote_without_a_server_is_told() -> None:

@@ -15,7 +15,6 @@ from aix_lsp.engine.base import EngineClosed, LoadEvent, ModelError, Superseded
 from aix_lsp.engine.generation import LoadedModel
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.engine.worker import ModelThread
-from aix_lsp.types import Prompt
 from tests.unit.engine_doubles import PATIENCE_S, SteppedBackend, request, until
 
 
@@ -215,15 +214,76 @@ async def test_close_during_the_load_answers_those_who_wait() -> None:
 
 
 async def test_when_the_thread_dies_nobody_waits_for_ever() -> None:
-    engine = ScriptedEngine(_exit_thread)
+    class Deadly(SteppedBackend):
+        def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
+            raise SystemExit
+
+    engine = ModelThread(Deadly())
     with pytest.raises(EngineClosed, match="thread has ended"):
         await asyncio.wait_for(engine.generate(request()), PATIENCE_S)
     with pytest.raises(EngineClosed):
         await engine.generate(request())
 
 
-def _exit_thread(prompt: Prompt) -> str:
-    raise SystemExit
+async def test_requests_of_different_documents_wait_for_one_another(
+    stepped: tuple[SteppedBackend, ModelThread],
+) -> None:
+    backend, engine = stepped
+    names = ("a", "b", "c", "b")
+    tasks = []
+    for number, document in enumerate(names):
+        job = request(f"{document}{number}", max_new_tokens=1, document=document)
+        tasks.append(asyncio.create_task(engine.generate(job)))
+        await until(backend.computing.is_set)
+    with pytest.raises(Superseded):
+        await tasks[1]
+    backend.step(3)
+    assert [(await tasks[number]).prompt.text for number in (0, 2, 3)] == ["a0", "c2", "b3"]
+    assert backend.started == ["a0", "c2", "b3"]
+
+
+async def test_a_background_request_gives_way_within_a_token_and_waits_for_all_others(
+    stepped: tuple[SteppedBackend, ModelThread],
+) -> None:
+    backend, engine = stepped
+    early = asyncio.create_task(engine.generate(request("early", document="a", background=True)))
+    await until(backend.computing.is_set)
+    asked = asyncio.create_task(engine.generate(request("asked", max_new_tokens=1, document="b")))
+    with pytest.raises(Superseded):
+        await asyncio.wait_for(early, 1)
+    await asyncio.sleep(0)
+    idle = asyncio.create_task(engine.generate(request("idle", max_new_tokens=1, document="b", background=True)))
+    await asyncio.sleep(0)
+    backend.step(3)  # the early one's token is dropped
+    assert (await asked).text == "a"
+    assert (await idle).text == "a"
+    assert backend.started == ["early", "asked", "idle"]
+
+
+async def test_an_idle_model_is_unloaded_and_the_next_request_loads_it_again() -> None:
+    class Unloading(SteppedBackend):
+        loads = 0
+        unloads = 0
+
+        def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:
+            self.loads += 1
+            return super().load(report)
+
+        def unload(self) -> bool:
+            self.unloads += 1
+            return True
+
+    backend = Unloading()
+    engine = ModelThread(backend, idle_s=0.02)
+    backend.step(2)
+    assert (await engine.generate(request(max_new_tokens=1))).text == "a"
+    await until(lambda: backend.unloads == 1)
+    await until(lambda: "idle" in engine.state.message)
+    assert engine.state.phase == "ready"
+    assert (await engine.ready()).name == "stepped"
+    assert (await engine.generate(request(max_new_tokens=1))).text == "a"
+    assert backend.loads == 2
+    engine.close()
 
 
 def test_a_closed_loop_does_not_hurt_the_thread() -> None:

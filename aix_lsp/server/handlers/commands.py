@@ -36,6 +36,7 @@ def register(server: AixServer) -> None:
             "message": engine.state.message,
             "model": engine.model.name if engine.model is not None else None,
             "device": engine.model.device if engine.model is not None else None,
+            "sharing": getattr(engine, "sharing", ""),
             "folders": [folder_to_dict(folder) for folder in session.context.folders],
             "counts": dict(session.acceptance.totals),
         }

@@ -41,8 +41,7 @@ def try_out(settings: ModelSettings) -> str:
     steps = times[2:]
     per_token = f", {1e3 * (steps[-1] - times[1]) / len(steps):.1f} ms per token" if steps else ""
     first = f"first token of {len(prompt)} after {1e3 * (times[1] - times[0]):.0f} ms" if times[1:] else "no token"
-    way = getattr(loaded.decoder, "way", "")
     return (
-        f"{plan.info.name} in {loaded.dtype} on {loaded.device}, {loaded.attention} attention"
-        f"{f', {way}' if way else ''}; loaded in {ready - began:.1f} s, {first}{per_token}"
+        f"{plan.info.name} in {loaded.dtype} on {loaded.device}, {loaded.attention} attention, "
+        f"{loaded.decoder.way}; loaded in {ready - began:.1f} s, {first}{per_token}"
     )

@@ -28,6 +28,7 @@ _START_S = 60.0
 """How long a host may take until it listens; the model is loaded after that."""
 
 _MOST_STARTS = 3
+_SWITCH_S = 0.0005
 _PAUSE_S = 0.1
 
 
@@ -143,6 +144,8 @@ def _serve(settings: ModelSettings, place: Place) -> None:
     from aix_lsp.engine.host import Host
     from aix_lsp.engine.local import LocalBackend, idle_seconds
 
+    # A token is to leave while the next one is computed: the loop must not wait 5 ms (Python's default) for its turn.
+    sys.setswitchinterval(_SWITCH_S)
     token = secrets.token_hex(32)
     host = Host(LocalBackend(settings), token, linger_s=settings.share_linger_s, idle_s=idle_seconds(settings))
 

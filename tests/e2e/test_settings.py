@@ -22,7 +22,7 @@ async def opened(start: StartServer, workspace: Path, **more: Any) -> tuple[LspC
 
 
 async def until_items(client: LspClient, uri: str, wanted: bool) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while bool(await client.inline_completion(uri, *PLACE)) != wanted:
             await asyncio.sleep(0.05)
 

@@ -1,5 +1,6 @@
 """Terms: whole identifiers and their parts, keywords dropped, paths, stable hashes."""
 
+import re
 from array import array
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aix_lsp.languages import language_of
-from aix_lsp.retrieval.tokens import TermHasher, path_tokens, term_hash, tokenize
+from aix_lsp.retrieval.tokens import TermHasher, expand, path_tokens, term_hash, tokenize
 
 NONE: frozenset[str] = frozenset()
 
@@ -71,3 +72,9 @@ def test_the_hasher_gives_the_hashes_of_the_tokens(text: str) -> None:
     expected = [term_hash(term) for term in tokenize(text, keywords)]
     for limit in (1, 100):
         assert list(array("Q", TermHasher(keywords, limit).terms(text))) == expected
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=80))
+def test_words_of_ascii_text_are_those_of_any_text(text: str) -> None:
+    words = re.findall(r"\w+", text)
+    assert tokenize(text, frozenset()) == [term for word in words for term in expand(word, frozenset())]

@@ -6,7 +6,7 @@ what is on disk; an edit is taken over when the next query from another document
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from aix_lsp.completion.index_job import IndexReport
 from aix_lsp.completion.open_documents import OpenDocuments, OpenText
 from aix_lsp.completion.packing import Packer
 from aix_lsp.completion.several_roots import OTHER_FOLDER_WEIGHT, Found, best_of_all
-from aix_lsp.completion.snippet_set import SnippetSets, marked, still_good
+from aix_lsp.completion.snippet_set import Chosen, SnippetSets, marked, still_good
 from aix_lsp.languages import is_code
 from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.settings import Settings
@@ -142,11 +142,14 @@ class WorkspaceContext:
         (`snippet_set.py`). The document's own folder comes first: hits of other folders count less."""
         self._take_over_open_documents(document.path)
         options = settings.retrieval
-        key = (options, tuple(self._folders))
-        before = self._sets.before(document.uri, document.text, offset, key) if options.stable else ()
+        roots = list(self._roots(document, settings))
+        key = (options, tuple(self._folders), tuple(id(root.index) for root in roots))
+        last = self._sets.before(document.uri, document.text, offset, key)
+        before = last.snippets if options.stable else ()
+        now = {root.number: root.index.mark() for root in roots}
         found: list[Found] = []
         again: list[Found | None] = [None] * len(before)
-        for root in self._roots(document, settings):
+        for root in roots:
             places = [place for place, item in enumerate(before) if item.root == root.number]
             search = root.index.search(
                 document,
@@ -165,9 +168,12 @@ class WorkspaceContext:
             for place, snippet in zip(places, search.before, strict=True):
                 again[place] = None if snippet is None else Found(root.number, root.weight, snippet)
         chosen = best_of_all(found, options.snippets)
-        kept = [item for item in again if item is not None] if still_good(chosen, again) else []
-        self._sets.note(document.uri, document.text, offset, key, kept or chosen)
-        return [marked(_shown(item)) for item in kept] or [_shown(item) for item in chosen]
+        if not still_good(chosen, again) or _has_news(chosen, last, roots):
+            self._sets.note(document.uri, document.text, offset, key, Chosen(tuple(chosen), now))
+            return [_shown(item) for item in chosen]
+        kept = tuple(item for item in again if item is not None)
+        self._sets.note(document.uri, document.text, offset, key, Chosen(kept, last.marks))
+        return [marked(_shown(item)) for item in kept]
 
     def _roots(self, document: DocumentSnapshot, settings: Settings) -> Iterator[_Root]:
         """All indexes as this document sees them; number 0 is that of the documents outside all folders."""
@@ -225,6 +231,17 @@ class _Root:
     recent: Collection[str]
     read: Callable[[str], str | None]
     holds: Callable[[str], bool]
+
+
+def _has_news(best: Sequence[Found], last: Chosen, roots: Sequence[_Root]) -> bool:
+    """Whether among the best is something of a file that changed since the last set was chosen, and is not in it."""
+    indexes = {root.number: root.index for root in roots}
+    known = {(item.root, item.snippet.path, item.snippet.text) for item in last.snippets}
+    return any(
+        (item.root, item.snippet.path, item.snippet.text) not in known
+        and indexes[item.root].changed_since(item.snippet.path, last.marks[item.root])
+        for item in best
+    )
 
 
 def _shown(item: Found) -> Snippet:

@@ -2,14 +2,15 @@
 
 After a key the best snippets are often nearly those of before, one of them replaced by another that fits as well, or
 in another order. Then the set of before is kept as it was, with its order, as long as somebody types on at the same
-place, its lines still stand in their files, and the best set of now does not fit clearly better.
+place, its lines still stand in their files, and the best set of now does not fit clearly better. What was written
+meanwhile in another file is seen at once, if it is among the best.
 """
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aix_lsp.completion.several_roots import Found
@@ -34,13 +35,21 @@ _DOCUMENTS = 16
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """A set, and the marks of the indexes (by their numbers) when it was chosen."""
+
+    snippets: tuple[Found, ...]
+    marks: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class _Last:
     """The last request of a document. `key` stands for all else that the snippets depend on."""
 
     text: str
     offset: int
     key: object
-    chosen: tuple[Found, ...]
+    chosen: Chosen
 
 
 class SnippetSets:
@@ -49,16 +58,16 @@ class SnippetSets:
     def __init__(self) -> None:
         self._last: OrderedDict[str, _Last] = OrderedDict()
 
-    def before(self, uri: str, text: str, offset: int, key: object) -> tuple[Found, ...]:
+    def before(self, uri: str, text: str, offset: int, key: object) -> Chosen:
         """The set that may be kept at this place; empty when there is none."""
         last = self._last.get(uri)
         if last is None or last.key != key or not typed_on(last.text, last.offset, text, offset):
-            return ()
+            return Chosen((), {})
         return last.chosen
 
-    def note(self, uri: str, text: str, offset: int, key: object, chosen: Sequence[Found]) -> None:
+    def note(self, uri: str, text: str, offset: int, key: object, chosen: Chosen) -> None:
         """These snippets are quoted now."""
-        self._last[uri] = _Last(text, offset, key, tuple(chosen))
+        self._last[uri] = _Last(text, offset, key, chosen)
         self._last.move_to_end(uri)
         if len(self._last) > _DOCUMENTS:
             self._last.popitem(last=False)

@@ -101,6 +101,10 @@ class Bm25Index:
         """The present moment, for `load`."""
         return self._clock
 
+    def changed_since(self, path: str, mark: int) -> bool:
+        """Whether a file was put in, replaced or removed after the moment `mark`."""
+        return self._changed.get(path, 0) > mark
+
     def load(self, segment: PackedSegment, since: int | None = None) -> None:
         """Take in a segment that was built elsewhere; its files replace what is known of them.
 

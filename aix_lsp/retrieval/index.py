@@ -88,6 +88,10 @@ class RetrievalIndex:
         """The present moment, for `load`: take it before a build in another process begins."""
         return self._bm25.mark()
 
+    def changed_since(self, path: str, mark: int) -> bool:
+        """Whether a file changed after the moment `mark`."""
+        return self._bm25.changed_since(path, mark)
+
     def load(self, segment: PackedSegment, since: int | None = None) -> None:
         """Take in files that were packed elsewhere, in place of what is known of them. Those that changed here
         after the mark `since` stay as they are."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from aix_lsp.completion.context import WorkspaceContext
 from aix_lsp.completion.several_roots import Found
-from aix_lsp.completion.snippet_set import CLEARLY_BETTER, KEPT, SnippetSets, still_good, typed_on
+from aix_lsp.completion.snippet_set import CLEARLY_BETTER, KEPT, Chosen, SnippetSets, still_good, typed_on
 from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot, Snippet, SnippetKind
 
@@ -64,13 +64,13 @@ def test_a_set_goes_when_one_of_it_no_longer_fits_or_there_is_none() -> None:
 
 def test_few_documents_are_remembered_and_only_under_the_same_key() -> None:
     sets = SnippetSets()
-    sets.note("first", "x = ", 4, "key", [found(1)])
-    assert sets.before("first", "x = a", 5, "key") == (found(1),)
-    assert sets.before("first", "x = a", 5, "other key") == ()
-    assert sets.before("second", "x = a", 5, "key") == ()
+    sets.note("first", "x = ", 4, "key", Chosen((found(1),), {1: 0}))
+    assert sets.before("first", "x = a", 5, "key").snippets == (found(1),)
+    assert sets.before("first", "x = a", 5, "other key").snippets == ()
+    assert sets.before("second", "x = a", 5, "key").snippets == ()
     for number in range(100):
-        sets.note(f"later{number}", "x = ", 4, "key", [])
-    assert sets.before("first", "x = a", 5, "key") == ()
+        sets.note(f"later{number}", "x = ", 4, "key", Chosen((), {}))
+    assert sets.before("first", "x = a", 5, "key").snippets == ()
 
 
 class Typing:
@@ -138,3 +138,15 @@ async def test_what_the_document_says_meanwhile_is_not_quoted_any_more(tmp_path:
     typing.shown(text)
     copied = (tmp_path / "stork.py").read_text()
     assert "stork.py" not in [snippet.path for snippet in typing.shown(f"{text}\n{copied}")]
+
+
+async def test_what_was_written_meanwhile_in_another_document_is_seen_at_once(tmp_path: Path) -> None:
+    typing = Typing(tmp_path)
+    text = "a = wade(start, heron_map)\nb = stork_map"
+    typing.shown(text)
+    assert kept(typing.shown(text)) == [True, True]
+    egret = tmp_path / "egret.py"
+    for line in ("return wade(start, heron_map, stork_map)", "return stork_map(wade, start, heron_map)"):
+        typing.context.opened_or_changed(egret, f"def egret(start):\n    {line}\n", "python")
+        assert line in "".join(snippet.text for snippet in typing.shown(text))
+    await typing.context.close()

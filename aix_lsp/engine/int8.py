@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 FEW = 4
 """Rows up to which the kernel beats a product with packed bfloat16 weights (measured, docs/log.md)."""
 
+WHOLE_STEPS = 32
+"""Inputs of a product that the kernel takes are a multiple of this: it reads whole vectors, and beyond the end of the
+last row (seen: the process dies) where they do not come out even."""
+
 _SHORTLIST = 48
 
 
@@ -25,6 +29,11 @@ def has_kernel() -> bool:
     import torch
 
     return torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") or platform.machine() in ("aarch64", "arm64")
+
+
+def fits_kernel(inputs: int) -> bool:
+    """Whether the kernel may multiply rows of so many numbers."""
+    return inputs % WHOLE_STEPS == 0
 
 
 def has_fast_bfloat16() -> bool:
@@ -131,8 +140,13 @@ def half_product(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tens
 
 def head_for(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
     """The last linear layer for few rows, to float32 scores that tell the likeliest tokens apart: in half precision
-    where that changes nothing, else `Int8Head`."""
-    return half_product(weight, bias) or Int8Head(weight, bias)
+    where that changes nothing, else `Int8Head`, or as it is where that cannot be."""
+    from torch import nn
+
+    half = half_product(weight, bias)
+    if half is not None or fits_kernel(weight.shape[1]):
+        return half or Int8Head(weight, bias)
+    return lambda rows: nn.functional.linear(rows.to(weight.dtype), weight, bias).float()
 
 
 class Int8Head:

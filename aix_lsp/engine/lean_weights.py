@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aix_lsp.engine.int8 import Int8Linear, Packed16, can_pack, half_product
+from aix_lsp.engine.int8 import Int8Linear, Packed16, can_pack, fits_kernel, half_product
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -159,8 +159,16 @@ class Joined:
         return None if self._weight is None else half_product(self._weight, self._bias)
 
     def few(self) -> Product:
-        """The product with eight-bit weights; with the modules' own where these are not plain."""
-        return self.product() if self._weight is None else Int8Linear(self._weight, self._bias)
+        """The product with eight-bit weights; with the modules' own where these are not plain or the kernel cannot
+        take them."""
+        import torch
+
+        if self._weight is None:
+            return self.product()
+        weight, bias, linear = self._weight, self._bias, torch.nn.functional.linear
+        if not fits_kernel(weight.shape[1]):
+            return lambda rows: linear(rows.to(weight.dtype), weight, bias)
+        return Int8Linear(weight, bias)
 
 
 def joined(modules: Sequence[Any], *, columns: bool = False) -> Joined:

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from aix_lsp.engine.hardware import processor_bf16
+from aix_lsp.engine.int8 import fits_kernel
 from aix_lsp.engine.rounding import dequantize4, dequantize8, quantize4, quantize8
 
 FEW_ROWS = {"cpu": 12, "cuda": 16, "mps": 16}
@@ -149,7 +150,7 @@ def _compute_types(device: str, dtype: torch.dtype, bits: int) -> tuple[torch.dt
 
 def _fits_kernel(weight: torch.Tensor, bits: int) -> bool:
     if bits == 8:
-        return True
+        return weight.device.type != "cpu" or fits_kernel(weight.shape[1])
     height, width = _TILES.get(weight.device.type, (0, 0))
     rows, columns = weight.shape
     return height > 0 and rows % height == 0 and columns % width == 0

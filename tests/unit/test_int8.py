@@ -23,9 +23,11 @@ from aix_lsp.engine.int8 import (
     half_product,
     has_fast_bfloat16,
     has_kernel,
+    head_for,
     quantized,
 )
 from aix_lsp.engine.lean import LeanForward
+from aix_lsp.engine.lean_weights import joined
 from aix_lsp.engine.loading import load_model
 from aix_lsp.engine.tokenizer import load_tokenizer
 from tests.unit.test_decode import tokens
@@ -61,6 +63,18 @@ def test_a_product_with_eight_bits_is_near_the_whole_one(rows: int, bias: bool) 
     wanted = torch.nn.functional.linear(states, weight, addend)
     made = Int8Linear(weight, addend)(states).float()
     assert (made - wanted).abs().max() < 0.03 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("inputs", [8, 24, 40, 344])
+def test_rows_that_the_kernel_would_read_beyond_are_not_given_to_it(inputs: int) -> None:
+    linear = torch.nn.Linear(inputs, 5)
+    rows = torch.randn(2, inputs).bfloat16()
+    product = joined([linear]).few()
+    assert not isinstance(product, Int8Linear)
+    assert isinstance(joined([torch.nn.Linear(64, 5)]).few(), Int8Linear)
+    assert torch.equal(product(rows), linear(rows.float()))
+    irregular = (torch.randn(7, inputs) * 1e-3).exp()
+    assert torch.allclose(head_for(irregular, None)(rows), rows.float() @ irregular.T, rtol=1e-4, atol=1e-4)
 
 
 def test_the_likeliest_tokens_have_exact_scores() -> None:

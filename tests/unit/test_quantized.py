@@ -264,3 +264,11 @@ def test_what_cannot_be_quantized_is_told_in_one_line(tmp_path: Path) -> None:
         load(folder, quantization="int4")
     with pytest.raises(ModelError, match=r"needs an NVIDIA GPU; set model\.quantizer to auto"):
         load(folder, quantization="int4", quantizer="bitsandbytes")
+
+
+def test_rows_that_the_kernel_would_read_beyond_are_unpacked() -> None:
+    weight = torch.randn(6, 344)
+    layer = QuantizedLinear(weight, None, 8)
+    assert not layer.packed
+    rows = torch.randn(2, 344)
+    assert torch.allclose(layer(rows), rows @ weight.T, atol=0.6)

@@ -61,7 +61,7 @@ def build(tokenizer: Tokenizer, info: ModelInfo) -> Prompt:
 
 
 async def by_engine(folder: Path) -> tuple[Generation, ModelInfo]:
-    engine = LocalEngine(ModelSettings(name=str(folder), device="cpu", dtype="float32", threads=1))
+    engine = LocalEngine(ModelSettings(name=str(folder), device="cpu", dtype="float32", cpu_decode="none", threads=1))
     engine.start(asyncio.get_running_loop())
     try:
         return await engine.generate(GenerationRequest(build, max_new_tokens=24)), await engine.ready()

@@ -143,7 +143,7 @@ class WorkspaceContext:
         self._take_over_open_documents(document.path)
         options = settings.retrieval
         roots = list(self._roots(document, settings))
-        key = (options, tuple(self._folders), tuple(id(root.index) for root in roots))
+        key = (options, tuple(self._folders), tuple(root.index.serial for root in roots))
         last = self._sets.before(document.uri, document.text, offset, key)
         before = last.snippets if options.stable else ()
         now = {root.number: root.index.mark() for root in roots}

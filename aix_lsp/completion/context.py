@@ -99,8 +99,10 @@ class WorkspaceContext:
         touched: dict[int, RetrievalIndex] = {}
         for path in [item for item in documents.stale if item != current]:
             owner = self._owner(path)
-            if owner is not None and owner.scanner_busy:
-                continue
+            if owner is not None:
+                self._elsewhere.remove(path.as_posix())  # it lay outside before this folder came
+                if owner.scanner_busy:
+                    continue
             documents.stale.discard(path)
             opened = documents[path]
             index = self._elsewhere if owner is None else owner.index
@@ -197,7 +199,7 @@ class WorkspaceContext:
             own_path=path.as_posix() if path is not None else None,
             recent=(),
             read=self._read_elsewhere,
-            holds=lambda hit: True,
+            holds=lambda hit: self._owner(Path(hit)) is None,
         )
 
     def _holds(self, folder: Folder, relative: str) -> bool:

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO, Final
 
 TEMPORARY: Final = ".part"
 """Ending of what is still being written; its name also begins with a dot."""
 
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
 
 @contextmanager
-def replaced_file(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+def replaced_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` when the block ends well, and is removed when not.
 
-    Until then only its owner may read it; then it has the permissions `mode`. Raises OSError, also where the folder is
-    not there.
+    It has the permissions `mode` less what the user's umask takes away, from the beginning. Raises OSError, also where
+    the folder is not there.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=TEMPORARY, dir=path.parent)
+    beside = path.with_name(f".{path.name[:40]}.{token_hex(8)}{TEMPORARY}")
+    new = os.open(beside, _NEW, mode)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with os.fdopen(new, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
+        beside.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise

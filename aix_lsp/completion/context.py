@@ -99,8 +99,10 @@ class WorkspaceContext:
         touched: dict[int, RetrievalIndex] = {}
         for path in [item for item in documents.stale if item != current]:
             owner = self._owner(path)
-            if owner is not None and owner.scanner_busy:
-                continue
+            if owner is not None:
+                self._elsewhere.remove(path.as_posix())  # it lay outside before this folder came
+                if owner.scanner_busy:
+                    continue
             documents.stale.discard(path)
             opened = documents[path]
             index = self._elsewhere if owner is None else owner.index
@@ -143,7 +145,7 @@ class WorkspaceContext:
         self._take_over_open_documents(document.path)
         options = settings.retrieval
         roots = list(self._roots(document, settings))
-        key = (options, tuple(self._folders), tuple(id(root.index) for root in roots))
+        key = (options, tuple(self._folders), tuple(root.index.serial for root in roots))
         last = self._sets.before(document.uri, document.text, offset, key)
         before = last.snippets if options.stable else ()
         now = {root.number: root.index.mark() for root in roots}
@@ -197,7 +199,7 @@ class WorkspaceContext:
             own_path=path.as_posix() if path is not None else None,
             recent=(),
             read=self._read_elsewhere,
-            holds=lambda hit: True,
+            holds=lambda hit: self._owner(Path(hit)) is None,
         )
 
     def _holds(self, folder: Folder, relative: str) -> bool:

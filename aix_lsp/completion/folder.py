@@ -16,6 +16,7 @@ from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.retrieval.segment import PackedSegment
 from aix_lsp.retrieval.store import read_packed
 from aix_lsp.settings import Settings
+from aix_lsp.workspace.scanner import Scanner
 
 Phase = Literal["waiting", "scanning", "chunks", "definitions", "ready", "failed"]
 """Where the indexing of a folder stands: not begun; looking for files; reading and cutting them; similar lines are
@@ -67,6 +68,11 @@ class Folder:
         """The job of this moment: files beside open documents come first."""
         inside = (item for path in open_paths if (item := self.relative(path)) is not None)
         return replace(self.job, reuse=reuse, first=sorted({item.rpartition("/")[0] for item in inside}))
+
+    def follow(self, scanner: Scanner) -> None:
+        """Have `scanner`, made by this folder's job, decide from now on; it has read the rules of now."""
+        scanner.judged = self.scanner.judged
+        self.scanner = scanner
 
     def enter(self, phase: Phase, failure: str = "") -> None:
         """Note where the indexing stands."""
@@ -149,10 +155,16 @@ def expanded(folder: Folder, paths: Iterable[Path]) -> set[str]:
     return files
 
 
-def gone(folder: Folder) -> list[str]:
-    """Those files of the index that are not on disk any more. Looks at the disk, so it runs in a thread."""
+def gone(folder: Folder, scanner: Scanner | None = None) -> list[str]:
+    """Those files of the index that are not on disk any more, or that the rules of `scanner` ignore. Looks at the disk
+    and starts git, so it runs in a thread, and `scanner` is nobody else's meanwhile."""
     prefix = os.path.join(folder.path, "")  # noqa: PTH118  # pathlib is slow for ten thousand files
-    return [relative for relative in folder.index.paths() if not os.path.lexists(prefix + relative)]
+    known = folder.index.paths() | folder.index.definitions.paths()
+    found = [relative for relative in known if not os.path.lexists(prefix + relative)]
+    if scanner is not None:
+        scanner.ignored("any.py")  # reads the rules, also where no file is known yet
+        found += [relative for relative in known.difference(found) if scanner.ignored(relative)]
+    return found
 
 
 def needs_rescan(folder: Folder, inside: set[str]) -> bool:

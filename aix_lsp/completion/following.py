@@ -133,7 +133,9 @@ class DiskFollower:
             async for part in process.parts(job):
                 await asyncio.to_thread(takeover.prepare, part)
                 if folder.rules_changed:
-                    return  # it may hold what must not be quoted any more
+                    # it may hold what must not be quoted any more, and the first files of it are searched already
+                    await self._forget_gone(folder, rules=True)
+                    return
                 takeover.finish(part)
                 self._documents.all_stale()
                 if isinstance(part, ChunksPart) and part.last:
@@ -150,6 +152,23 @@ class DiskFollower:
         await self._packer.pack(folder.index)
         self._on_state(folder.path, state)
 
+    async def _forget_gone(self, folder: Folder, *, rules: bool) -> None:
+        """What is no longer on disk, or what changed `rules` ignore, is not searched any more, before the indexer has
+        looked at everything. Definitions are shared with the index that it is making."""
+        index = folder.index
+        scanner = folder.job.scanner() if rules else None
+        paths = await asyncio.to_thread(gone, folder, scanner)
+        if scanner is not None:
+            folder.follow(scanner)
+            self._documents.all_stale()  # meanwhile one may have been taken over by the rules of before
+        await asyncio.to_thread(index.remove_chunks, paths)
+        began = time.monotonic()
+        for path in paths:
+            index.definitions.remove(path)
+            if time.monotonic() - began > _SLICE_SECONDS:
+                await asyncio.sleep(0)
+                began = time.monotonic()
+
     # single paths
 
     async def _work_off(self) -> None:
@@ -161,8 +180,9 @@ class DiskFollower:
                 if folder.path not in self._folders or not inside:
                     continue
                 if needs_rescan(folder, inside):
-                    self._rescan(folder, rules=any(map(folder.scanner.holds_rules, inside)))
-                    await _forget_gone(folder)
+                    rules = any(map(folder.scanner.holds_rules, inside))
+                    self._rescan(folder, rules=rules)
+                    await self._forget_gone(folder, rules=rules)
                     began = time.monotonic()
                     continue
                 for relative in inside:
@@ -191,19 +211,6 @@ def _index_here(folder: Folder, job: IndexJob) -> None:
     for part in index(job):
         takeover.prepare(part)
         takeover.finish(part)
-
-
-async def _forget_gone(folder: Folder) -> None:
-    """What is no longer on disk is not searched any more, before the indexer has looked at everything."""
-    index = folder.index
-    paths = await asyncio.to_thread(gone, folder)
-    await asyncio.to_thread(index.remove_chunks, paths)
-    began = time.monotonic()
-    for path in paths:
-        index.definitions.remove(path)
-        if time.monotonic() - began > _SLICE_SECONDS:
-            await asyncio.sleep(0)
-            began = time.monotonic()
 
 
 async def _warm_up(folder: Folder) -> None:

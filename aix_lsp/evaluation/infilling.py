@@ -131,8 +131,9 @@ ALONE: Final = " alone"
 
 
 def copies(model: str) -> bool:
-    """Whether the folder of a model by name or folder asks for a copy prior. Raises ModelError."""
-    return read_copy_weights(locate(resolve(model).source)) is not None
+    """Whether the folder of a model by name or folder asks for a copy prior; that of a server never copies. Raises
+    ModelError."""
+    return model != REMOTE and read_copy_weights(locate(resolve(model).source)) is not None
 
 
 def checked(model: str, formats: Sequence[FimFormat], adapter: Path | None = None) -> Tokenizer:

@@ -33,7 +33,8 @@ class DefinitionPlace(NamedTuple):
 
 
 class DefinitionIndex:
-    """Definitions of files by their paths. One writer at a time; `pack` may run on another thread meanwhile."""
+    """Definitions of files by their paths. Changes and questions come from one thread; `read_waiting` and `pack` may
+    run on another one meanwhile."""
 
     def __init__(self) -> None:
         self._packed = PackedDefinitions.empty()
@@ -161,16 +162,17 @@ class DefinitionIndex:
     def rows(self, names: Iterable[str], *, most: int) -> dict[str, Sequence[PlaceRow]]:
         """The same as plain tuples, for hundreds of names at once."""
         words = {term_hash(name): name for name in names}
-        packed, hidden, by_name = self._packed, self._hidden, self._by_name
-        found = packed.rows_of(words, most)
-        if hidden:
-            living = ((number, [row for row in rows if row[0] not in hidden]) for number, rows in found.items())
-            found = {number: rows for number, rows in living if rows}
-        for number in words.keys() & by_name.keys():
-            rows = list(found.get(number, ()))
-            for path, changed in by_name[number].items():
-                rows += [(path, row.start_line, row.end_line, KINDS[row.kind]) for row in changed]
-            found[number] = rows
+        with self._swapping:  # never held while files are read or a bulk is merged: the wait is short
+            hidden, by_name = self._hidden, self._by_name
+            found = self._packed.rows_of(words, most)
+            if hidden:
+                living = ((number, [row for row in rows if row[0] not in hidden]) for number, rows in found.items())
+                found = {number: rows for number, rows in living if rows}
+            for number in words.keys() & by_name.keys():
+                rows = list(found.get(number, ()))
+                for path, changed in by_name[number].items():
+                    rows += [(path, row.start_line, row.end_line, KINDS[row.kind]) for row in changed]
+                found[number] = rows
         return {words[number]: rows for number, rows in found.items() if len(rows) <= most}
 
     def to_bytes(self) -> bytes:

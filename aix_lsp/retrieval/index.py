@@ -6,6 +6,7 @@ looked at again before it is shown, because a file may have changed since it was
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
@@ -32,6 +33,8 @@ _AHEAD = 2  # lines; where nothing stands below the cursor, what follows the lin
 # (measured; docs/log.md).
 _EXPECTED_NAMES = 8
 _EXPECTED_WEIGHT = 3.0
+
+_SERIALS = itertools.count(1)
 
 
 class Options(TypedDict, total=False):
@@ -61,6 +64,8 @@ class RetrievalIndex:
 
     def __init__(self, *, chunk_lines: int = 10, definitions: DefinitionIndex | None = None) -> None:
         """`definitions` may be taken over from an index that this one replaces."""
+        self.serial = next(_SERIALS)
+        """Of this index alone, also after it is gone."""
         self._bm25 = Bm25Index()
         self._chunk_lines = chunk_lines
         self._builder = ChunkBuilder(chunk_lines, files=_EDITED_FILES)

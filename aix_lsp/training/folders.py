@@ -22,8 +22,10 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
     One of the two is there at any moment, the old one perhaps under the name from which `restore` takes it back. What
     killed processes left half filled is removed first. Raises OSError; so is a full disk told that safetensors or
-    PyTorch came upon inside, which have errors of their own for it.
+    PyTorch came upon inside, which have errors of their own for it. Where `folder` is a link, what it leads to is
+    replaced.
     """
+    folder = _linked(folder)
     restore(folder)
     _remove_left(folder)
     new = folder.with_name(f".{folder.name}.{os.getpid()}{TEMPORARY}")
@@ -38,6 +40,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
 
 def restore(folder: Path) -> None:
     """Take back a folder whose replacement was interrupted between its two renames; nothing otherwise."""
+    folder = _linked(folder)
     if not folder.exists():
         # of several processes one is the first
         with suppress(FileNotFoundError):
@@ -55,6 +58,11 @@ def _put(new: Path, folder: Path) -> None:
         restore(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _linked(folder: Path) -> Path:
+    """The folder itself, behind all links. Path.resolve has an error of its own, no OSError, for links in a circle."""
+    return Path(os.path.realpath(folder))
 
 
 def _old(folder: Path) -> Path:

@@ -72,11 +72,15 @@ class PathRules:
                 paths.append(path)
         return Listing(paths, left_out)
 
-    def reason(self, path: str) -> Literal["ignored", "folder"] | None:
-        """Why one path is left out, or None."""
+    def ignored(self, path: str) -> bool:
+        """Whether patterns leave one path out. Git's do not where git tracks the file nevertheless."""
         rules, own = self._ignore_rules()
         tracked = self._git is not None and path in self._git.tracked_although_ignored
-        if own.ignored(path) or (not tracked and rules.ignored(path)):
+        return own.ignored(path) or (not tracked and rules.ignored(path))
+
+    def reason(self, path: str) -> Literal["ignored", "folder"] | None:
+        """Why one path is left out, or None."""
+        if self.ignored(path):
             return "ignored"
         # Git's list has nothing of a repository inside the repository.
         marks = [ENVIRONMENT_MARK] if self._git is None else [ENVIRONMENT_MARK, ".git"]

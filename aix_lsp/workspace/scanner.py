@@ -152,6 +152,10 @@ class Scanner:
         judged = self._judge_disk(path)
         return self._judge_content(path) if isinstance(judged, FileEntry) else judged
 
+    def ignored(self, path: str) -> bool:
+        """Whether ignore rules alone leave `path` out; the file is not looked at. Patterns as for `reason`."""
+        return self._rules.ignored(path)
+
     def read(self, path: str) -> str | None:
         """Text of a file that `accepts`, or None when it is gone, too big, no text, generated, or has a secret in it.
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,8 @@ import pytest_asyncio
 
 from aix_lsp.completion.context import WorkspaceContext
 from aix_lsp.completion.folder import RESCAN_PATHS
+from aix_lsp.completion.index_job import IndexJob, Part
+from aix_lsp.completion.indexing import index
 from aix_lsp.settings import Settings, WorkspaceSettings
 from aix_lsp.types import DocumentSnapshot, Snippet
 
@@ -149,6 +154,82 @@ async def test_changed_ignore_rules_lead_to_a_rescan(asker: Asker) -> None:
     await asker.until(lambda: asker.paths() == [])
 
 
+async def test_what_changed_rules_ignore_is_gone_before_the_indexer_has_looked(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = asker.root / "opened.py"
+    opened.write_text(HERON.replace("start", "begin"))
+    asker.context.opened_or_changed(opened, opened.read_text(), "python")
+    await asker.ready()
+    (folder,) = asker.context.folders
+    await asker.until(lambda: not folder.is_building)
+    assert sorted(asker.paths()) == ["birds/heron.py", "opened.py"]
+    monkeypatch.setattr("sys.executable", "/nowhere/python")  # it never looks
+    rules = asker.root / ".aixignore"
+    rules.write_text("birds/\nopened.py\n")
+    asker.context.paths_changed([rules])
+    await asker.until(lambda: asker.paths() == [])
+    asker.context.opened_or_changed(opened, HERON.replace("start", "first"), "python")
+    assert asker.paths() == []
+    await asker.until(lambda: folder.index.definitions.paths() == {"other.py"})
+    await asker.until(lambda: asker.states[-1].startswith("failed"))
+    assert asker.paths() == []
+    assert folder.index.paths() == {"other.py"}
+
+
+async def test_files_searched_before_the_others_are_read_follow_changed_rules_too(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index is searched while the last files come into it."""
+    (folder,) = asker.context.folders
+    monkeypatch.setattr("aix_lsp.completion.indexing._FIRST_FROM", 0)
+    (asker.root / "late").mkdir()
+    (asker.root / "late" / "heron.py").write_text(HERON)
+    rules = asker.root / ".aixignore"
+    parts = index(folder.job_with([asker.root / "birds" / "open.py"]))
+    seen: list[list[str]] = []
+    jobs: list[IndexJob] = []
+
+    class Process:
+        async def parts(self, job: IndexJob) -> AsyncIterator[Part]:
+            jobs.append(job)
+            for part in parts if len(jobs) == 1 else ():
+                yield part
+                seen.append(asker.paths())
+                if seen[-1] and not rules.exists():
+                    rules.write_text("late/\nbirds/\n")
+                    asker.context.paths_changed([rules])
+                    await asker.until(lambda: folder.rules_changed and folder.index.paths() == set())
+
+    @asynccontextmanager
+    async def process() -> AsyncIterator[Process]:
+        yield Process()
+
+    monkeypatch.setattr("aix_lsp.completion.following.indexer_process", process)
+    asker.context.start_indexing(asker.root)
+    await asker.until(lambda: len(jobs) == 2)
+    assert seen == [[], ["birds/heron.py"]]
+    assert asker.paths() == []
+    assert folder.index.paths() == {"other.py"}
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+async def test_what_git_tracks_although_changed_rules_ignore_it_stays(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments in (["init", "--quiet"], ["add", "birds/heron.py"]):
+        subprocess.run(["git", *arguments], cwd=asker.root, check=True)
+    await asker.ready()
+    (folder,) = asker.context.folders
+    await asker.until(lambda: not folder.is_building)
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    (asker.root / ".gitignore").write_text("birds/\nother.py\n")
+    asker.context.paths_changed([asker.root / ".gitignore"])
+    await asker.until(lambda: folder.index.definitions.paths() == {"birds/heron.py"})
+    assert folder.index.paths() == {"birds/heron.py"}
+    assert asker.paths() == ["birds/heron.py"]
+
+
 async def test_the_text_of_an_open_document_counts(asker: Asker) -> None:
     await asker.ready()
     heron = asker.root / "birds" / "heron.py"
@@ -172,6 +253,27 @@ async def test_open_documents_outside_all_folders_are_quoted_by_name(asker: Aske
     assert asker.paths() == ["elsewhere.py"]
     asker.context.closed(elsewhere)
     assert asker.paths() == []
+
+
+@pytest.mark.parametrize("ready", [True, False])
+async def test_a_folder_that_is_added_later_decides_about_documents_in_it(tmp_path: Path, ready: bool) -> None:
+    (tmp_path / ".aixignore").write_text("heron.py\n")
+    (tmp_path / "heron.py").write_text(HERON)
+    context = WorkspaceContext(SETTINGS)
+    context.opened_or_changed(tmp_path / "heron.py", HERON, "python")
+
+    def quoted(asker: str) -> list[str]:
+        return [snippet.path for snippet in context.snippets(asking(tmp_path / asker), 20, SETTINGS)]
+
+    assert quoted("asking.py") == ["heron.py"]
+    if ready:
+        context.index_now(tmp_path)
+    else:
+        context.add_folder(tmp_path)
+    assert quoted("heron.py") == []
+    assert quoted("asking.py") == []
+    context.remove_folder(tmp_path)
+    assert quoted("asking.py") == ["heron.py"]
 
 
 async def test_open_secrets_are_not_quoted(asker: Asker) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -125,6 +127,47 @@ def test_damaged_bytes_are_refused_in_one_line(change: Callable[[bytes], bytes],
     with pytest.raises(ValueError, match=message) as raised:
         PackedDefinitions.from_bytes(change(index_of({"store.py": STORE}).to_bytes()))
     assert "\n" not in str(raised.value)
+
+
+@pytest.fixture
+def threads_that_take_turns_often() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("threads_that_take_turns_often")
+def test_questions_are_answered_while_another_thread_reads_and_packs() -> None:
+    index = DefinitionIndex()
+    paths = [f"m{number}.py" for number in range(12)]
+    texts = ["def alpha(): ...\n" + filler for filler in ("# a line\n" * 1_000, "# another\n" * 1_000)]
+    for path in paths:
+        index.update(path, texts[0])
+    asking = threading.Event()
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while not asking.is_set():
+                index.read_waiting()
+                index.pack()
+        except BaseException as error:  # noqa: BLE001
+            failed.append(error)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        for turn in range(120):
+            for path in paths:
+                index.update_soon(path, texts[turn % 2])
+            for _ in range(20):
+                found = [place.path for place in index.find(["alpha"])["alpha"]]
+                assert sorted(found) == sorted(paths)
+    finally:
+        asking.set()
+        worker.join()
+    assert failed == []
 
 
 _NAMES = ("alpha", "beta", "gamma")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,23 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o600])
-def test_a_file_has_its_permissions_and_is_its_owners_alone_until_then(tmp_path: Path, mode: int) -> None:
-    with replaced_file(tmp_path / "kept", mode=mode) as file:
+@pytest.fixture(params=[0o022, 0o077, 0o002])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@pytest.mark.parametrize("wanted", [{}, {"mode": 0o600}])
+def test_a_file_has_its_permissions_from_the_beginning_less_the_umask(
+    tmp_path: Path, umask: int, wanted: dict[str, int]
+) -> None:
+    mode = wanted.get("mode", 0o666) & ~umask
+    with replaced_file(tmp_path / "kept", **wanted) as file:
         (beside,) = tmp_path.iterdir()
         assert beside.name.startswith(".kept.")
         assert beside.name.endswith(TEMPORARY)
-        assert stat.S_IMODE(beside.stat().st_mode) == 0o600 or os.name == "nt"
+        assert stat.S_IMODE(beside.stat().st_mode) == mode or os.name == "nt"
         file.write(b"new")
     assert names(tmp_path) == ["kept"]
     assert (tmp_path / "kept").read_bytes() == b"new"
@@ -94,6 +105,30 @@ def test_a_folder_between_its_two_renames_comes_back(tmp_path: Path) -> None:
     restore(tmp_path / "none")
     assert names(tmp_path) == ["kept"]
     assert (tmp_path / "kept" / "text").read_text() == "old"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "disk" / "kept").mkdir(parents=True)
+    (tmp_path / "kept").symlink_to(tmp_path / "disk" / "kept", target_is_directory=True)
+    for text in ("one", "two", "three"):
+        fill(tmp_path / "kept", text)
+        assert (tmp_path / "disk" / "kept" / "text").read_text() == text
+    assert (tmp_path / "kept").is_symlink()
+    assert names(tmp_path) == ["disk", "kept"]
+    assert names(tmp_path / "disk") == ["kept"]
+    (tmp_path / "disk" / "kept").rename(tmp_path / "disk" / ".kept.old")
+    restore(tmp_path / "kept")
+    assert (tmp_path / "kept" / "text").read_text() == "three"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_in_a_circle_are_an_error_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "kept").symlink_to(tmp_path / "kept")
+    with pytest.raises(OSError, match="kept"):
+        fill(tmp_path / "kept", "new")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no limits of this kind")

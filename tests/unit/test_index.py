@@ -281,3 +281,7 @@ def test_recently_edited_files_count_a_little_more() -> None:
     place, offset = at("alpha_beta(|\nend()\n")
     for recent, first in (((), "c.py"), (("b.py",), "b.py"), (("main.py",), "c.py")):
         assert index.query(place, offset, recent=recent, definitions=False, read=files.get)[0].path == first
+
+
+def test_a_serial_is_never_given_again() -> None:
+    assert len({RetrievalIndex().serial for _ in range(100)}) == 100

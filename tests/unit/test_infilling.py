@@ -568,6 +568,12 @@ def test_only_a_model_that_copies_can_be_asked_alone(tmp_path: Path, choice: str
     assert [run.copying for run in asked] == [not label.endswith("alone") for label in labels]
 
 
+@pytest.mark.parametrize("choice", ["auto", "off", "both"])
+def test_the_model_of_a_server_never_copies(tmp_path: Path, choice: str) -> None:
+    asked = runs_of(options(tmp_path, models=["remote"], copy_prior=choice))
+    assert [(run.label, run.copying) for run in asked] == [("remote", True)]
+
+
 def test_an_unknown_choice_about_copying_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--copy-prior takes auto, off or both, not 'on'"):
         run(options(tmp_path, copy_prior="on"), as_json=True, out=None)

@@ -243,6 +243,10 @@ def test_git_lists_tracked_files_that_are_ignored_and_none_of_repositories_insid
     scanner = Scanner(root, accepts=python_only)
     assert scanned(scanner) == ["kept.py", "new.py"]
     assert accepted(scanner) == ["kept.py", "new.py"]
+    for asked in (scanner, Scanner(root)):
+        assert [asked.ignored(path) for path in ("kept.py", "new.py", "out.py", "excluded.py", "not/there.py")] == [
+            *(False, False, True, True, False)
+        ]
     (root / "kept.py").unlink()
     assert scanner.scan().left_out.get("missing") is None
 

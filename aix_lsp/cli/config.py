@@ -12,6 +12,9 @@ from aix_lsp.engine.remote_http import without_credentials
 from aix_lsp.settings import Option, options
 from aix_lsp.settings_documents import json_schema, markdown_table
 
+_ADDRESSES = ("remote.url", "remote.proxy")
+"""Options that may hold a user and a password. In others an @ has a meaning of its own (`owner/model@revision`)."""
+
 
 def run(*, as_json: bool, schema: bool, markdown: bool, model: str | None, assignments: Sequence[str]) -> None:
     """Print the settings, the schema or the table."""
@@ -36,7 +39,7 @@ def _shown(item: Option, value: Any) -> Any:
     """A value as it may be printed: no token, and no password in an address."""
     if item.secret:
         return "(hidden)" if value else ""
-    return without_credentials(value) if isinstance(value, str) else value
+    return without_credentials(value) if item.name in _ADDRESSES else value
 
 
 def _show(rows: Sequence[tuple[str, object, str]]) -> None:

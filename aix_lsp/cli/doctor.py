@@ -18,6 +18,7 @@ from aix_lsp.settings import Settings
 
 Status = Literal["ok", "warn", "fail"]
 _ROOM_FACTOR = 2
+_LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,8 @@ def examine(workspace: Path, options: Mapping[str, Any], *, load: bool = False) 
     yield _python()
     yield _settings(problems)
     yield from _engine(configuration.settings, load=load)
-    yield _workspace(workspace, configuration.settings)
-    yield _kept_index(workspace, configuration.settings)
-    yield _watches(workspace, configuration.settings)
+    for check in (_workspace, _kept_index, _watches):
+        yield _guarded(check, workspace, configuration.settings, remedy="")
 
 
 def _engine(settings: Settings, *, load: bool) -> Iterator[Finding]:
@@ -67,8 +67,8 @@ def _engine(settings: Settings, *, load: bool) -> Iterator[Finding]:
     torch = _torch()
     yield torch
     if torch.status == "ok":
-        yield _processor()
-        yield _gpu()
+        yield _guarded(_processor)
+        yield _guarded(_gpu)
     yield _flash_attention()
     for check in (_quantization, _choice, _model, _tokenizer, _sharing, *((_run,) if load else ())):
         yield _guarded(check, settings)
@@ -132,14 +132,20 @@ def _flash_attention() -> Finding:
     return Finding("flash-attn", "ok", "not installed; PyTorch's own attention is used")
 
 
-def _guarded(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+def _guarded(
+    check: Callable[..., Finding], *arguments: Any, remedy: str = "choose another model (model.name), or `auto`"
+) -> Finding:
+    """What a check finds; one that fails, however it does, is a finding too, and the next ones go on."""
     from aix_lsp.engine.base import EngineError
 
+    name = check.__name__.strip("_").replace("_", " ")
     try:
-        return check(settings)
+        return check(*arguments)
     except (EngineError, ValueError, OSError) as error:
-        name = check.__name__.strip("_")
-        return Finding(name, "fail", str(error), "choose another model (model.name), or `auto`")
+        return Finding(name, "fail", str(error), remedy)
+    except Exception as error:  # noqa: BLE001  # drivers and compilers fail with errors of their own
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        return Finding(name, "fail", f"the check itself failed ({words[:_LONGEST]})", "please report this line")
 
 
 def _choice(settings: Settings) -> Finding:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from aix_lsp.cli.doctor import Finding
 from aix_lsp.engine.base import EngineError
+from aix_lsp.engine.job import describe
 from aix_lsp.engine.remote_check import RemoteServer, check
 from aix_lsp.engine.remote_http import RemoteClient
 from aix_lsp.engine.tokenizer import ModelTokenizer
@@ -26,6 +27,9 @@ def examine_server(settings: Settings) -> Iterator[Finding]:
     except (EngineError, ValueError, OSError) as error:
         meanwhile = "the embedded model answers meanwhile" if settings.remote.fallback else "nothing is offered"
         yield Finding("server", "fail", str(error), f"until it is there, {meanwhile} (remote.fallback)")
+        return
+    except Exception as error:  # noqa: BLE001  # whatever it was, it is a finding, and the other checks go on
+        yield Finding("server", "fail", f"the check itself failed ({describe(error)})", "please report this line")
         return
     token = f"with the token of {settings.remote.token_env} or remote.token" if has_token else "without a token"
     yield Finding("server", "ok", f"{place}, {token}; one token in {server.latency_ms:.0f} ms")

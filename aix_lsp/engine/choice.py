@@ -20,6 +20,10 @@ a desktop's memory gives 10 to 20 GB a second: 700 MB are 35 to 70 ms, so that a
 15 GB of a 7 B model are one token a second.)"""
 
 
+REFERENCE = "aixcoder-7b"
+"""The model that this project is made for: `auto` takes it in spite of its licence, and then says what that is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """Models to try in order; the embedded one is always last. `quantization` is for the first.
@@ -42,6 +46,7 @@ def choose(settings: ModelSettings, look: Callable[[], Machine], on_disk: Callab
 
     `auto` takes the model that `adapter` was made from, else the largest of the catalog that `on_disk` finds, since
     nothing is ever downloaded on the way, and that fits the memory which `look` sees, in the best precision that fits.
+    Models that are not for commercial use have to be named, all but `REFERENCE`.
     `look` imports PyTorch and is only called when there is something to choose from. Raises ModelError for a name that
     means nothing, and for an adapter that cannot be read or does not name its model.
     """
@@ -77,11 +82,16 @@ def _largest(settings: ModelSettings, look: Callable[[], Machine], on_disk: Call
     if not there:
         why = "no other model of the catalog is on disk (aix-lsp download NAME gets one)"
         return Choice((last,), settings.quantization, (f"{last.name}: {why}",))
-    machine = look()
+    machine: Machine | None = None
     reasons: list[str] = []
     for entry in sorted(there, key=lambda entry: entry.memory(), reverse=True):
+        if not entry.commercial and entry.name != REFERENCE:
+            reasons.append(f"{entry.name}: not for commercial use, so only taken when it is named (model.name)")
+            continue
+        machine = machine or look()
         precision, reason = _best_precision(entry, settings, machine)
-        reasons.append(f"{entry.name}: {reason}")
+        terms = "" if entry.commercial or precision is None else f"; {entry.licence.rstrip('.')}"
+        reasons.append(f"{entry.name}: {reason}{terms}")
         if precision is not None:
             return Choice((entry, last), precision, tuple(reasons))
     return Choice((last,), settings.quantization, (*reasons, f"{last.name}: what always runs"))

@@ -19,7 +19,7 @@ Progress = Callable[[str, int, int], None]
 """Told a file's name, how many of its bytes are there, and how many it has."""
 
 _ATTEMPTS = 5
-"""So often in a row nothing may come before it is given up; any bytes begin the count anew."""
+"""So often in a row a file may not grow before it is given up; any bytes beyond what was there begin the count anew."""
 
 _PAUSE_S = 1.0
 _BLOCK = 2**20
@@ -60,9 +60,18 @@ def download(listing: Listing, progress: Progress = lambda name, done, size: Non
             blob = folder / "blobs" / file.digest
             if not _there(blob, file):
                 _fetch(listing, file, blob, progress)
+            name = folder / "snapshots" / listing.commit / file.name
+            # One that is not whole would be left as it is.
+            name.unlink(missing_ok=True)
             with told(listing.repository, listing.revision):
-                # Finds the content and makes the names that lead to it.
-                hf_hub_download(listing.repository, file.name, revision=listing.revision)
+                # Finds the content and makes the name that leads to it. By the commit: the revision may have moved on.
+                hf_hub_download(listing.repository, file.name, revision=listing.commit)
+            if _there(name, file) and not _linked(folder, blob):
+                # Without symbolic links the content was copied, and one copy is enough.
+                blob.unlink(missing_ok=True)
+        if left := missing(listing):
+            raise ModelError(f"{left[0].name} of {listing.repository} did not come whole; run the same command again")
+        _note_revision(folder, listing)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise ModelError(
@@ -76,17 +85,24 @@ def _fetch(listing: Listing, file: RemoteFile, blob: Path, progress: Progress) -
     """Bring one file's content to `blob`, going on with what an earlier call left."""
     blob.parent.mkdir(parents=True, exist_ok=True)
     begun = _begun_path(blob)
-    failures = 0
+    largest = _size(begun)
+    in_vain = 0
     while _size(begun) < file.size or not begun.exists():
-        before = _size(begun)
+        failure: Exception | None = None
         try:
             _read_on(listing, file, begun, progress)
-        except Exception as error:
-            failures = 1 if _size(begun) > before else failures + 1
-            if not type(error).__module__.startswith("httpx") or failures >= _ATTEMPTS:
-                with told(listing.repository, listing.revision):
-                    raise
-            time.sleep(_PAUSE_S * failures)
+        except Exception as error:  # noqa: BLE001  # raised below, unless it is worth another try
+            failure = error
+        in_vain = 0 if _size(begun) > largest else in_vain + 1
+        largest = max(largest, _size(begun))
+        if failure is not None and (not type(failure).__module__.startswith("httpx") or in_vain >= _ATTEMPTS):
+            with told(listing.repository, listing.revision):
+                raise failure
+        if _size(begun) >= file.size:
+            continue
+        if in_vain >= _ATTEMPTS:
+            raise ModelError(f"{file.name} comes shorter than the hub says; a proxy or a login page may be in between")
+        time.sleep(_PAUSE_S * max(in_vain, 1))
     if _digest(begun, file) != file.digest:
         begun.unlink()
         raise ModelError(
@@ -112,14 +128,39 @@ def _read_on(listing: Listing, file: RemoteFile, begun: Path, progress: Progress
         if response.status_code >= 400:
             response.read()
         hf_raise_for_status(response)
-        # A server that cannot go on sends the whole file.
-        goes_on = response.status_code == 206
-        done = done if goes_on else 0
-        with begun.open("ab" if goes_on else "wb") as out:
+        # A server that cannot go on sends the whole file: what is there already is passed over.
+        whole = response.status_code != 206
+        passed = done if whole else 0
+        length = response.headers.get("Content-Length", str(file.size))
+        if whole and length != str(file.size) and "Content-Encoding" not in response.headers:
+            # Another page, which must not take the place of what is there.
+            return
+        with begun.open("ab") as out:
             for block in response.iter_bytes(_BLOCK):
-                out.write(block[: file.size - done])
-                done = min(file.size, done + len(block))
+                fresh = block[passed:]
+                passed = max(0, passed - len(block))
+                out.write(fresh[: file.size - done])
+                done = min(file.size, done + len(fresh))
                 progress(file.name, done, file.size)
+
+
+def _linked(folder: Path, blob: Path) -> bool:
+    """Whether a name of any version leads to a blob."""
+    content = blob.resolve()
+    return any(name.is_symlink() and name.resolve() == content for name in (folder / "snapshots").rglob("*"))
+
+
+def _note_revision(folder: Path, listing: Listing) -> None:
+    """Write down, as the library does, which commit a branch or a tag means."""
+    if listing.revision == listing.commit:
+        return
+    note = folder / "refs" / listing.revision
+    if note.is_file() and note.read_text("utf-8") == listing.commit:
+        return
+    note.parent.mkdir(parents=True, exist_ok=True)
+    fresh = note.with_name(f"{note.name}.aix-lsp-new")
+    fresh.write_text(listing.commit, "utf-8")
+    fresh.replace(note)
 
 
 def _digest(path: Path, file: RemoteFile) -> str:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from aix_lsp.engine.base import EngineClosed, EngineError, EngineState, LoadEvent, ModelError, OnEvent, Superseded
 from aix_lsp.engine.generation import LoadedModel
 from aix_lsp.engine.job import Job, post, settle
+from aix_lsp.engine.known_models import NON_COMMERCIAL
 from aix_lsp.engine.request_queue import RequestQueue
 from aix_lsp.types import Generation, GenerationRequest, ModelInfo
 
@@ -124,6 +125,8 @@ class Front(ABC):
                 return False
             self._loaded = loaded
             message = f"{loaded.info.name} is ready ({loaded.info.device}, {loaded.info.dtype})"
+            if loaded.info.note.startswith(NON_COMMERCIAL):
+                message += f". {loaded.info.note}"
             self._state = EngineState("ready", message)
             watchers, self._watchers = self._watchers, []
         for loop, future in watchers:

@@ -14,7 +14,7 @@ from aix_lsp.engine.catalog import split_revision
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _WANTED = (".json", ".safetensors")
-_WANTED_NAMES = ("tokenizer.model", "LICENSE", "LICENSE.txt", "LICENSE.md")
+_WANTED_NAMES = ("tokenizer.model", "LICENSE", "LICENSE.txt", "LICENSE.md", "MODEL_LICENSE")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,11 @@ class KnownModel:
     commercial: bool = True
 
 
+NON_COMMERCIAL: Final = "NON-COMMERCIAL. "
+"""How the licence begins of a model that is not for work that is paid for."""
+
 _AIXCODER: Final = (
-    "NON-COMMERCIAL. aiXcoder model licence: free for academic research; "
+    f"{NON_COMMERCIAL}aiXcoder model licence: free for academic research; "
     "any commercial use needs a licence from aiXcoder"
 )
 _LLAMA2: Final = (
@@ -78,7 +81,7 @@ _LLAMA2: Final = (
 _DEEPSEEK: Final = "DeepSeek licence: commercial use allowed, with use restrictions"
 _APACHE: Final = "Apache-2.0"
 _QWEN_RESEARCH: Final = (
-    "NON-COMMERCIAL. Qwen Research Licence: research and evaluation only; "
+    f"{NON_COMMERCIAL}Qwen Research Licence: research and evaluation only; "
     "commercial use needs a licence from Alibaba Cloud"
 )
 _OPENRAIL: Final = "BigCode OpenRAIL-M v1: commercial use allowed, with use restrictions"

@@ -35,6 +35,9 @@ _TILES = {"cpu": (64, 1), "cuda": (8, 128)}
 """Rows and columns of the blocks in which packed int4 weights lie one after another. What happens within a block is
 found out (`_tile_order`)."""
 
+_MPS_TILE = 32
+"""Rows and columns that Apple's int8 kernel multiplies at once; it does not look where a layer ends."""
+
 _INNER_TILES = 8
 """Of 16 columns each: what CUDA's int4 kernel reads at once."""
 
@@ -149,10 +152,13 @@ def _compute_types(device: str, dtype: torch.dtype, bits: int) -> tuple[torch.dt
 
 
 def _fits_kernel(weight: torch.Tensor, bits: int) -> bool:
-    if bits == 8:
-        return weight.device.type != "cpu" or fits_kernel(weight.shape[1])
-    height, width = _TILES.get(weight.device.type, (0, 0))
     rows, columns = weight.shape
+    device = weight.device.type
+    if bits == 8 and device == "mps":
+        return rows % _MPS_TILE == 0 and columns % _MPS_TILE == 0
+    if bits == 8:
+        return device != "cpu" or fits_kernel(columns)
+    height, width = _TILES.get(device, (0, 0))
     return height > 0 and rows % height == 0 and columns % width == 0
 
 
@@ -165,6 +171,8 @@ def kernel_works(device: str, dtype: torch.dtype, bits: int, group: int) -> bool
     compute, _ = _compute_types(device, dtype, bits)
     if bits == 8:
         return few_rows8(device, compute) is not None
+    if device not in _TILES:
+        return False
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(64, 256, generator=generator).to(device, compute)
     rows = torch.randn(1, 256, generator=generator).to(device, compute)

@@ -11,7 +11,16 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from aix_lsp.engine.base import Engine, EngineClosed, EngineError, EngineState, LoadEvent, OnEvent, Superseded
+from aix_lsp.engine.base import (
+    Engine,
+    EngineClosed,
+    EngineError,
+    EngineState,
+    LoadEvent,
+    ModelError,
+    OnEvent,
+    Superseded,
+)
 from aix_lsp.engine.job import describe
 from aix_lsp.engine.remote_answer import answer
 from aix_lsp.engine.remote_check import RemoteServer, check
@@ -25,6 +34,7 @@ _LONGEST_PAUSE_S = 5.0
 _IDLE_AFTER_S = 300.0
 """When nobody has asked for so long, a server that is away is looked at more rarely."""
 _IDLE_PAUSE_S = 60.0
+"""Before the next look, where nobody asks, or where only the user can mend what is wrong."""
 
 
 class _Job:
@@ -185,9 +195,12 @@ class RemoteEngine:
         """Check the server, wait until it is lost, and begin anew."""
         pause = _FIRST_PAUSE_S
         while True:
+            mends_itself = True
             try:
                 await self._look()
             except (EngineError, ValueError, OSError) as error:
+                # The server may come back; another tokenizer, model or address is up to the user.
+                mends_itself = isinstance(error, RemoteError) or not isinstance(error, ModelError)
                 self._gone(error)
             except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
                 self._gone(RemoteError(f"the server could not be checked: {describe(error)}"))
@@ -195,7 +208,7 @@ class RemoteEngine:
             if self._server is not None:
                 pause = _FIRST_PAUSE_S
                 await self._lost.wait()
-            await self._rest(pause)
+            await self._rest(pause if mends_itself else _IDLE_PAUSE_S)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def _look(self) -> None:

@@ -75,10 +75,12 @@ class _Check:
         self._name = self._choose(listed)
         served = await asyncio.to_thread(served_model, self._settings, self._name)
         context = await self._context(listed)
-        if self._client.has_token and self._client.address.root.scheme == "http" and not self._client.address.is_local:
-            self._warnings.append(
-                f"the token for {self._client.address.shown} and all code go there unencrypted; use an https address"
-            )
+        address = self._client.address
+        if address.root.scheme == "http" and not address.is_local:
+            what = f"the token for {address.shown} and all code go there"
+            if not self._client.has_token:
+                what = f"all code goes to {address.shown}"
+            self._warnings.append(f"{what} unencrypted; use an https address")
         reader = Reader(self._client, self._name, served.tokenizer)
         found = await reader.understand(self._settings.prompt)
         place = self._client.address.shown

@@ -58,16 +58,15 @@ def address_of(url: str) -> Address:
         raise ModelError("remote.url is no address; it looks like https://models.example.org or http://127.0.0.1:8000")
     path = parsed.path.rstrip("/").removesuffix("/completions").removesuffix("/v1")
     root = parsed.copy_with(path=path or "/", query=None, fragment=None)
-    return Address(root, without_credentials(str(root)).rstrip("/"))
+    return Address(root, str(root.copy_with(username=None, password=None)).rstrip("/"))
 
 
 def without_credentials(url: str) -> str:
-    """An address as it may be shown: without what stands before its @."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return url
-    place, slash, path = rest.partition("/")
-    return f"{scheme}://{place.rpartition('@')[2]}{slash}{path}"
+    """An address as it may be shown, whatever was typed: without all that stands before its last @. A password may hold
+    any character, a slash too, and then nobody can tell where it ends: rather too much is cut than too little."""
+    scheme, separator, rest = url.rpartition("@")[0].partition("://")
+    shown = url.rpartition("@")[2]
+    return f"{scheme}://{shown}" if separator and rest and scheme.isalnum() else shown
 
 
 def token_of(settings: RemoteSettings, environment: Mapping[str, str]) -> str:
@@ -90,6 +89,11 @@ class RemoteClient:
         self._settings = settings
         token = token_of(settings, environment)
         self.has_token = bool(token)
+        if token and self.address.root.userinfo:
+            raise ModelError(
+                f"remote.url holds a user and there is a token ({settings.token_env}, remote.token): only one can be "
+                "sent; take one away"
+            )
         self._token_name = settings.token_env if token else f"({settings.token_env})"
         headers = {"Accept-Encoding": "identity", "User-Agent": f"aix-lsp/{aix_lsp.__version__}"}
         if token:

@@ -88,14 +88,17 @@ def _find(settings: RemoteSettings, served_as: str) -> tuple[CatalogEntry, Path]
 
 
 def _by_name(served_as: str) -> CatalogEntry | None:
-    """The catalog's entry for a model as a server names it: by short name, hub name, or path."""
+    """The catalog's entry for a model as a server names it: by short name or hub name. A path is the server's own: here
+    it could lead to files of a workspace, which would then decide how prompts are built (remote.tokenizer takes paths).
+    """
     for entry in known().values():
         if served_as in (entry.name, str(entry.source)):
             return entry
     try:
-        return resolve(served_as)
+        entry = resolve(served_as)
     except ModelError:
         return None
+    return None if isinstance(entry.source, Path) else entry
 
 
 def _folder(entry: CatalogEntry) -> Path | None:

@@ -21,7 +21,8 @@ class Hub:
 
     `cut_after` breaks the connection off once after so many bytes of a large file, every time with `always_cut`;
     `damaged` files arrive with a wrong first byte; `refusal` is a status, and its code in the hub's own header, for
-    everything; `ranges` False ignores where a client wants to go on.
+    everything; `ranges` False ignores where a client wants to go on; `page` stands in place of every file, with its
+    length or, with `chunked`, without.
     """
 
     files: Mapping[str, bytes]
@@ -34,6 +35,8 @@ class Hub:
     damaged: set[str] = field(default_factory=set)
     refusal: tuple[int, str] | None = None
     ranges: bool = True
+    page: bytes = b""
+    chunked: bool = False
     url: str = ""
 
     def large(self, name: str) -> bool:
@@ -103,7 +106,13 @@ def serving(hub: Hub) -> Iterator[Hub]:
             content = hub.files[name]
             wanted = self.headers.get("Range", "") if hub.ranges else ""
             hub.requests.append((self.command, name, self.headers.get("Range", "")))
+            if hub.page:
+                self._send_page()
+                return
             start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+            if start > len(content):
+                self._send(416, b"", {}, body)
+                return
             if name in hub.damaged:
                 content = b"?" + content[1:]
             headers = {"ETag": f'"{hub.etag(name)}"', "X-Repo-Commit": COMMIT}
@@ -118,6 +127,15 @@ def serving(hub: Hub) -> Iterator[Hub]:
                 self.close_connection = True
                 return
             self._send(206 if wanted else 200, content[start:], headers, body)
+
+        def _send_page(self) -> None:
+            if not hub.chunked:
+                self._send(200, hub.page, {"Content-Type": "text/html"}, body=True)
+                return
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(hub.page), hub.page))
 
         def _send(
             self, status: int, content: bytes, headers: Mapping[str, str], body: bool, upto: int | None = None

@@ -28,13 +28,13 @@ ids and no word about how it reads them."""
 @dataclass
 class Fault:
     """What goes wrong with a completion. `status` answers with that; `after` text tokens the stream `ends`: the
-    connection is closed, hangs, or goes on with `garbage`."""
+    connection is closed, hangs, or goes on with `garbage`; with `linger` it stays open behind a whole answer."""
 
     status: int = 0
     body: str = ""
     headers: Sequence[str] = ()
     after: int = 0
-    ends: Literal["", "cut", "hang", "garbage", "error"] = ""
+    ends: Literal["", "cut", "hang", "garbage", "error", "linger"] = ""
 
 
 @dataclass
@@ -170,6 +170,8 @@ class ModelServer:
                 await self._event(writer, {"choices": [piece]})
             reason = "length" if len(tokens) == body["max_tokens"] else "stop"
             await self._event(writer, {"choices": [{"index": index, "text": "", "finish_reason": reason}]})
+        if fault is not None and fault.ends == "linger":
+            return await self._fail(writer, "hang", watch)
         if self.kind != "text":
             await self._chunk(writer, b"data: [DONE]\n\n")
         watch.cancel()

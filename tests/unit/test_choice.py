@@ -97,7 +97,8 @@ def test_reasons_name_sizes_and_what_is_free() -> None:
     assert found.reasons == (
         "qwen2.5-coder-14b: needs 30.6 GB in bfloat16 or 16.6 GB in int8 or 10.4 GB in int4, "
         "10.0 GB of the GPU are free",
-        "aixcoder-7b: needs 8.7 GB in int8, 10.0 GB of the GPU are free",
+        "aixcoder-7b: needs 8.7 GB in int8, 10.0 GB of the GPU are free; NON-COMMERCIAL. aiXcoder model licence: "
+        "free for academic research; any commercial use needs a licence from aiXcoder",
     )
     assert in_one_line(found) == f"{found.reasons[1]} (1 larger passed over)"
 
@@ -181,3 +182,15 @@ def test_an_adapter_of_a_folder_with_the_embedded_models_name_gets_that_folder(t
 def test_the_limit_of_a_processor_lets_a_line_come_within_a_second() -> None:
     # 15 tokens of a line at the 10 GB a second of an ordinary memory
     assert 15 * choosing.CPU_TOKEN_BYTES / 10e9 < 1.1
+
+
+def test_what_is_not_for_commercial_use_is_taken_by_name_alone_but_for_the_reference_model() -> None:
+    assert taken(gpu(80), "qwen2.5-coder-3b") == ("aix-mini", "auto")
+    assert taken(gpu(80), "qwen2.5-coder-3b", name="qwen2.5-coder-3b")[0] == "qwen2.5-coder-3b"
+    there = {str(known()[name].source) for name in ("qwen2.5-coder-3b", "qwen2.5-coder-0.5b")}
+    found = choose(ModelSettings(), lambda: gpu(80), there.__contains__)
+    assert found.reasons[0] == "qwen2.5-coder-3b: not for commercial use, so only taken when it is named (model.name)"
+    assert in_one_line(found).startswith("qwen2.5-coder-0.5b: needs")
+    reference = choose(ModelSettings(), lambda: gpu(80), {str(known()["aixcoder-7b"].source)}.__contains__)
+    assert reference.first.name == choosing.REFERENCE
+    assert "free; NON-COMMERCIAL. aiXcoder model licence" in reference.reasons[0]

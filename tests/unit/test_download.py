@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.catalog import cached_folder
 from aix_lsp.engine.choice import whole_on_disk
 from aix_lsp.engine.download import check_disk, download, missing
-from aix_lsp.engine.hub import list_files, wanted_files
+from aix_lsp.engine.hub import Listing, list_files, wanted_files
 from tests.unit.hub_server import COMMIT, Hub, serving
 from tests.unit.tiny_models import save_model
 
@@ -120,6 +121,68 @@ def _break_off(*arguments: Any) -> None:
     huggingface_hub.get_session().get("http://127.0.0.1:9/")
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_login_page_in_place_of_a_file_is_given_up_and_what_is_there_stays(hub: Hub, chunked: bool) -> None:
+    listing = list_files(NAME)
+    begun = _begin(listing, hub.files["model.safetensors"], 20_000)
+    hub.page, hub.chunked = b"<html>log in</html>", chunked
+    with pytest.raises(
+        ModelError, match=r"^model\.safetensors comes shorter than the hub says; a proxy or a login page"
+    ):
+        download(listing)
+    assert len(ranges(hub)) == downloading._ATTEMPTS
+    assert begun.stat().st_size == 20_000
+    hub.page = b""
+    assert (download(listing) / "model.safetensors").read_bytes() == hub.files["model.safetensors"]
+
+
+def test_a_host_whose_file_ends_before_what_is_there_is_given_up(hub: Hub) -> None:
+    listing = list_files(NAME)
+    _begin(listing, hub.files["model.safetensors"], 20_000)
+    hub.files = {**hub.files, "model.safetensors": hub.files["model.safetensors"][:10_000]}
+    with pytest.raises(ModelError, match="comes shorter than the hub says"):
+        download(listing)
+    assert len(ranges(hub)) <= downloading._ATTEMPTS + 1
+
+
+def _begin(listing: Listing, content: bytes, size: int) -> Path:
+    """The begun weights of an earlier call; the rest of the model is there already."""
+    hidden = [file for file in listing.files if file.name != "model.safetensors"]
+    download(replace(listing, files=tuple(hidden)))
+    (file,) = (file for file in listing.files if file.name == "model.safetensors")
+    blobs = Path(constants.HF_HUB_CACHE) / "models--owner--model" / "blobs"
+    begun = downloading._begun_path(blobs / file.digest)
+    begun.write_bytes(content[:size])
+    return begun
+
+
+def test_names_are_made_by_the_commit_that_was_listed_and_the_revision_is_noted(
+    hub: Hub, model: dict[str, bytes]
+) -> None:
+    listing = list_files(NAME)
+    folder = download(listing)
+    refs = folder.parent.parent / "refs"
+    assert (refs / "main").read_text() == COMMIT
+    (refs / "main").write_text("0" * 40)
+    cut = folder / "config.json"
+    cut.unlink()
+    cut.write_bytes(b"{")
+    assert download(listing) == folder
+    assert (refs / "main").read_text() == COMMIT
+    assert cut.read_bytes() == model["config.json"]
+
+
+def test_without_symbolic_links_the_model_is_kept_once(
+    hub: Hub, model: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.file_download, "are_symlinks_supported", lambda folder=None: False)
+    folder = download(list_files(NAME))
+    assert (folder / "model.safetensors").read_bytes() == model["model.safetensors"]
+    assert not (folder / "model.safetensors").is_symlink()
+    assert not list((folder.parent.parent / "blobs").iterdir())
+    assert missing(list_files(NAME)) == []
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_damaged_file_is_removed_and_fetched_anew(hub: Hub, name: str) -> None:
     hub.damaged = {name}
@@ -180,7 +243,7 @@ def test_a_version_is_asked_for_by_name(hub: Hub) -> None:
 
 def test_only_weights_without_code_are_wanted() -> None:
     sharded = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
-    others = ["config.json", "tokenizer.json", "tokenizer.model", "LICENSE"]
+    others = ["config.json", "tokenizer.json", "tokenizer.model", "LICENSE", "MODEL_LICENSE"]
     unwanted = ["pytorch_model.bin", "x.py", "consolidated.safetensors", "sub/model.safetensors", "model.gguf", "a.pt"]
     assert wanted_files([*sharded, *others, *unwanted], NAME) == [*sharded, *others]
     with pytest.raises(

@@ -273,3 +273,28 @@ def test_rows_that_the_kernel_would_read_beyond_are_unpacked() -> None:
     assert not layer.packed
     rows = torch.randn(2, 344)
     assert torch.allclose(layer(rows), rows @ weight.T, atol=0.6)
+
+
+def test_a_device_whose_int4_blocks_are_not_known_gets_no_kernel_and_nothing_is_packed() -> None:
+    assert not quantized_linear.kernel_works("mps", torch.float16, 4, 32)
+
+
+@pytest.mark.parametrize(
+    ("device", "shape", "fits"),
+    [
+        ("mps", (64, 96), True),
+        ("mps", (48, 96), False),
+        ("mps", (64, 80), False),
+        ("cpu", (7, 96), True),
+        ("cpu", (64, 80), False),
+        ("cuda", (7, 80), True),
+    ],
+)
+def test_int8_kernels_get_only_shapes_that_come_out_even(device: str, shape: tuple[int, int], fits: bool) -> None:
+    class Elsewhere:
+        """A weight on a device that this machine may lack."""
+
+        def __init__(self) -> None:
+            self.device, self.shape = torch.device(device), shape
+
+    assert quantized_linear._fits_kernel(Elsewhere(), 8) == fits  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
 import time
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 import pytest
 import trustme
 
+from aix_lsp.engine import remote
 from aix_lsp.engine.base import EngineError, LoadEvent, ModelError
 from aix_lsp.engine.remote import RemoteEngine
+from aix_lsp.engine.remote_check import check
 from aix_lsp.engine.remote_errors import RemoteError
+from aix_lsp.engine.remote_http import Address, RemoteClient
 from aix_lsp.settings_remote import RemoteSettings
 from tests.unit.remote_server import FOLDER, Fault, ModelServer, request, settings_for, until
 
@@ -149,7 +153,9 @@ async def test_connecting_alone_is_tried_again() -> None:
         ({"url": "https://127.0.0.1:1", "ca_file": "/no/such.pem"}, "remote.ca_file /no/such.pem cannot be used"),
         ({"url": "http://10.0.0.1", "proxy": "socks9://there"}, "the proxy socks9://there cannot be used"),
         ({"url": "http://10.0.0.1:9", "proxy": "http://me:pw@127.0.0.1:1"}, "refuses the connection"),
+        ({"url": "http://10.0.0.1", "proxy": "me:pw@there:3128"}, "the proxy there:3128 cannot be used"),
         ({"url": "http://me:pw@127.0.0.1:1/v1"}, "server at http://127.0.0.1:1 refuses"),
+        ({"url": "http://me:pw@127.0.0.1:1", "token": "secret"}, "only one can be sent"),
     ],
 )
 async def test_an_address_that_cannot_work_is_one_line(options: dict[str, Any], line: str) -> None:
@@ -221,6 +227,53 @@ async def test_an_answer_that_is_no_stream_is_taken_whole_and_a_page_refused() -
         assert "check remote.url" in await failure(engine)
         engine.close()
         await engine.wait_closed()
+
+
+async def test_an_empty_answer_is_no_missing_token() -> None:
+    async with ModelServer(text="") as server:
+        engine = RemoteEngine(settings_for(server, first_token_timeout_s=0.3), environment={})
+        await engine.ready()
+        server.fault = Fault(ends="linger")
+        generation = await engine.generate(request())
+        assert (generation.text, generation.finish) == ("", "end")
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_what_only_the_user_can_mend_is_not_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_FIRST_PAUSE_S", 0.01)
+    async with ModelServer(models=("other",)) as server:
+        engine = RemoteEngine(settings_for(server, model="aix-mini"), environment={})
+        assert "has no model aix-mini" in await failure(engine)
+        asked = len(server.seen)
+        await asyncio.sleep(0.2)
+        await failure(engine)
+        assert len(server.seen) == asked
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_path_that_the_server_names_is_not_looked_for_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(FOLDER, tmp_path / "model")
+    for name in ("./model", str(tmp_path / "model")):
+        async with ModelServer(models=(name,)) as server:
+            assert "is not on this machine" in await first_look(settings_for(server, tokenizer=""))
+
+
+async def test_code_that_goes_unencrypted_to_another_machine_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ModelServer() as server:
+        for token, words in (("", "all code goes to http://127"), ("t", "the token for http://127")):
+            client = RemoteClient(settings_for(server), {"AIX_REMOTE_TOKEN": token})
+            assert not (await check(client, settings_for(server))).warnings
+            with monkeypatch.context() as elsewhere:
+                elsewhere.setattr(Address, "is_local", False)
+                (warning,) = (await check(client, settings_for(server))).warnings
+            assert warning.startswith(words)
+            assert warning.endswith("unencrypted; use an https address")
+            await client.close()
 
 
 def test_errors_keep_what_the_engine_needs() -> None:

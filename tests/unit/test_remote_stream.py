@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aix_lsp.cli import config
 from aix_lsp.engine.remote_http import address_of, without_credentials
 from aix_lsp.engine.remote_probes import plain, probe_prompts
 from aix_lsp.engine.remote_stream import EventDecoder, Piece, StreamError, pieces_of
@@ -163,5 +164,23 @@ def test_an_address_is_read_in_every_form(url: str, root: str, shown: str) -> No
 
 
 def test_credentials_are_taken_out_of_what_is_shown() -> None:
-    assert without_credentials("http://me:p@w@host:1/a@b") == "http://host:1/a@b"
+    assert without_credentials("http://me:p@w@host:1/a") == "http://host:1/a"
+    assert without_credentials("http://me:p/w@host:1/a") == "http://host:1/a"
+    assert without_credentials("http://me:p://w@host:1") == "http://host:1"
+    assert without_credentials("me:pw@proxy:3128") == "proxy:3128"
+    assert without_credentials("http://host:1/a") == "http://host:1/a"
     assert without_credentials("nothing") == "nothing"
+    assert address_of("http://me:pw@host:1/a@b").shown == "http://host:1/a@b"
+
+
+def test_only_addresses_are_cut_where_the_settings_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    config.run(
+        as_json=True,
+        schema=False,
+        markdown=False,
+        model="owner/model@refs/pr/3",
+        assignments=["remote.url=http://me:pw@host", "remote.proxy=me:p/w@proxy:3128"],
+    )
+    shown = {name: row["value"] for name, row in json.loads(capsys.readouterr().out).items()}
+    assert shown["model.name"] == "owner/model@refs/pr/3"
+    assert (shown["remote.url"], shown["remote.proxy"]) == ("http://host", "proxy:3128")

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from aix_lsp.engine.base import EngineClosed, LoadEvent, ModelError, Superseded
+from aix_lsp.engine.catalog import known
 from aix_lsp.engine.generation import LoadedModel
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.engine.worker import ModelThread
-from tests.unit.engine_doubles import PATIENCE_S, SteppedBackend, request, until
+from aix_lsp.types import ModelInfo
+from tests.unit.engine_doubles import PATIENCE_S, ByteTokenizer, SteppedBackend, request, until
 
 
 @pytest.fixture
@@ -334,3 +336,19 @@ print([name for name in ("torch", "transformers", "numpy", "huggingface_hub", "s
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_a_licence_that_forbids_paid_work_is_in_the_ready_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, ends in (("aixcoder-7b", "needs a licence from aiXcoder."), ("starcoder2-3b", ")")):
+        entry = known()[name]
+        info = ModelInfo(name, 64, note=entry.licence)
+        backend = SteppedBackend()
+        monkeypatch.setattr(backend, "load", lambda report, info=info: LoadedModel(ByteTokenizer(), info))
+        told: list[LoadEvent] = []
+        engine = ModelThread(backend, told.append)
+        await engine.ready()
+        await until(lambda told=told: told)
+        assert told[-1].message == engine.state.message
+        assert told[-1].message.startswith(f"{name} is ready (")
+        assert told[-1].message.endswith(ends)
+        engine.close()

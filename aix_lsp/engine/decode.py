@@ -11,11 +11,12 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.engine.base import EngineError
-from aix_lsp.engine.document_caches import DocumentCaches, Slot
+from aix_lsp.engine.document_caches import DocumentCaches
 from aix_lsp.engine.healing import Vocabulary
-from aix_lsp.engine.memory import cache_budget, is_out_of_memory, out_of_memory, release_memory
+from aix_lsp.engine.memory import cache_budget, out_of_memory, release_memory
 from aix_lsp.engine.picking import Picker
 from aix_lsp.engine.plugs import Prior, Proposer
+from aix_lsp.engine.recovery import is_out_of_memory
 from aix_lsp.engine.runners import runner_for
 from aix_lsp.engine.sampling import Sampler
 
@@ -76,6 +77,11 @@ class Decoder:
         return self._runner.way
 
     @property
+    def vocabulary(self) -> int:
+        """How many tokens the model knows: ids below this."""
+        return self._vocabulary
+
+    @property
     def guess_cost(self) -> float:
         """About what one more token in a pass costs, as a share of a pass over one; what a proposer may begin with."""
         return self._runner.guess_cost
@@ -126,12 +132,12 @@ class Decoder:
         """
         sampler = Sampler(temperature, top_p, seed)
         picker = Picker(sampler, self._words, required, self.prior)
-        slot = self._start(ids, document)
+        self._start(ids, document)
         if self.proposer is not None:
             self.proposer.begin(ids)
         if self.prior is not None:
             self.prior.begin(ids)
-        rows = self._prefill(slot, ids, cancelled)
+        rows = self._prefill(ids, cancelled)
         guesses: Sequence[int] = ()
         while rows is not None and not cancelled():
             tokens, right = picker.pick(rows, guesses, self.stop_ids)
@@ -186,16 +192,24 @@ class Decoder:
         if count < 2 or cancelled():
             return [answer]
         reused = self._reused
-        rows = self._prefill(self._start(ids, document), ids, cancelled)
+        self._start(ids, document)
+        rows = self._prefill(ids, cancelled)
         self._reused = reused
         if rows is None:
             return [answer]
         branches = Branches(answer, rows[-1], count, self._words, required, self.stop_ids, (temperature, top_p, seed))
+        exhausted = False
         try:
             self._grow(document, ids, branches, limit, cancelled, stop)
-        except EngineError:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            exhausted = True
+        if exhausted:
             # Too little memory for several at once: the answer itself stands.
             self._caches.drop(document)
+            release_memory(self._device.type)
+            return [answer]
         return branches.distinct()
 
     def forget(self, document: str | None = None) -> None:
@@ -209,23 +223,24 @@ class Decoder:
         self._runner.release()
         release_memory(self._device.type)
 
-    def _start(self, ids: Sequence[int], document: str) -> Slot:
-        """The document's cache with what it shares with a prompt. Raises EngineError for an impossible one."""
+    # No caller of `_forward` keeps a cache in a variable: after running out of memory it would not be freed.
+
+    def _start(self, ids: Sequence[int], document: str) -> None:
+        """Crop the document's cache to what it shares with a prompt. Raises EngineError for an impossible one."""
         if not ids:
             raise EngineError("the prompt is empty")
         if not 0 <= min(ids) <= max(ids) < self._vocabulary:
             # On a GPU an index out of range would break the whole process, so it is refused here.
             raise EngineError("the prompt has tokens that the model does not know")
-        slot = self._caches.slot(document, ids)
+        self._caches.slot(document, ids)
         self._document = document
-        self._reused = len(slot.prefix)
+        self._reused = self._caches.length(document)
         self._guessed = 0
-        return slot
 
-    def _prefill(self, slot: Slot, ids: Sequence[int], cancelled: Callable[[], bool]) -> Tensor | None:
+    def _prefill(self, ids: Sequence[int], cancelled: Callable[[], bool]) -> Tensor | None:
         """Run what the cache lacks of a prompt; logits behind it, shape (1, vocabulary), or None when cancelled."""
         document = self._document
-        position = len(slot.prefix)
+        position = self._caches.length(document)
         rows = None
         while position < len(ids):
             if cancelled():
@@ -237,7 +252,8 @@ class Decoder:
         return rows
 
     def _propose(self) -> Sequence[int]:
-        if self.proposer is None:
+        # What cannot be taken back must not be guessed.
+        if self.proposer is None or not self._runner.croppable:
             return ()
         most = self._runner.most_guesses
         if self._positions is not None:
@@ -266,15 +282,23 @@ class Decoder:
         if self._runner.branches:
             slot = self._caches.slot(document, [*ids, 0])
             step = 0
-            while branches.open(limit, stop) and not cancelled():
-                branches.take(self._runner.branch(slot.cache, branches.latest, trunk, step))
-                step += 1
-            self._runner.crop(slot.cache, trunk)
+            whole = False
+            try:
+                while branches.open(limit, stop) and not cancelled():
+                    branches.take(self._runner.branch(slot.cache, branches.latest, trunk, step))
+                    step += 1
+                self._runner.crop(slot.cache, trunk)
+                whole = True
+            finally:
+                if not whole:
+                    # It holds more than its account says, or less.
+                    self._caches.drop(document)
             return
         for number in range(len(branches)):
             while branches.open(limit, stop, number) and not cancelled():
                 tokens = branches.tokens(number)
-                rows = self._prefill(self._caches.slot(document, [*ids, *tokens]), [*ids, *tokens], cancelled)
+                self._caches.slot(document, [*ids, *tokens])
+                rows = self._prefill([*ids, *tokens], cancelled)
                 if rows is not None:
                     branches.take(rows, number)
 

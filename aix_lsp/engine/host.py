@@ -78,8 +78,8 @@ class Host:
         """Serve until the last window is gone for `linger_s` seconds, or the model has failed.
 
         `listen` opens the socket. Every `look_s` seconds `is_open` tells whether it can still be found: what tidies up
-        folders may have removed it, and then it is opened anew. `on_open` is called when windows can come. Raises
-        OSError when the socket cannot be opened at the start.
+        folders may have removed it, and then it is opened anew, or tried to at the next look. `on_open` is called when
+        windows can come. Raises OSError when the socket cannot be opened at the start.
         """
         loop = asyncio.get_running_loop()
         self._over = loop.create_future()
@@ -92,6 +92,10 @@ class Host:
             while True:
                 await asyncio.sleep(look_s)
                 if not is_open():
+                    # Nobody finds the old ones any more.
+                    for server in servers:
+                        server.close()
+                    servers.clear()
                     with contextlib.suppress(OSError):
                         servers.append(await self._open(listen()))
 

@@ -149,10 +149,7 @@ class SharedBackend(Backend):
         with contextlib.closing(self._messages(run, cancelled)) as messages:
             for message in messages:
                 if message["op"] == "end":
-                    for row, ids in enumerate(message.get("rows", [])):
-                        if row not in ended:
-                            rows[row] = list(ids)
-                    break
+                    return _as_cut(rows, ended, message.get("rows", []))
                 row = int(message["row"])
                 if row in ended:
                     continue
@@ -223,6 +220,27 @@ class SharedBackend(Backend):
         """Leave the host."""
         if self._link is not None:
             self._link.close()
+
+
+def _as_cut(streamed: dict[int, list[int]], ended: set[int], rows: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The host's final rows, the plain answer first, those in `ended` as short as they were cut here.
+
+    What was streamed has the numbers under which the model grew it; of the final rows those that came out the same are
+    left out. So a row is known again by its beginning.
+    """
+    whole = {0: streamed[0]}
+    for ids in rows[1:]:
+        begun = [
+            number
+            for number, tokens in streamed.items()
+            if number not in whole and tokens and list(ids[: len(tokens)]) == tokens
+        ]
+        if begun:
+            number = max(begun, key=lambda each: len(streamed[each]))
+            whole[number] = streamed[number] if number in ended else list(ids)
+        else:
+            whole[max(*whole, *streamed) + 1] = list(ids)
+    return [whole[number] for number in sorted(whole)]
 
 
 def _at_most(parts: Sequence[Sequence[int]], tokens: int) -> tuple[tuple[int, ...], ...]:

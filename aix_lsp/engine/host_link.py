@@ -51,11 +51,13 @@ class HostLink:
 
     def take(self) -> Message | None:
         """The next message, waiting for it; None when `wake` was called or the state is new. Raises ModelLost."""
+        # While nobody waits nobody asks, and a host with nothing to say is silent: that counts for nothing.
+        began = time.monotonic()
         while True:
             try:
                 return self._received(self._inbox.get(timeout=_QUIET_S))
             except queue.Empty:
-                if time.monotonic() - self._heard > 3 * _QUIET_S:
+                if time.monotonic() - max(self._heard, began) > 3 * _QUIET_S:
                     self._lose("the model host does not answer")
                 self.send({"op": "ping"})
 

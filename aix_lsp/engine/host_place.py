@@ -100,6 +100,21 @@ class Place:
             return None
         return handle
 
+    def regain(self, handle: int) -> int | None:
+        """The lock, where this process is still the host of this place, or can be again; None when another one is.
+
+        What tidies up folders may have removed the lock's file, and a second host may have begun with a new one.
+        """
+        if sys.platform == "win32":
+            return handle  # a file that is open cannot be removed there
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(handle), self.lock_file.stat()):
+                return handle
+        try:
+            return self.lock()
+        except OSError:
+            return None
+
     def write_token(self, token: str, port: int) -> None:
         """Write the token to its file (mode 0600), with the port where there is one (else 0)."""
         self.token_file.unlink(missing_ok=True)

@@ -8,9 +8,11 @@ host has the place already, or what is wrong; then it is silent and on its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +32,9 @@ _START_S = 60.0
 _MOST_STARTS = 3
 _SWITCH_S = 0.0005
 _PAUSE_S = 0.1
+
+_FORKS = hasattr(os, "fork")
+"""Whether the process that is started only starts the host (`_leave_the_starter`), or is the host, as on Windows."""
 
 
 def connect(settings: ModelSettings, report: Report, on_warning: Callable[[str], None]) -> HostLink:
@@ -85,14 +90,30 @@ def start(place: Place, settings: ModelSettings) -> str:
     heard: list[bytes] = []
     # In a thread: this must end even where the process says nothing and lives on.
     talk = threading.Thread(
-        target=lambda: heard.append(process.communicate(resolved(settings).model_dump_json().encode())[0]), daemon=True
+        target=lambda: heard.append(_hear(process, resolved(settings).model_dump_json().encode())), daemon=True
     )
     talk.start()
     talk.join(_START_S)
     if not heard:
         process.kill()
         return f"it said nothing within {_START_S:.0f} seconds"
-    return heard[0].decode(errors="replace").strip()
+    word = heard[0].decode(errors="replace").strip()
+    if _FORKS or word != "listening":
+        process.wait()
+    else:
+        # It is the host itself, and lives on: Popen shall not warn of that.
+        process.returncode = 0
+    return word
+
+
+def _hear(process: subprocess.Popen[bytes], settings: bytes) -> bytes:
+    """Tell a host its settings; its word, or nothing when it ended without one."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with contextlib.suppress(OSError), process.stdin:
+        process.stdin.write(settings)
+    with process.stdout:
+        return process.stdout.readline()
 
 
 # In the host's process from here on.
@@ -109,18 +130,19 @@ def main() -> NoReturn:
             _say("taken")
             os._exit(0)
         _leave_the_starter()
-        _serve(settings, place)
+        lock = _serve(settings, place, lock)
     except Exception as error:  # noqa: BLE001  # the starter tells it
         _say(f"{type(error).__name__}: {error}")
         os._exit(1)
-    place.leave()
+    if lock is not None:
+        place.leave()
     # The model thread may be deep in native code: nothing waits for it, and the lock goes with the process.
     os._exit(0)
 
 
 def _leave_the_starter() -> None:
     """Become nobody's child: the starter need not wait for this process, and it is nobody's to end with."""
-    if hasattr(os, "fork") and os.fork():
+    if _FORKS and os.fork():
         os._exit(0)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -140,7 +162,8 @@ def _say(word: str) -> None:
             os.dup2(nothing, stream)
 
 
-def _serve(settings: ModelSettings, place: Place) -> None:
+def _serve(settings: ModelSettings, place: Place, lock: int) -> int | None:
+    """Be the host until it is over; returns the lock, or None when the place is another host's by then."""
     from aix_lsp.engine.host import Host
     from aix_lsp.engine.local import LocalBackend, idle_seconds
 
@@ -149,12 +172,21 @@ def _serve(settings: ModelSettings, place: Place) -> None:
     token = secrets.token_hex(32)
     host = Host(LocalBackend(settings), token, linger_s=settings.share_linger_s, idle_s=idle_seconds(settings))
 
+    def listen() -> socket.socket:
+        nonlocal lock
+        held = place.regain(lock)
+        if held is None:
+            raise OSError("another host has this place by now")
+        lock = held
+        return place.listen(token)
+
     async def serve() -> None:
         if sys.platform != "win32":
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, host.leave)
-        await host.serve(lambda: place.listen(token), lambda: place.is_open(token), on_open=lambda: _say("listening"))
+        await host.serve(listen, lambda: place.is_open(token), on_open=lambda: _say("listening"))
 
     asyncio.run(serve())
+    return place.regain(lock)
 
 
 if __name__ == "__main__":

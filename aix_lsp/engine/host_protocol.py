@@ -132,7 +132,7 @@ def run_of(message: Mapping[str, Any]) -> Run:
         limit=_integer(message, "limit", 1, _MOST_ID),
         required=_text(message, "required"),
         temperature=_number(message, "temperature", 0.0, 100.0, default=0.0),
-        top_p=_number(message, "top_p", 0.0, 1.0, default=1.0),
+        top_p=_share(message, "top_p"),
         seed=None if message.get("seed") is None else _integer(message, "seed", 0, 2**63),
         time_limit=None if message.get("time_limit") is None else _number(message, "time_limit", 0.0, 86_400.0),
         document=_text(message, "document"),
@@ -183,6 +183,13 @@ def _number(message: Mapping[str, Any], name: str, least: float, most: float, de
     if not least <= value <= most:
         raise ProtocolError(f"{name} is not between {least} and {most}")
     return float(value)
+
+
+def _share(message: Mapping[str, Any], name: str) -> float:
+    value = _number(message, name, 0.0, 1.0, default=1.0)
+    if value == 0:
+        raise ProtocolError(f"{name} is not above 0")
+    return value
 
 
 def _text(message: Mapping[str, Any], name: str) -> str:

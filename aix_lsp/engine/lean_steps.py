@@ -84,7 +84,7 @@ class FixedSteps:
                 self._ids[rows].copy_(torch.tensor([*ids, *[ids[-1]] * (rows - len(ids))]))
                 logits = self._pass(cache, rows, span(end, cache.places))()
         except Exception as error:
-            from aix_lsp.engine.memory import is_out_of_memory
+            from aix_lsp.engine.recovery import is_out_of_memory
 
             if is_out_of_memory(error) or not self._record:
                 raise
@@ -110,7 +110,8 @@ class FixedSteps:
         self._active = cache
 
     def _pass(self, cache: KeyValueCache, rows: int, reach: int) -> Callable[[], Tensor]:
-        tensors = (cache.layers[0].data_ptr(), self._forward.angles[0].data_ptr())
+        # All of them: an allocator may give one tensor its old place and another one a new one.
+        tensors = (cache.places, *(tensor.data_ptr() for tensor in (*cache.layers, *self._forward.angles)))
         if tensors != self._tensors:
             self._passes.clear()
             self._tensors = tensors

@@ -23,6 +23,7 @@ class Lookup:
         """Raises ModelError when the folder's `aix.json` has numbers for copying that cannot be meant."""
         weights = read_copy_weights(folder)
         markers = stop_ids(tokenizer)
+        self._vocabulary = decoder.vocabulary
         self._prior = CopyPrior(weights, markers) if weights and settings.copy_prior == "auto" else None
         self._proposer = (
             NgramProposer(markers, cost=decoder.guess_cost, always=settings.speculation == "on")
@@ -37,7 +38,21 @@ class Lookup:
         return self._prior is not None or self._proposer is not None
 
     def know(self, elsewhere: Sequence[Sequence[int]]) -> None:
-        """What the next prompt had no room for."""
+        """What the next prompt had no room for. Tokens that the model does not know are left out."""
+        known = [part for segment in elsewhere for part in _known(segment, self._vocabulary)]
         for plug in (self._prior, self._proposer):
             if plug is not None:
-                plug.know(elsewhere)
+                plug.know(known)
+
+
+def _known(segment: Sequence[int], vocabulary: int) -> list[Sequence[int]]:
+    """The stretches of a segment between tokens that are none of the model's: to look one up would break the model."""
+    if not segment or 0 <= min(segment) <= max(segment) < vocabulary:
+        return [segment]
+    parts: list[list[int]] = [[]]
+    for token in segment:
+        if 0 <= token < vocabulary:
+            parts[-1].append(token)
+        else:
+            parts.append([])
+    return [part for part in parts if part]

@@ -1,4 +1,4 @@
-"""Memory that runs out: how it is recognised, given back, and shared between the texts whose keys are kept."""
+"""Memory that runs out: what is told of it, how it is given back, and shared between the texts whose keys are kept."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ _CPU_SHARE = 0.1
 _GPU_SHARE = 0.4
 _LEAST = GIB // 16
 _MOST_ON_CPU = 2 * GIB
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether PyTorch raised this because an allocation failed, on whatever device."""
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
 
 
 def out_of_memory(device_type: str) -> OutOfMemory:

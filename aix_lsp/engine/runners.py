@@ -123,6 +123,17 @@ def _not_recordable(model: Any) -> str:
     return ""
 
 
+def _quantized(model: Any) -> str:
+    """The number format of weights that were quantized when they were loaded, empty where there are none."""
+    kinds = {"Linear4bit": "int4", "Linear8bitLt": "int8"}  # those of bitsandbytes
+    for module in model.model.layers.modules():
+        if isinstance(getattr(module, "bits", None), int):
+            return f"int{module.bits}"
+        if type(module).__name__ in kinds:
+            return kinds[type(module).__name__]
+    return ""
+
+
 class LeanRunner:
     """The lean forward."""
 
@@ -135,6 +146,7 @@ class LeanRunner:
 
         self._flash = _flash(model)
         self._forward = LeanForward(model, int8=int8, wide=wide, flash=self._flash)
+        self._quantized = _quantized(model)
         self._graphs = "CUDA graphs" if graphs else ""
         self._steps: FixedSteps | None = None
         stubborn = _not_recordable(model) if graphs else ""
@@ -154,11 +166,13 @@ class LeanRunner:
 
         forward = self._forward
         name = str(forward.weights).removeprefix("torch.")
-        if not forward.int8:
+        if self._quantized or not forward.int8:
             steps = self._steps
             graphs = steps.failure if steps is not None and steps.failure else self._graphs
             attention = "flash-attn" if self._flash is not None else ""
-            return ", ".join(part for part in ("lean", name, attention, graphs) if part)
+            weights = f"{self._quantized} weights" if self._quantized else ""
+            head = "int8 head" if forward.int8 else ""
+            return ", ".join(part for part in ("lean", weights, name, head, attention, graphs) if part)
         many = "bfloat16" if forward.wide is torch.bfloat16 else name
         return f"lean, int8 weights for single tokens, {many} for prompts"
 

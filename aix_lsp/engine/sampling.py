@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+_COLDEST = 1e-30
+"""Scores divided by less are no numbers in float32 any more; the likeliest token is certain long before."""
+
 
 class Sampler:
     """Picks one token per call.
@@ -24,7 +27,7 @@ class Sampler:
             raise ValueError(f"temperature must not be negative, got {temperature}")
         if not 0 < top_p <= 1:
             raise ValueError(f"top_p must be in (0, 1], got {top_p}")
-        self._temperature = temperature
+        self._temperature = max(temperature, _COLDEST) if temperature else 0.0
         self._top_p = top_p
         self._generator = torch.Generator()
         if seed is None:
@@ -49,7 +52,8 @@ class Sampler:
         probabilities = torch.softmax(logits.float().cpu() / self._temperature, dim=-1)
         ordered, tokens = probabilities.sort(descending=True)
         if self._top_p < 1:
-            # A token stays while those before it do not yet make up the share; the likeliest always stays.
-            ordered[ordered.cumsum(dim=-1) - ordered >= self._top_p] = 0
+            # A token stays while those before it do not yet make up the share; the likeliest always stays, also where
+            # float32 takes the share for 0.
+            ordered[1:][(ordered.cumsum(dim=-1) - ordered)[1:] >= self._top_p] = 0
         drawn = torch.multinomial(ordered, 1, generator=self._generator)
         return int(tokens[drawn])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import torch
 
 from aix_lsp.engine.decode import Decoder
 from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.tokenizer import load_tokenizer
-from tests.unit.test_decode import after, expected, generated, tokens
+from tests.unit.test_decode import Breaking, after, expected, generated, tokens
 from tests.unit.tiny_models import embedded_folder, tiny_model
 
 KINDS: list[tuple[str, dict[str, Any]]] = [
@@ -78,3 +80,29 @@ def test_candidates_spell_out_what_was_taken_back_from_the_prompt() -> None:
     assert len(found) > 1
     for candidate in found:
         assert tokenizer.decode(candidate).startswith("ret")
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+@pytest.mark.parametrize("failure", [torch.OutOfMemoryError, RuntimeError])
+def test_branches_that_fail_leave_the_cache_right_and_without_memory_the_answer_stands(
+    kind: str, failure: type[Exception]
+) -> None:
+    model = tiny_model(kind)
+    breaking = Breaking(model, 1)
+    decoder = Decoder(model)
+    ids = tokens(20)
+    answer = generated(decoder, ids, 6)
+
+    def stop(row: int, made: Sequence[int]) -> bool:
+        if row == 1 and len(made) == 2:
+            breaking.kind, breaking.failures = failure, 2
+        return False
+
+    if failure is torch.OutOfMemoryError:
+        assert decoder.candidates(ids, 3, limit=6, first=answer, stop=stop) == [answer]
+    else:
+        with pytest.raises(RuntimeError, match="by design"):
+            decoder.candidates(ids, 3, limit=6, first=answer, stop=stop)
+    assert decoder.held == ()
+    breaking.failures = 0
+    assert generated(decoder, ids, 6) == answer

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from types import SimpleNamespace
@@ -123,6 +125,8 @@ def test_a_recurrent_model_is_right_too_although_its_state_cannot_be_cropped() -
     ids = tokens(20)
     answer = expected(model, ids, 6)
     assert generated(decoder, ids, 6) == answer
+    decoder.proposer = _Wrong()
+    assert generated(decoder, ids, 6) == answer
     assert generated(decoder, ids[:12], 6) == expected(model, ids[:12], 6)
     assert decoder.reused_tokens == 0
     assert generated(decoder, ids[:12] + answer, 6) == expected(model, ids[:12] + answer, 6)
@@ -207,6 +211,7 @@ class Breaking:
 
     def __init__(self, model: Any, layer: int) -> None:
         self.failures = 0
+        self.kind: type[Exception] = torch.OutOfMemoryError
         inner = model.transformer.h[layer].mlp if hasattr(model, "transformer") else model.model.layers[layer].mlp
         # listened to, so the lean forward calls the module as it is
         (inner if hasattr(model, "transformer") else inner.down_proj).register_forward_hook(self)
@@ -214,7 +219,7 @@ class Breaking:
     def __call__(self, *_: Any) -> None:
         if self.failures:
             self.failures -= 1
-            raise torch.OutOfMemoryError("by design")
+            raise self.kind("by design")
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
@@ -230,6 +235,31 @@ def test_a_pass_that_fails_half_way_is_run_once_more_without_the_other_caches(ki
     assert generated(decoder, [*ids, 300]) == expected(model, [*ids, 300])
     assert decoder.held[:21] == (*ids, 300)
     assert decoder.held_for("other") == ()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_no_cache_is_held_while_a_pass_is_run_once_more(several: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model()
+    breaking = Breaking(model, 1)
+    decoder = Decoder(model, chunk=8)
+    ids = tokens(20)
+    answer = generated(decoder, ids, 3)
+    before = weakref.ref(decoder._caches.latest("").cache)
+    alive: list[bool] = []
+    again = Decoder._again
+
+    def watched(self: Decoder, *parts: Any) -> Any:
+        gc.collect()
+        alive.append(before() is not None)
+        return again(self, *parts)
+
+    monkeypatch.setattr(Decoder, "_again", watched)
+    breaking.failures = 1
+    if several:
+        assert decoder.candidates(ids, 2, limit=3, first=answer)[0] == answer
+    else:
+        assert generated(decoder, ids, 3) == answer
+    assert alive == [False]
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2"])
@@ -265,6 +295,19 @@ def test_a_model_without_logits_to_keep_runs_too() -> None:
     wrapped = _Callable(plain, model)
     ids = tokens(12)
     assert generated(Decoder(wrapped), ids) == expected(model, ids)
+
+
+class _Wrong:
+    """Guesses what hardly ever comes."""
+
+    def begin(self, prompt: Sequence[int]) -> None:
+        pass
+
+    def propose(self, limit: int) -> list[int]:
+        return [300] * min(limit, 2)
+
+    def accept(self, tokens: Sequence[int], proposed: int, right: int) -> None:
+        pass
 
 
 class _Callable(SimpleNamespace):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aix_lsp.engine.base import EngineError, Superseded
+from aix_lsp.engine.host import Host
+from aix_lsp.engine.host_client import _as_cut
 from aix_lsp.engine.host_link import NobodyThere, open_link
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.engine.tokenizer import load_tokenizer
@@ -140,3 +143,36 @@ async def test_a_socket_that_was_tidied_away_comes_back(tmp_path: Path) -> None:
         await until(lambda: here.place.is_open(TOKEN))
         assert (await here.window().generate(request())).text == "fine"
         assert (await before.generate(request())).text == "fine"
+
+
+async def test_a_socket_is_not_opened_again_where_another_host_has_the_place(tmp_path: Path) -> None:
+    async with hosting(tmp_path) as here:
+        opened: list[socket.socket] = []
+        looks = 0
+
+        def listen() -> socket.socket:
+            if opened:
+                raise OSError("another host has this place by now")
+            opened.append(here.place.listen(TOKEN))
+            return opened[0]
+
+        def is_open() -> bool:
+            nonlocal looks
+            looks += 1
+            return False
+
+        backend = HostedBackend("fine")
+        here.backends.append(backend)
+        serving = Host(backend, TOKEN, linger_s=60).serve(listen, is_open, look_s=0.02)
+        here.tasks.append(asyncio.create_task(serving))
+        await until(lambda: looks > 2)
+        assert opened[0].fileno() == -1  # nobody finds it any more: it is closed
+        with pytest.raises(NobodyThere):
+            await asyncio.to_thread(here.join, lambda text: None)
+
+
+def test_final_rows_are_known_again_by_their_beginnings() -> None:
+    streamed = {0: [1, 2], 1: [5], 2: [5, 6], 3: [7, 8], 4: [9]}
+    final = [[1, 2], [5, 6, 0], [7, 8, 9], [5, 3], [4]]
+    # 4 came out as another did and is left out, 3 was cut here, [4] was never streamed
+    assert _as_cut(streamed, {0, 3}, final) == [[1, 2], [5, 3], [5, 6, 0], [7, 8], [4]]

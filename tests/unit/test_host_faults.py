@@ -132,6 +132,25 @@ async def test_a_host_that_falls_silent_is_given_up_and_no_request_hangs(
     assert {message["op"] for message in heard} == {"ping"}
 
 
+async def test_a_host_from_which_nothing_was_to_be_heard_for_long_is_asked_before_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_link, "_QUIET_S", 0.2)
+    async with hosting(tmp_path) as here:
+        await here.begin(HostedBackend("fine"))
+        link = await asyncio.to_thread(here.join, lambda text: None)
+        await until(lambda: link.state.get("model"))
+        while not link._inbox.empty():
+            await asyncio.to_thread(link.take)
+        link._heard -= 3600  # an hour without a request
+        waiting = asyncio.create_task(asyncio.to_thread(link.take))
+        await asyncio.sleep(0.5)
+        assert not link.lost
+        link.wake()
+        await waiting
+        link.close()
+
+
 class Breaking(HostedBackend):
     """The first request with this document breaks the model."""
 

@@ -73,7 +73,7 @@ runs = st.builds(
     limit=st.integers(1, 5000),
     required=st.text(max_size=20),
     temperature=st.floats(0, 2),
-    top_p=st.floats(0, 1),
+    top_p=st.floats(0, 1, exclude_min=True),
     seed=st.none() | st.integers(0, 2**63),
     time_limit=st.none() | st.floats(0, 100),
     document=st.text(max_size=20),
@@ -104,6 +104,7 @@ def test_a_request_comes_back_as_it_was(run: Run) -> None:
         {"temperature": float("nan")},
         {"temperature": "hot"},
         {"top_p": 2},
+        {"top_p": 0},
         {"seed": "x"},
         {"time_limit": -1},
         {"document": 3},
@@ -194,6 +195,23 @@ def test_one_host_per_place_until_its_process_is_gone(tmp_path: Path) -> None:
     again = place.lock()
     assert again is not None
     os.close(again)
+
+
+def test_a_host_whose_lock_was_tidied_away_takes_a_new_one_unless_another_host_has_it(tmp_path: Path) -> None:
+    place = Place(tmp_path, "k")
+    lock = place.lock()
+    assert lock is not None
+    assert place.regain(lock) == lock
+    place.lock_file.unlink()
+    other = place.lock()
+    assert other is not None
+    assert place.regain(lock) is None
+    os.close(other)
+    again = place.regain(lock)
+    assert again is not None
+    assert place.lock() is None
+    os.close(again)
+    os.close(lock)
 
 
 def test_a_long_path_is_met_in_a_short_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,6 +196,18 @@ def test_documents_take_turns_in_the_tensors_of_the_fixed_passes() -> None:
     assert generated(decoder, texts["a"], 5, document="a") == expected(model, texts["a"], 5)
 
 
+def test_fixed_passes_are_made_anew_when_any_of_a_caches_tensors_has_moved() -> None:
+    lean = LeanForward(tiny_model())
+    steps = FixedSteps(lean, record=False)
+    ids = tokens(12)
+    cache = lean.new_cache()
+    steps.run(cache, ids[:10], 10)
+    steps.run(cache, ids[10:11], 1)
+    cache.layers[1] = torch.zeros_like(cache.layers[1])  # the first stays where it is
+    steps.run(cache, ids[11:12], 1)
+    assert float(cache.layers[1][:, 11].abs().sum()) > 0  # written where it is read from now on
+
+
 def test_the_lengths_that_fixed_passes_read_are_few_and_never_too_short() -> None:
     spans = [span(length, 4096) for length in range(1, 4097)]
     assert all(reach >= length for length, reach in enumerate(spans, 1))

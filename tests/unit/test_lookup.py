@@ -13,7 +13,7 @@ from aix_lsp.engine.local import LocalBackend
 from aix_lsp.engine.speculation import NgramProposer
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, Prompt
-from tests.unit.tiny_models import embedded_folder, save_model
+from tests.unit.tiny_models import VOCABULARY, embedded_folder, save_model
 
 ALWAYS = {"base": 1000, "length": 0, "agreement": 0, "model": 0, "healing": 0}
 TEXT = [300, 301, 302, 303, 304, 305]
@@ -47,6 +47,14 @@ def test_a_model_copies_from_the_prompt_and_from_what_it_had_no_room_for(folder:
     alone = answer(backend(folder, copy_prior="off"), [1, 300])
     assert answer(model, [1, 300], elsewhere=(tuple(TEXT),)) == [301, 302, 303, 304]
     assert answer(model, [1, 300]) == alone != [301, 302, 303, 304]
+
+
+def test_tokens_that_the_model_does_not_know_are_not_looked_up(folder: Path) -> None:
+    model = backend(folder)
+    alone = answer(model, [1, 300])
+    foreign = (VOCABULARY, 2**31 - 1)
+    assert answer(model, [1, 300], elsewhere=((300, *foreign), (*foreign, 301))) == alone
+    assert answer(model, [1, 300], elsewhere=((*foreign, *TEXT),)) == [301, 302, 303, 304]
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,7 @@ def test_quantized_models_say_nearly_what_the_full_ones_say(
     assert (layer.bias is not None) == (kind != "llama")
     assert not [name for name, module in model.named_modules() if type(module) is nn.Linear]
     assert len(list(islice(small.decoder.generate([300, 301]), 4))) == 4
+    assert small.decoder.way.startswith(f"lean, {quantization} weights, float32")
 
 
 def test_the_embedded_model_in_8_bits_writes_the_same_tokens() -> None:

@@ -14,6 +14,8 @@ def test_a_tiny_share_or_temperature_takes_the_likeliest_token() -> None:
     logits = torch.tensor([1.0, 5.0, 2.0])
     assert {Sampler(1.0, 1e-6, seed).pick(logits) for seed in range(20)} == {1}
     assert {Sampler(1e-3, 1.0, seed).pick(logits) for seed in range(20)} == {1}
+    # far below what float32 can hold
+    assert Sampler(1.0, 1e-300, 0).pick(logits) == Sampler(1e-300, 1.0, 0).pick(logits) == 1
 
 
 @settings(max_examples=40, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -107,3 +108,23 @@ def test_of_many_hosts_that_start_at_once_one_listens_before_its_model_is_loaded
         time.sleep(0.05)
     os.close(lock)
     assert [path.suffix for path in own.folder.iterdir()] == [".lock"]
+
+
+def test_a_host_that_is_the_started_process_itself_lives_on(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # where a process cannot fork, as on Windows
+    python = tmp_path / "python"
+    code = "from aix_lsp.engine import host_process as host; host._FORKS = False; host.main()"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{code}"\n')
+    python.chmod(stat.S_IRWXU)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(host_process, "_FORKS", False)
+    own = place_of(ModelSettings(name="aix-mini", share="on"))
+    own.prepare()
+    assert host_process.start(own, ModelSettings(name="aix-mini", share="on")) == "listening"
+    assert host_process.start(own, ModelSettings(name="aix-mini", share="on")) == "taken"
+    state = look(own)
+    assert state is not None
+    os.kill(state["pid"], signal.SIGTERM)
+    assert os.waitpid(state["pid"], 0) == (state["pid"], 0)

@@ -23,8 +23,6 @@ from aix_lsp.engine.sampling import Sampler
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CPU_CHUNK", "GPU_CHUNK", "Decoder", "release_memory"]
-
 CPU_CHUNK = 96
 """Prompt tokens per forward pass on a processor: a cancelled request waits for one such pass, which takes about as long
 as a few tokens."""

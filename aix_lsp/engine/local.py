@@ -162,7 +162,7 @@ class LocalBackend(Backend):
         """Let go of the model; with a device's name, give its memory back too."""
         self._loaded = self._lookup = None
         if device:
-            from aix_lsp.engine.decode import release_memory
+            from aix_lsp.engine.memory import release_memory
 
             release_memory(device)
 

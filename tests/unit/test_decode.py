@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from types import SimpleNamespace
 from typing import Any
@@ -20,15 +20,9 @@ from aix_lsp.engine.decode import Decoder
 from aix_lsp.engine.memory import OutOfMemory
 from tests.unit.tiny_models import VOCABULARY, embedded_folder, tiny_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NEW = 24
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from aix_lsp.engine.lean_steps import FixedSteps, span
 from aix_lsp.engine.lean_support import objection
 from tests.unit.test_decode import expected, generated, tokens
 from tests.unit.tiny_models import VOCABULARY, tiny_model
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 10000.0, "original_max_position_embeddings": 128}
 LLAMA3 = {
@@ -40,14 +41,6 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
     ("starcoder2", {"use_bias": True}),
     ("starcoder2", {"sliding_window": 16, "use_bias": False}),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("kind", "changes"), SHAPES, ids=lambda value: str(value))

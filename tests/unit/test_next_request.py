@@ -13,22 +13,12 @@ from aix_lsp.completion.next_request import accepted
 from aix_lsp.completion.service import CompletionService
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.settings import CompletionSettings, Settings
-from aix_lsp.types import CompletionItem, CompletionRequest, DocumentSnapshot, Snippet
+from aix_lsp.types import CompletionItem, CompletionRequest, DocumentSnapshot
+from tests.unit.quotes import Quotes
 
 SETTINGS = Settings(completion=CompletionSettings(debounce_ms=0))
 MARKED = "def f(a, b):\n    return a +|\n"
 URI = "file:///a.py"
-
-
-class Quotes:
-    """Always the same snippet; counts how often it was asked."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
-        self.asked += 1
-        return [Snippet("other.py", 1, 2, 3.0, "similar", "def g(x):\n    return x")]
 
 
 class Desk:

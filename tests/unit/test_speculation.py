@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -175,15 +174,7 @@ def test_dear_passes_are_tried_again_in_time() -> None:
     assert times.cost(2) == pytest.approx(1.2)
 
 
-@pytest.fixture
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("copies", [False, True])
 def test_guessing_changes_no_token(copies: bool) -> None:
     """With and without a copy prior, which makes a random model repeat itself, so that many guesses are right."""

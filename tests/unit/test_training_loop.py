@@ -23,16 +23,9 @@ from aix_lsp.training.pieces import Branch, Part, Piece
 from aix_lsp.training.rows import Batch, Feed, collate, row_of
 from tests.unit.file_limits import limited_files
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 VOCABULARY = 64
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Products this small are slower on several threads, and far slower beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small_model(*, tied: bool = True, key_heads: int = 2, seed: int = 0) -> Any:

@@ -32,7 +32,7 @@ from aix_lsp.training.tuning_plan import check, loop_settings, rate_settings
 from tests.unit.tiny_models import embedded_folder, save_model
 
 # peft calls transformers by names that it has deprecated since
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning"), pytest.mark.usefixtures("one_thread")]
 
 IDIOMS = Path(__file__).parents[1] / "fixtures" / "idioms"
 FILES = list(documents(Source(workspace=IDIOMS)))
@@ -44,14 +44,6 @@ LENGTH = 256
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

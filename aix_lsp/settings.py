@@ -15,50 +15,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aix_lsp.settings_completion import CompletionSettings as CompletionSettings
 from aix_lsp.settings_model import ModelSettings as ModelSettings
 from aix_lsp.settings_option import Scope, Section, option
 from aix_lsp.settings_remote import RemoteSettings
-
-
-class CompletionSettings(Section):
-    """When completions are offered, and how long they are."""
-
-    enabled: bool = option(True, "Offer completions at all.", scope="resource")
-    disabled_languages: tuple[str, ...] = option(
-        (), "Language identifiers in which nothing is offered, such as `markdown`.", scope="resource"
-    )
-    amount: Literal["auto", "line", "block"] = option(
-        "auto",
-        "How much to offer: the rest of the line, a block, or whichever fits the place of the cursor.",
-        scope="resource",
-    )
-    max_tokens_line: int = option(64, "Most tokens generated for a single line.", scope="resource", ge=1, le=1024)
-    max_tokens_block: int = option(160, "Most tokens generated for a block.", scope="resource", ge=1, le=4096)
-    max_lines: int = option(24, "Most lines offered in a block.", scope="resource", ge=1, le=500)
-    time_limit_ms: int = option(
-        5000, "A generation is cut here, and what it has so far is used.", scope="resource", ge=50, le=120_000
-    )
-    debounce_ms: int = option(
-        25,
-        "How long an automatic request waits for the next key before the model is asked. An explicit request "
-        "never waits.",
-        ge=0,
-        le=5000,
-    )
-    temperature: float = option(0.0, "0 takes the likeliest token; above it, tokens are drawn.", ge=0, le=2)
-    top_p: float = option(
-        0.95, "With a temperature: draw from the likeliest tokens that make up this share.", gt=0, le=1
-    )
-    seed: int = option(0, "Seed for drawing, so that the same place gives the same answer.", ge=0)
-    prepare_next: bool = option(
-        True,
-        "While an offer is shown and nothing else is asked, let the model read what accepting it would ask for next.",
-    )
-    fallback_completion: bool = option(
-        False,
-        "Answer `textDocument/completion` too, for clients that do not know inline completion.",
-        restart=True,
-    )
 
 
 class PromptSettings(Section):
@@ -183,6 +143,23 @@ class StatisticsSettings(Section):
     )
 
 
+class InspectSettings(Section):
+    """What the server remembers of the latest requests, so that you can see why. In memory only."""
+
+    requests: int = option(
+        50,
+        "How many of the latest requests are remembered with their snippets, prompts and timings; 0 remembers none.",
+        ge=0,
+        le=1000,
+    )
+    socket: bool = option(
+        True,
+        "Let `aix-lsp inspect` of the same user ask this server, through a socket that only the user can reach.",
+        scope="machine",
+        restart=True,
+    )
+
+
 class LogSettings(Section):
     """What the server writes to its standard error or a log file. Never source text."""
 
@@ -202,6 +179,7 @@ class Settings(BaseModel):
     retrieval: RetrievalSettings = Field(default_factory=RetrievalSettings, description=RetrievalSettings.__doc__)
     workspace: WorkspaceSettings = Field(default_factory=WorkspaceSettings, description=WorkspaceSettings.__doc__)
     statistics: StatisticsSettings = Field(default_factory=StatisticsSettings, description=StatisticsSettings.__doc__)
+    inspect: InspectSettings = Field(default_factory=InspectSettings, description=InspectSettings.__doc__)
     log: LogSettings = Field(default_factory=LogSettings, description=LogSettings.__doc__)
 
 

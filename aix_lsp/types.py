@@ -17,6 +17,10 @@ FimFormat = Literal["psm", "spm", "l2r"]
 SnippetKind = Literal["similar", "definition"]
 TriggerKind = Literal["invoked", "automatic"]
 Amount = Literal["line", "block"]
+Source = Literal["none", "model", "joined", "typed-through", "cached", "prepared"]
+"""Where an answer came from: nowhere, a generation of its own, one that was running already, an offer that the user
+typed into, an answer given before at the same place, or one that was worked out ahead."""
+
 FinishReason = Literal["end", "stop", "length", "timeout"]
 """Why generation ended: an end token, the service's own stop, the token limit, or the time limit."""
 
@@ -123,6 +127,15 @@ class ModelInfo:
     token_healing: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """One token of a generation: where it ends in the generation's text (an offset), and the natural logarithm of the
+    probability that the model gave it."""
+
+    end: int
+    log_probability: float
+
+
 PromptBuilder = Callable[[Tokenizer, ModelInfo], Prompt]
 """Builds the prompt on the model thread, once the model (and so its tokenizer) is known."""
 
@@ -171,6 +184,8 @@ class Generation:
     reused_tokens: int = 0
     guessed_tokens: int = 0
     alternatives: tuple[str, ...] = ()
+    scores: tuple[TokenScore, ...] = ()
+    """Per token of `text`, in order; empty where the engine cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +196,15 @@ class Timings:
     prompt: float = 0.0
     first_token: float = 0.0
     total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One stage of a request, for the waterfall of a trace: milliseconds from the request's dispatch."""
+
+    name: str
+    start: float
+    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +230,10 @@ class CompletionItem:
 
 @dataclass(frozen=True, slots=True)
 class CompletionResult:
-    """Answer to one request. No items: `reason` says why in one sentence; `failed` when it is not as it should be."""
+    """Answer to one request. No items: `reason` says why in one sentence; `failed` when it is not as it should be.
+
+    `confidence` is the calibrated probability that the offer is right (None: the model cannot tell); the counts of
+    tokens are the generation's."""
 
     items: tuple[CompletionItem, ...] = ()
     reason: str = ""
@@ -217,3 +244,11 @@ class CompletionResult:
     raw: str = ""
     changes: tuple[str, ...] = ()
     failed: bool = False
+    source: Source = "none"
+    amount: Amount | None = None
+    finish: FinishReason | None = None
+    confidence: float | None = None
+    spans: tuple[Span, ...] = ()
+    tokens: int = 0
+    reused_tokens: int = 0
+    guessed_tokens: int = 0

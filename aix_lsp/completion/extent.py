@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from aix_lsp.completion.policy import Surroundings, indentation, opens_arguments, opens_block, unevenness
+from aix_lsp.completion.place import Place, Surroundings
+from aix_lsp.completion.policy import indentation, opens_arguments, opens_block, unevenness
 from aix_lsp.types import Amount
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
@@ -22,25 +24,27 @@ _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _WANTS_MORE = re.compile(r"(?:\b(?:and|or|not|in|is|return)|[-+*/%&|^<>=!~.:@\\#(\[{])$")
 
 
-def stop_condition(around: Surroundings, amount: Amount, max_lines: int) -> Callable[[str], bool]:
+def stop_condition(place: Place) -> Callable[[str], bool]:
     """A predicate on all text so far: true once nothing that follows can belong to the offer."""
+    place = replace(place, unfinished=False)
 
     def finished(text: str) -> bool:
-        return len(extent(text, around, amount, max_lines)) < len(text)
+        return len(extent(text, place)) < len(text)
 
     return finished
 
 
-def extent(text: str, around: Surroundings, amount: Amount, max_lines: int, unfinished: bool = False) -> str:
+def extent(text: str, place: Place) -> str:
     """The part of `text` that is offered, as far as lines decide it.
 
     A model that turns in circles is stopped: text that begins to repeat itself is no longer an answer.
     A line offer ends at its line's end; leading line breaks mean that the line was complete. A block ends before
     the first whole line that is indented less than the block, before a second blank line, or after `max_lines`;
     a closing bracket alone on the header's level still belongs to it. Below an open argument list a block ends with
-    the line that closes the list. `unfinished` says that generation was cut short, so that the end of `text` is an
-    accident unless the offer ends before it.
+    the line that closes the list. At an unfinished place the end of `text` is an accident unless the offer ends before
+    it.
     """
+    around, amount, max_lines = place.around, place.amount, place.max_lines
     kept = text[: _circling_line_from(text, around)]
     kept = kept[: _circling_lines_from(kept, around.before)]
     if amount == "line":
@@ -49,7 +53,7 @@ def extent(text: str, around: Surroundings, amount: Amount, max_lines: int, unfi
         kept = _arguments(kept, around, max_lines)
     else:
         kept = _block(kept, around, max_lines)
-    return _without_accidental_end(kept, around, amount) if unfinished and len(kept) == len(text) else kept
+    return _without_accidental_end(kept, around, amount) if place.unfinished and len(kept) == len(text) else kept
 
 
 def _line(text: str, around: Surroundings) -> str:

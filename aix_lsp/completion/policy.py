@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from aix_lsp.completion.place import Surroundings, surroundings
 from aix_lsp.settings import CompletionSettings
 from aix_lsp.types import Amount, CompletionRequest, DocumentSnapshot
 from aix_lsp.workspace.secrets import is_secret_path
@@ -22,18 +23,6 @@ _ARGUMENTS_OPEN = re.compile(r"[(\[]\s*$")
 # The inner lines of a `/* */` comment begin with `* `; a star right before a word is an argument or a pointer.
 _COMMENT = re.compile(r"^\s*(#|//|/\*|\*/|\* |--|;;|\"\"\")")
 _ESCAPED = re.compile(r"\\.")
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The lines at an offset: text before and after the cursor on its line, the nearest non-blank line above,
-    and the line after the cursor's."""
-
-    before: str
-    after: str
-    above: str
-    below: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +33,6 @@ class Decision:
     amount: Amount = "line"
     max_new_tokens: int = 0
     reason: str = ""
-
-
-def surroundings(text: str, offset: int) -> Surroundings:
-    """Look around an offset without splitting the whole document."""
-    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
-    match = _LINE_BREAK.search(text, offset)
-    end = match.start() if match else len(text)
-    above = ""
-    position = start
-    while position > 0 and not above.strip():
-        stop = position - 1
-        if text[stop] == "\n" and stop > 0 and text[stop - 1] == "\r":
-            stop -= 1
-        position = max(text.rfind("\n", 0, stop), text.rfind("\r", 0, stop)) + 1
-        above = text[position:stop]
-    below = ""
-    if match:
-        following = _LINE_BREAK.search(text, match.end())
-        below = text[match.end() : following.start() if following else len(text)]
-    return Surroundings(text[start:offset], text[offset:end], above, below)
 
 
 def decide(request: CompletionRequest, settings: CompletionSettings) -> Decision:

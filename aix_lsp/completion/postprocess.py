@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aix_lsp.completion.extent import extent
-from aix_lsp.completion.policy import Surroundings, indentation, opens_block, unevenness
-from aix_lsp.types import Amount
+from aix_lsp.completion.place import Place
+from aix_lsp.completion.policy import indentation, opens_block, unevenness
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _CLOSING = frozenset(")]}\"'`")
@@ -19,21 +19,6 @@ _UNEVEN = re.compile(r"[()\[\]{}\"'`]")
 _WORD = re.compile(r"\w")
 _FOLLOWING_CHARACTERS = 4000
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the text will stand: the lines around, all text after the cursor, how much was asked for.
-
-    `unfinished` says that generation was cut short by the token limit or the time limit.
-    """
-
-    around: Surroundings
-    suffix: str
-    amount: Amount
-    max_lines: int
-    line_break: str = "\n"
-    unfinished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +60,7 @@ def drop_broken_characters(text: str, place: Place) -> str:
 
 def end_where_the_offer_ends(text: str, place: Place) -> str:
     """The rest of the line, or the block (`extent.py`)."""
-    return extent(text, place.around, place.amount, place.max_lines, place.unfinished)
+    return extent(text, place)
 
 
 def use_the_indentation_that_is_there(text: str, place: Place) -> str:
@@ -176,12 +161,6 @@ RULES: tuple[Callable[[str, Place], str], ...] = (
     drop_what_repeats_the_line_above,
     use_the_documents_line_breaks,
 )
-
-
-def line_break_of(text: str) -> str:
-    """The line break that a document uses: that of its first line, `\\n` where there is none."""
-    match = _LINE_BREAK.search(text)
-    return match.group() if match else "\n"
 
 
 def _is_more_even(shorter: str, text: str, place: Place) -> bool:

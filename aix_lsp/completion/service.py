@@ -15,8 +15,9 @@ from typing import Protocol
 
 from aix_lsp.completion.extent import stop_condition
 from aix_lsp.completion.next_request import IDLE_SECONDS, NextRequest
-from aix_lsp.completion.policy import Decision, decide, surroundings
-from aix_lsp.completion.postprocess import Place, fit, line_break_of
+from aix_lsp.completion.place import place_at
+from aix_lsp.completion.policy import Decision, decide
+from aix_lsp.completion.postprocess import fit
 from aix_lsp.engine.base import Engine, EngineError, Superseded
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.settings import Settings
@@ -119,8 +120,8 @@ class CompletionService:
         if settings.retrieval.enabled and settings.retrieval.snippets:
             snippets = self._retriever.snippets(document, offset, settings)
         retrieved = clock.now()
-        around = surroundings(document.text, offset)
         limits = settings.completion
+        place = place_at(document, offset, decision.amount, limits.max_lines)
         job = GenerationRequest(
             build_prompt=partial(
                 build_prompt,
@@ -135,7 +136,7 @@ class CompletionService:
             top_p=limits.top_p,
             seed=limits.seed,
             time_limit=limits.time_limit_ms / 1000,
-            stop=stop_condition(around, decision.amount, limits.max_lines),
+            stop=stop_condition(place),
             on_text=on_text,
             document=document.uri,
         )
@@ -146,15 +147,7 @@ class CompletionService:
         except EngineError as error:
             times = Timings(retrieved - began, total=clock.now())
             return snippets, CompletionResult(reason=str(error), snippets=tuple(snippets), timings=times, failed=True)
-        place = Place(
-            around,
-            document.text[offset:] + document.after,
-            decision.amount,
-            limits.max_lines,
-            line_break_of(document.text),
-            unfinished=generation.finish in ("length", "timeout"),
-        )
-        fitted = fit(generation.text, place)
+        fitted = fit(generation.text, replace(place, unfinished=generation.finish in ("length", "timeout")))
         items: tuple[CompletionItem, ...] = ()
         if fitted.text.strip():
             start, selected = request.selected or (request.offset, "")

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from aix_lsp.completion.acceptance import AcceptanceLog
     from aix_lsp.completion.context import WorkspaceContext
     from aix_lsp.completion.service import CompletionService
+    from aix_lsp.completion.trace import TraceLog
     from aix_lsp.configuration import Configuration
     from aix_lsp.engine.base import Engine, LoadEvent
     from aix_lsp.server.app import AixServer
     from aix_lsp.settings import Settings
-    from aix_lsp.types import CompletionRequest, CompletionResult
     from aix_lsp.workspace.watcher import WorkspaceWatcher
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Session:
         self.initialized = asyncio.Event()
         self.asks_settings: Callable[[], Awaitable[bool]] | None = None
         self.in_flight: Callable[[], None] | None = None
-        self.last: tuple[CompletionRequest, CompletionResult] | None = None
+        self.client_name = ""
         self._folder_values: dict[Path, Mapping[str, Any]] = {}
         self._statistics_file: Path
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -61,6 +61,7 @@ class Session:
         self.engine: Engine
         self.service: CompletionService
         self.acceptance: AcceptanceLog
+        self.trace: TraceLog
         self._watcher: WorkspaceWatcher
 
     def _name_of(self, path: Path) -> str:
@@ -102,6 +103,7 @@ class Session:
         await self._first_answer()
         settings = self.settings
         self.acceptance = parts.AcceptanceLog(None)
+        self.trace = parts.TraceLog(settings.inspect.requests)
         self._statistics_file = parts.statistics_file()
         self._apply_statistics()
         self.context = parts.WorkspaceContext(settings, self._index_state, parts.cache_folder())
@@ -279,6 +281,7 @@ class _Parts:
         from aix_lsp.completion.context import WorkspaceContext
         from aix_lsp.completion.index_cache import cache_folder
         from aix_lsp.completion.service import CompletionService
+        from aix_lsp.completion.trace import TraceLog
         from aix_lsp.configuration import Configuration
         from aix_lsp.workspace.watcher import WorkspaceWatcher
 
@@ -287,6 +290,7 @@ class _Parts:
         self.WorkspaceContext = WorkspaceContext
         self.cache_folder = cache_folder
         self.CompletionService = CompletionService
+        self.TraceLog = TraceLog
         self.Configuration = Configuration
         self.WorkspaceWatcher = WorkspaceWatcher
 

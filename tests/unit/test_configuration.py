@@ -64,7 +64,7 @@ def test_names_may_be_nested_dotted_prefixed_or_camel_case(
         ({"completion": {"debounce_ms": "soon"}}, "completion.debounce_ms"),
         ({"completion": {"debounce_ms": -1}}, "completion.debounce_ms"),
         ({"prompt": {"format": "msp"}}, "prompt.format"),
-        ({"completion": {"debounce": 1}}, "completion.debounce is no option"),
+        ({"completion": {"bounce": 1}}, "completion.bounce is no option"),
         ({"nothing": 1}, "nothing is no option"),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aix_lsp.completion.extent import extent, stop_condition
-from aix_lsp.completion.policy import Surroundings
+from aix_lsp.completion.place import Place, Surroundings
 from aix_lsp.types import Amount
 
 
@@ -45,12 +45,12 @@ def around(before: str = "", above: str = "", after: str = "") -> Surroundings:
     ],
 )
 def test_an_offer_ends_with_its_line_or_block(text: str, place: Surroundings, amount: Amount, kept: str) -> None:
-    assert extent(text, place, amount, max_lines=20) == kept
+    assert extent(text, Place(place, "", amount, 20)) == kept
 
 
 def test_a_block_has_at_most_so_many_lines() -> None:
     text = "\n" + "".join(f"    a{number} = {number}\n" for number in range(10))
-    assert extent(text, around("def f():"), "block", max_lines=3) == "\n    a0 = 0\n    a1 = 1\n    a2 = 2"
+    assert extent(text, Place(around("def f():"), "", "block", 3)) == "\n    a0 = 0\n    a1 = 1\n    a2 = 2"
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_block_has_at_most_so_many_lines() -> None:
     ],
 )
 def test_a_model_that_turns_in_circles_is_stopped(text: str, kept: str) -> None:
-    assert extent(text, around("def f():"), "block", max_lines=20) == kept
+    assert extent(text, Place(around("def f():"), "", "block", 20)) == kept
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_model_that_turns_in_circles_is_stopped(text: str, kept: str) -> None:
 def test_circles_inside_the_cursors_line_leave_what_is_even_there(
     before: str, text: str, after: str, kept: str
 ) -> None:
-    assert extent(text, around(before, after=after), "line", max_lines=20) == kept
+    assert extent(text, Place(around(before, after=after), "", "line", 20)) == kept
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_circles_inside_the_cursors_line_leave_what_is_even_there(
 def test_a_text_that_was_cut_short_loses_its_accidental_end(
     text: str, place: Surroundings, amount: Amount, kept: str
 ) -> None:
-    assert extent(text, place, amount, 20, unfinished=True) == kept
+    assert extent(text, Place(place, "", amount, 20, unfinished=True)) == kept
 
 
 lines = st.lists(st.sampled_from(["x = 1", "    y", "  z)", "", "}", "\tw", "        deep", "def g():"]), max_size=12)
@@ -138,7 +138,7 @@ def test_streaming_stops_no_earlier_than_the_whole_text_says(
 ) -> None:
     """Stopping while text streams in yields the same offer as generating on and cutting afterwards."""
     text = "\n".join(parts)
-    place = around(before, above)
-    finished = stop_condition(place, amount, 5)
+    place = Place(around(before, above), "", amount, 5)
+    finished = stop_condition(place)
     streamed = next((text[:length] for length in range(len(text) + 1) if finished(text[:length])), text)
-    assert extent(streamed, place, amount, 5).rstrip() == extent(text, place, amount, 5).rstrip()
+    assert extent(streamed, place).rstrip() == extent(text, place).rstrip()

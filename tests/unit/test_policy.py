@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from aix_lsp.completion.place import Surroundings, surroundings
 from aix_lsp.completion.policy import (
-    Surroundings,
     decide,
     how_much,
     indentation,
     only_closes,
-    surroundings,
     unevenness,
 )
 from aix_lsp.settings import CompletionSettings

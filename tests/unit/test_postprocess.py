@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aix_lsp.completion.policy import surroundings, unevenness
-from aix_lsp.completion.postprocess import RULES, Place, fit, line_break_of
+from aix_lsp.completion.place import Place, line_break_of, surroundings
+from aix_lsp.completion.policy import unevenness
+from aix_lsp.completion.postprocess import RULES, fit
 from aix_lsp.types import Amount
 
 

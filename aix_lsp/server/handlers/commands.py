@@ -48,9 +48,11 @@ def register(server: AixServer) -> None:
         from aix_lsp.completion.report import result_to_dict
         from aix_lsp.text import TextBuffer
 
-        if server.session.last is None:
+        session = server.session
+        latest = session.trace.latest if session.started.is_set() else None
+        if latest is None:
             return None
-        request, result = server.session.last
+        request, result = latest.request, latest.result
         data = result_to_dict(result, TextBuffer(request.document.text))
         data["file"] = request.document.name
         data["changes"] = list(result.changes)

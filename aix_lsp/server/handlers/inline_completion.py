@@ -107,7 +107,7 @@ async def complete(session: Session, request: CompletionRequest) -> CompletionRe
     if document is None or document.text != request.document.text:
         # typed on meanwhile: what we have belongs to a text that is gone
         result = replace(result, items=(), reason="the text has changed meanwhile")
-    session.last = (request, result)
+    session.trace.note(request, result)
     if result.failed:
         session.messages.warn(result.reason)
     elif result.reason:

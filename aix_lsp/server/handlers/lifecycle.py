@@ -29,6 +29,7 @@ def register(server: AixServer) -> None:
             getattr(encoding := ServerCapabilitiesBuilder.choose_position_encoding(capabilities), "value", encoding)
         )  # type: ignore[assignment]
         server.shows_progress = bool(capabilities.window and capabilities.window.work_done_progress)
+        session.client_name = params.client_info.name if params.client_info is not None else ""
         if isinstance(params.initialization_options, Mapping):
             session.initialization_options = params.initialization_options
         for folder in params.workspace_folders or ():

@@ -1,0 +1,80 @@
+"""Where a completion will stand: the lines around the cursor, the text before and after, how much was asked for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from aix_lsp.languages import language_of
+from aix_lsp.types import Amount, DocumentSnapshot
+
+_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The lines at an offset: text before and after the cursor on its line, the nearest non-blank line above,
+    and the line after the cursor's."""
+
+    before: str
+    after: str
+    above: str
+    below: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place in one document. `prefix` and `suffix` are all text before and after the cursor; `grammar` names the
+    tree-sitter grammar of the document, None where there is none.
+
+    `unfinished` says that generation was cut short by the token limit or the time limit.
+    """
+
+    around: Surroundings
+    suffix: str
+    amount: Amount
+    max_lines: int
+    line_break: str = "\n"
+    unfinished: bool = False
+    prefix: str = ""
+    grammar: str | None = None
+
+
+def place_at(document: DocumentSnapshot, offset: int, amount: Amount, max_lines: int) -> Place:
+    """The place at an offset of a document. The cells after a notebook's cell count as its suffix."""
+    text = document.text
+    return Place(
+        surroundings(text, offset),
+        text[offset:] + document.after,
+        amount,
+        max_lines,
+        line_break_of(text),
+        prefix=text[:offset],
+        grammar=language_of(document.name, document.language_id).grammar,
+    )
+
+
+def surroundings(text: str, offset: int) -> Surroundings:
+    """Look around an offset without splitting the whole document."""
+    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+    match = _LINE_BREAK.search(text, offset)
+    end = match.start() if match else len(text)
+    above = ""
+    position = start
+    while position > 0 and not above.strip():
+        stop = position - 1
+        if text[stop] == "\n" and stop > 0 and text[stop - 1] == "\r":
+            stop -= 1
+        position = max(text.rfind("\n", 0, stop), text.rfind("\r", 0, stop)) + 1
+        above = text[position:stop]
+    below = ""
+    if match:
+        following = _LINE_BREAK.search(text, match.end())
+        below = text[match.end() : following.start() if following else len(text)]
+    return Surroundings(text[start:offset], text[offset:end], above, below)
+
+
+def line_break_of(text: str) -> str:
+    """The line break that a document uses: that of its first line, `\\n` where there is none."""
+    match = _LINE_BREAK.search(text)
+    return match.group() if match else "\n"

@@ -14,8 +14,10 @@ from pathlib import Path
 from aix_lsp.completion.folder import Folder
 from aix_lsp.completion.following import DiskFollower
 from aix_lsp.completion.index_job import IndexReport
-from aix_lsp.completion.open_documents import OpenDocuments, OpenText
+from aix_lsp.completion.open_documents import MOST_RECENT, OpenDocuments, OpenText
 from aix_lsp.completion.packing import Packer
+from aix_lsp.completion.policy import Silence
+from aix_lsp.completion.secret_text import SecretFinder
 from aix_lsp.completion.several_roots import OTHER_FOLDER_WEIGHT, Found, best_of_all
 from aix_lsp.completion.snippet_set import Chosen, SnippetSets, marked, still_good
 from aix_lsp.languages import is_code
@@ -41,6 +43,7 @@ class WorkspaceContext:
         self._elsewhere = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
         self._packer = Packer()
         self._sets = SnippetSets()
+        self._finders: dict[str, SecretFinder] = {}
         self._follower = DiskFollower(self._folders, self._documents, self._packer, self._on_state)
 
     @property
@@ -138,6 +141,34 @@ class WorkspaceContext:
         return (owner.relative(path) if owner is not None else None) or path.name
 
     # queries
+
+    def silence(self, document: DocumentSnapshot) -> Silence:
+        """Why nothing is offered in a document. Cheap at every key: of the text only what changed is looked through.
+
+        A text that holds a secret is never answered, the other cells of its notebook included: a prompt would quote
+        it. A file that ignore rules leave out is answered when asked explicitly. What is no file (an untitled buffer),
+        or lies outside all folders, has no rules.
+        """
+        if self._has_secret(document):
+            return Silence("this text holds what looks like a key or a password, so no model gets to see it", always=True)
+        owner = None if document.path is None else self._owner(document.path)
+        if owner is None or document.path is None:
+            return Silence()
+        rules = owner.ignored_by(owner.relative(document.path) or "")
+        if not rules:
+            return Silence()
+        return Silence(f"this file is ignored by {rules}; change that, or ask explicitly to complete here")
+
+    def _has_secret(self, document: DocumentSnapshot) -> bool:
+        opened = None if document.path is None else self._documents.get(document.path)
+        cells = (document.before, document.text, document.after)
+        if opened is not None and cells == ("", opened.text, ""):
+            return opened.has_secret
+        finder = self._finders.pop(document.uri, None) or SecretFinder()
+        self._finders[document.uri] = finder  # the latest last
+        if len(self._finders) > MOST_RECENT:
+            del self._finders[next(iter(self._finders))]
+        return finder.holds("\n".join(cells))
 
     def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
         """The best snippets for a place, or those of the document's last request while they are good enough

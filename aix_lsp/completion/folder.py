@@ -16,6 +16,7 @@ from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.retrieval.segment import PackedSegment
 from aix_lsp.retrieval.store import read_packed
 from aix_lsp.settings import Settings
+from aix_lsp.workspace.listing import PathRules
 from aix_lsp.workspace.scanner import Scanner
 
 Phase = Literal["waiting", "scanning", "chunks", "definitions", "ready", "failed"]
@@ -38,6 +39,7 @@ class Folder:
         self.path = path
         self.job = job_for(path, settings, cache)
         self.scanner = self.job.scanner()
+        self._early_rules = PathRules(path, self.job.ignore, ask_git=False)
         self.index = RetrievalIndex(chunk_lines=settings.retrieval.chunk_lines)
         self.report: IndexReport | None = None
         self.scan: IndexReport | None = None
@@ -63,6 +65,18 @@ class Folder:
             return path.relative_to(self.path).as_posix()
         except ValueError:
             return None
+
+    def ignored_by(self, relative: str) -> str:
+        """Which ignore rules leave a file out, by the name of their file or option; "" where none do. While the scanner
+        is busy git is not asked, so that a file which it tracks in spite of its rules counts as ignored."""
+        if not self.scanner_busy:
+            return self.scanner.ignored_by(relative)
+        return self._early_rules.ignored_by(relative)
+
+    def forget_rules(self) -> None:
+        """Ignore files may have changed: read them again when next needed."""
+        self.scanner.invalidate()
+        self._early_rules.invalidate()
 
     def job_with(self, open_paths: Iterable[Path], *, reuse: bool = True) -> IndexJob:
         """The job of this moment: files beside open documents come first."""

@@ -117,7 +117,7 @@ class DiskFollower:
 
     async def _index_once(self, folder: Folder) -> None:
         """Follow the indexer to its end, or until the folder must be looked at again."""
-        folder.scanner.invalidate()
+        folder.forget_rules()
         folder.changed_meanwhile.clear()  # the indexer sees it
         for reuse in (True, True, False):
             try:

@@ -6,27 +6,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from aix_lsp.workspace.secrets import contains_secret
+from aix_lsp.completion.secret_text import SecretFinder
 
 MOST_RECENT = 20
 """So many files count as recently edited or opened."""
 
 
 class OpenText:
-    """The text of an open document. Whether there is a secret in it is looked for once."""
+    """One version of an open document. Whether there is a secret in it is looked for once, and from the version before
+    on that was looked at."""
 
-    __slots__ = ("_secret", "language_id", "text")
+    __slots__ = ("_finder", "_secret", "language_id", "text")
 
-    def __init__(self, text: str, language_id: str) -> None:
+    def __init__(self, text: str, language_id: str, before: OpenText | None = None) -> None:
         self.text = text
         self.language_id = language_id
+        self._finder = SecretFinder() if before is None else before._finder
         self._secret: bool | None = None
 
     @property
     def has_secret(self) -> bool:
         """Whether it must not be quoted."""
         if self._secret is None:
-            self._secret = contains_secret(self.text)
+            self._secret = self._finder.holds(self.text)
         return self._secret
 
 
@@ -54,7 +56,7 @@ class OpenDocuments:
 
     def put(self, path: Path, text: str, language_id: str) -> None:
         """A document was opened or edited."""
-        self._open[path] = OpenText(text, language_id)
+        self._open[path] = OpenText(text, language_id, self._open.get(path))
         self.stale.add(path)
         self._recent.pop(path, None)
         self._recent[path] = None

@@ -19,6 +19,7 @@ from aix_lsp.workspace.ignore import IgnoreRules, read_lines
 
 GIT_IGNORE_FILE: Final = ".gitignore"
 OWN_IGNORE_FILE: Final = ".aixignore"
+IGNORE_OPTION: Final = "workspace.ignore"
 
 _MAX_ENTRIES: Final = 500_000
 """Entries that a walk without git looks at; somebody may have opened the root of a disk."""
@@ -37,16 +38,18 @@ class Listing:
 class PathRules:
     """The rules of one folder, read when first needed. Paths are relative to it, with forward slashes."""
 
-    def __init__(self, root: Path, ignore: Sequence[str] = ()) -> None:
+    def __init__(self, root: Path, ignore: Sequence[str] = (), *, ask_git: bool = True) -> None:
+        """Without `ask_git` no git is started: .gitignore files below the folder count as if there were none."""
         self._root = root
         self._ignore = tuple(ignore)
         self._git: GitView | None = None
-        self._git_asked = False
+        self._git_asked = not ask_git
         self._rules: tuple[IgnoreRules, IgnoreRules] | None = None
+        self._own_file: IgnoreRules | None = None
 
     def invalidate(self) -> None:
         """Forget all patterns: an ignore file has changed."""
-        self._rules = None
+        self._rules = self._own_file = None
 
     def list(self) -> Listing:
         """All paths that come through. Asks git anew and reads all patterns anew."""
@@ -77,6 +80,18 @@ class PathRules:
         rules, own = self._ignore_rules()
         tracked = self._git is not None and path in self._git.tracked_although_ignored
         return own.ignored(path) or (not tracked and rules.ignored(path))
+
+    def ignored_by(self, path: str) -> str:
+        """What leaves one path out, for a person: `.gitignore` (or git's other ignore files), `.aixignore`, or the
+        option; "" where nothing does."""
+        if not self.ignored(path):
+            return ""
+        _, own = self._ignore_rules()
+        if not own.ignored(path):
+            return GIT_IGNORE_FILE
+        if self._own_file is None:
+            self._own_file = IgnoreRules(self._root, weaker=[read_lines(self._root / OWN_IGNORE_FILE)])
+        return OWN_IGNORE_FILE if self._own_file.ignored(path) else IGNORE_OPTION
 
     def reason(self, path: str) -> Literal["ignored", "folder"] | None:
         """Why one path is left out, or None."""

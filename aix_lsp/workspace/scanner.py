@@ -156,6 +156,10 @@ class Scanner:
         """Whether ignore rules alone leave `path` out; the file is not looked at. Patterns as for `reason`."""
         return self._rules.ignored(path)
 
+    def ignored_by(self, path: str) -> str:
+        """Which rules leave `path` out, by the name of their file or option; "" where none do."""
+        return self._rules.ignored_by(path)
+
     def read(self, path: str) -> str | None:
         """Text of a file that `accepts`, or None when it is gone, too big, no text, generated, or has a secret in it.
 

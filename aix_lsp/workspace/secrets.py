@@ -135,16 +135,25 @@ def contains_secret(text: str) -> bool:
     The last is kept narrow: a quoted value of 20 characters or more, with letters and digits that look random, right
     after a name such as `api_key`; or a password of that kind within a URL.
     """
-    if any(needle in text and pattern.search(text) for needle, pattern in _SHAPES):
-        return True
-    if "://" in text and any(_looks_random(match[1]) for match in _URL_PASSWORD.finditer(text)):
-        return True
+    return secret_span(text) is not None
+
+
+def secret_span(text: str) -> tuple[int, int] | None:
+    """Where a secret stands in `text`, as start and end, with the name that tells what it is; None without one."""
+    for needle, pattern in _SHAPES:
+        if needle in text and (found := pattern.search(text)):
+            return found.span()
+    if "://" in text:
+        for match in _URL_PASSWORD.finditer(text):
+            if _looks_random(match[1]):
+                return match.span()
     for match in _QUOTED.finditer(text):
         if _looks_random(match[1]):
-            start = match.start()
-            if _SECRET_NAME.search(text[max(0, start - _NAME_WINDOW) : start]):
-                return True
-    return False
+            start = max(0, match.start() - _NAME_WINDOW)
+            name = _SECRET_NAME.search(text[start : match.start()])
+            if name:
+                return start + name.start(), match.end() + 1
+    return None
 
 
 def _looks_random(value: str) -> bool:

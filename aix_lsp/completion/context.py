@@ -150,7 +150,7 @@ class WorkspaceContext:
         or lies outside all folders, has no rules.
         """
         if self._has_secret(document):
-            return Silence("this text holds what looks like a key or a password, so no model gets to see it", always=True)
+            return Silence("this text holds what looks like a key or a password, which no model may see", always=True)
         owner = None if document.path is None else self._owner(document.path)
         if owner is None or document.path is None:
             return Silence()

@@ -87,7 +87,7 @@ class Debounce:
         self._in_burst += 1
 
     def answered(self, seconds: float) -> None:
-        """The model needed so long for an answer, its queue included, the wait not. Not for runs that were cut short."""
+        """The model needed so long for an answer, its queue included, the wait not. Not for runs cut short."""
         if seconds >= 0:
             self._latencies.append(seconds)
 

@@ -21,7 +21,7 @@ class OpenText:
     def __init__(self, text: str, language_id: str, before: OpenText | None = None) -> None:
         self.text = text
         self.language_id = language_id
-        self._finder = SecretFinder() if before is None else before._finder
+        self._finder: SecretFinder = SecretFinder() if before is None else before._finder
         self._secret: bool | None = None
 
     @property

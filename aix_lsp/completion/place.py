@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from aix_lsp.languages import language_of
@@ -72,6 +73,31 @@ def surroundings(text: str, offset: int) -> Surroundings:
         following = _LINE_BREAK.search(text, match.end())
         below = text[match.end() : following.start() if following else len(text)]
     return Surroundings(text[start:offset], text[offset:end], above, below)
+
+
+def lines_above(text: str, offset: int) -> Iterator[str]:
+    """The lines above the line of an offset, the nearest first, without their line breaks."""
+    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+    while start > 0:
+        stop = start - 1
+        if text[stop] == "\n" and stop > 0 and text[stop - 1] == "\r":
+            stop -= 1
+        # without a lone \r, as nearly always, the second search would go back to the start of the text
+        start = text.rfind("\n", 0, stop) + 1
+        start = max(start, text.rfind("\r", start, stop) + 1)
+        yield text[start:stop]
+
+
+def filled_line_below(text: str, offset: int) -> str:
+    """The nearest line below an offset's that holds something; "" without one."""
+    match = _LINE_BREAK.search(text, offset)
+    while match:
+        following = _LINE_BREAK.search(text, match.end())
+        line = text[match.end() : following.start() if following else len(text)]
+        if line.strip():
+            return line
+        match = following
+    return ""
 
 
 def line_break_of(text: str) -> str:

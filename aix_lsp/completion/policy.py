@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
-from aix_lsp.completion.place import Surroundings, surroundings
+from aix_lsp.completion.announcing import announces_code
+from aix_lsp.completion.enclosing import Enclosing, enclosing
+from aix_lsp.completion.file_rules import names_document, names_file
+from aix_lsp.completion.place import Surroundings, filled_line_below, lines_above, surroundings
+from aix_lsp.languages import Language, language_of
 from aix_lsp.settings import CompletionSettings
+from aix_lsp.syntax import in_comment_or_string
 from aix_lsp.types import Amount, CompletionRequest, DocumentSnapshot, TriggerKind
 from aix_lsp.workspace.secrets import is_secret_path
 
@@ -19,9 +25,14 @@ _KEYWORD_HEADER = re.compile(
     r"^\s*(async\s+)?(def|class|if|elif|else|for|while|with|try|except|finally|match|case|default)\b.*:\s*$"
 )
 _BRACKET_OPEN = re.compile(r"(\{|=>|\bthen|\bdo|\bbegin)\s*$")
+_MAY_OPEN = re.compile(r"(?:[:{]|=>|\b(?:then|do|begin))\s*$")
+_PYTHON_HEADER = re.compile(
+    r"\s*(?:async\s+)?(?:(?:def|class|if|elif|for|while|with|except)\b.*|else|try|finally|(?:match|case)\s+[^\s:=].*)\s*:$",
+    re.DOTALL,
+)
+_CASE = re.compile(r"\s*(?:}\s*)?(?:case\b.*|default\s*):$")
+_COLON_AT_END = re.compile(r":\s*(?:#.*)?$")
 _ARGUMENTS_OPEN = re.compile(r"[(\[]\s*$")
-# The inner lines of a `/* */` comment begin with `* `; a star right before a word is an argument or a pointer.
-_COMMENT = re.compile(r"^\s*(#|//|/\*|\*/|\* |--|;;|\"\"\")")
 _ESCAPED = re.compile(r"\\.")
 
 
@@ -52,22 +63,65 @@ class Silence:
 
 def decide(request: CompletionRequest, settings: CompletionSettings) -> Decision:
     """Whether and how much to offer for a request. An explicit request is answered anywhere it is allowed."""
-    if not settings.enabled:
-        return Decision(False, reason="completions are switched off (completion.enabled)")
-    language = request.document.language_id
-    if language in settings.disabled_languages:
-        return Decision(False, reason=f"completions are switched off for {language} (completion.disabled_languages)")
-    around = surroundings(request.document.text, request.offset)
-    if _holds_secrets(request.document):
-        return Decision(False, reason="this file is of a kind that holds secrets")
-    if request.trigger == "automatic":
-        if not only_closes(around.after):
-            return Decision(False, reason="code follows the cursor on its line; ask explicitly to complete here")
-        if not request.document.text.strip():
-            return Decision(False, reason="the document is empty")
-    amount = how_much(around) if settings.amount == "auto" else settings.amount
+    document = request.document
+    around = surroundings(document.text, request.offset)
+    reason = _forbidden(document, settings)
+    if not reason and request.trigger == "automatic":
+        reason = _unwanted(request, around, settings)
+    if reason:
+        return Decision(False, reason=reason)
+    amount = settings.amount
+    if amount == "auto":
+        amount = how_much(document, request.offset, around)
     tokens = settings.max_tokens_block if amount == "block" else settings.max_tokens_line
     return Decision(True, amount, tokens)
+
+
+def _forbidden(document: DocumentSnapshot, settings: CompletionSettings) -> str:
+    """Why nothing is offered in a document at all."""
+    if not settings.enabled:
+        return "completions are switched off (completion.enabled)"
+    language = document.language_id
+    if language in settings.disabled_languages:
+        return f"completions are switched off for {language} (completion.disabled_languages)"
+    if names_file(settings.disabled_files, document):
+        return "completions are switched off for this file (completion.disabled_files)"
+    return "this file is of a kind that holds secrets" if _holds_secrets(document) else ""
+
+
+def _unwanted(request: CompletionRequest, around: Surroundings, settings: CompletionSettings) -> str:
+    """Why nothing is offered at a place by itself. The parser is asked last, and only where an option asks for it."""
+    if not only_closes(around.after):
+        within = _is_word(around.before[-1:]) and _is_word(around.after[:1])
+        what = "the cursor stands within a word" if within else "code follows the cursor on its line"
+        return f"{what}; ask explicitly to complete here"
+    document = request.document
+    if not document.text.strip():
+        return "the document is empty; ask explicitly to complete here"
+    not_in = {
+        "string": names_document(settings.not_in_strings, document),
+        "comment": names_document(settings.not_in_comments, document),
+    }
+    inside = _in_comment_or_string(request, around) if any(not_in.values()) else None
+    if inside is None or not not_in[inside]:
+        return ""
+    return f"nothing is offered by itself inside {inside}s here (completion.not_in_{inside}s)"
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def _in_comment_or_string(request: CompletionRequest, around: Surroundings) -> Literal["comment", "string"] | None:
+    """By the grammar; where there is none, by the marks and quotes on the cursor's line. Calls the parser."""
+    document = request.document
+    language = language_of(document.name, document.language_id)
+    if language.grammar is not None:
+        return in_comment_or_string(document.text, request.offset, language.grammar)
+    here = enclosing(around.before, None, _comment_of(language))
+    if here.kind != "text":
+        return None
+    return "comment" if here.comment else "string"
 
 
 def _holds_secrets(document: DocumentSnapshot) -> bool:
@@ -80,18 +134,85 @@ def only_closes(after: str) -> bool:
     return bool(_CLOSING_ONLY.fullmatch(after.strip()))
 
 
-def how_much(around: Surroundings) -> Amount:
-    """Block where one begins: after a line that opens one, on an empty line below such a line or below a comment.
-    Where the body is there already (the next line is deeper), and everywhere else, the rest of the line."""
+def how_much(document: DocumentSnapshot, offset: int, around: Surroundings) -> Amount:
+    """Block where one begins: after a header with an empty body, on an empty line inside a body (whatever follows),
+    below an opening bracket with nothing in it, and below a comment that announces code. Else the rest of the line:
+    also inside arguments, literals, strings and comments, and wherever something follows the cursor on its line."""
     if around.after.strip():
         return "line"
+    language = language_of(document.name, document.language_id)
     if around.before.strip():
-        opens, header = opens_block(around.before), around.before
-    else:
-        header = around.above
-        opens = opens_block(header) or opens_arguments(header) or bool(_COMMENT.match(header))
-    has_body = bool(around.below.strip()) and indentation(around.below) > indentation(header)
-    return "block" if opens and not has_body else "line"
+        if not _MAY_OPEN.search(around.before):
+            return "line"
+        here = enclosing(document.text[:offset], language.grammar, _comment_of(language))
+        opens = _opens(around.before, here, language.grammar)
+        return "block" if opens and not _has_body(around.before, document.text, offset) else "line"
+    return _on_an_empty_line(document.text, offset, around, language)
+
+
+def _on_an_empty_line(text: str, offset: int, around: Surroundings, language: Language) -> Amount:
+    grammar, comment = language.grammar, _comment_of(language)
+    here = enclosing(text[:offset], grammar, comment)
+    if here.kind == "text":
+        return "line"
+    header = around.above.rstrip()
+    opens = False
+    if here.kind == "list":
+        opens = header.endswith(here.opener)
+    elif _MAY_OPEN.search(header):
+        above = text[: text.rfind(header, 0, offset) + len(header)]
+        opens = _opens(header, enclosing(above, grammar, comment), grammar)
+    has_body = _has_body(header, text, offset)
+    if opens and not has_body:
+        return "block"
+    if here.kind == "list":
+        return "line"
+    if here.kind == "body" or _is_indented_body(text, offset, around, here, grammar, opens=opens):
+        return "block"
+    return "block" if not has_body and announces_code(lines_above(text, offset), comment) else "line"
+
+
+def _comment_of(language: Language) -> str | tuple[str, str] | None:
+    return language.comment if language.name else None
+
+
+def _opens(header: str, here: Enclosing, grammar: str | None) -> bool:
+    """Whether a header opens a block; `here` is what its end lies in, so after a `{` within the braces."""
+    header = header.rstrip()
+    if here.kind == "text":
+        return False
+    if header.endswith("=>"):
+        return True
+    if header.endswith("{"):
+        return here.kind != "list"
+    if grammar == "python":
+        return not here.opener and bool(_PYTHON_HEADER.match(here.statement.rstrip()))
+    if grammar is not None:
+        return here.kind == "body" and bool(_CASE.match(header))
+    return here.opener not in ("(", "[") and opens_block(header)
+
+
+def _has_body(header: str, text: str, offset: int) -> bool:
+    """Whether what follows, blank lines passed over, is indented deeper than a header."""
+    below = filled_line_below(text, offset)
+    return bool(below) and indentation(below) > indentation(header)
+
+
+def _is_indented_body(
+    text: str, offset: int, around: Surroundings, here: Enclosing, grammar: str | None, *, opens: bool
+) -> bool:
+    """Whether a blank line outside of brackets lies in a body by its indentation, or by its neighbours' where it has
+    none. In a grammar with braces only where the brace may be too far above."""
+    if here.opener or (grammar not in ("python", None) and not here.cut):
+        return False
+    level = indentation(around.before)
+    if level == 0:
+        above, below = indentation(around.above), indentation(filled_line_below(text, offset))
+        level = below if opens else min(above, below)
+    if level == 0 or (grammar not in ("python", None)):
+        return level > 0
+    outer = next((line for line in lines_above(text, offset) if line.strip() and indentation(line) < level), "")
+    return bool(outer) and (grammar is None or bool(_COLON_AT_END.search(outer)))
 
 
 def opens_block(line: str) -> bool:

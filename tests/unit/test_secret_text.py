@@ -14,7 +14,15 @@ from aix_lsp.workspace.secrets import contains_secret, secret_span
 KEY = "AKIA" + "1B2C3D4E5F6G7H8I"
 VALUE = 'api_key = "' + "q7Hs92kLmZ0xPw4RtYv8" + '"'
 URL = "postgres://me:" + "a1B2c3D4e5F6g7" + "@host/db"
-LINES = ("x = 1\n", "y = f(2)\n", f"k = {KEY}\n", f"{VALUE}\n", f"u = '{URL}'\n", "api_key =\n", "  " + VALUE[10:] + "\n")
+LINES = (
+    "x = 1\n",
+    "y = f(2)\n",
+    f"k = {KEY}\n",
+    f"{VALUE}\n",
+    f"u = '{URL}'\n",
+    "api_key =\n",
+    "  " + VALUE[10:] + "\n",
+)
 
 
 @given(st.lists(st.tuples(st.sampled_from(LINES), st.integers(0, 60), st.integers(0, 40)), max_size=12))

@@ -59,10 +59,12 @@ def _comment_lines(above: Iterable[str], comment: str | tuple[str, str] | None) 
     began = False
     for number, line in enumerate(above):
         stripped = line.strip()
+        if number >= _MOST_LINES:
+            return
         if not stripped and not began:
             continue
         content = _content(stripped, comment)
-        if content is None or number >= _MOST_LINES:
+        if content is None:
             return
         began = True
         yield content

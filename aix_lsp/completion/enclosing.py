@@ -140,6 +140,8 @@ def _window(prefix: str) -> str:
     best, least = position, 1 << 30
     while position > len(prefix) - _MOST_WINDOW:
         start = prefix.rfind("\n", 0, position) + 1
+        if start < len(prefix) - _MOST_WINDOW:
+            break
         if start == 0:
             return prefix
         line = prefix[start : prefix.find("\n", start)]

@@ -60,14 +60,7 @@ def surroundings(text: str, offset: int) -> Surroundings:
     start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     match = _LINE_BREAK.search(text, offset)
     end = match.start() if match else len(text)
-    above = ""
-    position = start
-    while position > 0 and not above.strip():
-        stop = position - 1
-        if text[stop] == "\n" and stop > 0 and text[stop - 1] == "\r":
-            stop -= 1
-        position = max(text.rfind("\n", 0, stop), text.rfind("\r", 0, stop)) + 1
-        above = text[position:stop]
+    above = next(filter(str.strip, lines_above(text, offset)), "")
     below = ""
     if match:
         following = _LINE_BREAK.search(text, match.end())

@@ -25,7 +25,7 @@ _KEYWORD_HEADER = re.compile(
     r"^\s*(async\s+)?(def|class|if|elif|else|for|while|with|try|except|finally|match|case|default)\b.*:\s*$"
 )
 _BRACKET_OPEN = re.compile(r"(\{|=>|\bthen|\bdo|\bbegin)\s*$")
-_MAY_OPEN = re.compile(r"(?:[:{]|=>|\b(?:then|do|begin))\s*$")
+_MAY_OPEN = re.compile(r"(?:[:{]|=>|\b(?:then|do|begin))$")
 _PYTHON_HEADER = re.compile(
     r"\s*(?:async\s+)?(?:(?:def|class|if|elif|for|while|with|except)\b.*|else|try|finally|(?:match|case)\s+[^\s:=].*)\s*:$",
     re.DOTALL,
@@ -113,7 +113,7 @@ def _is_word(character: str) -> bool:
 
 
 def _in_comment_or_string(request: CompletionRequest, around: Surroundings) -> Literal["comment", "string"] | None:
-    """By the grammar; where there is none, by the marks and quotes on the cursor's line. Calls the parser."""
+    """By the grammar; where there is none, by the marks and quotes on the cursor's line."""
     document = request.document
     language = language_of(document.name, document.language_id)
     if language.grammar is not None:
@@ -142,7 +142,7 @@ def how_much(document: DocumentSnapshot, offset: int, around: Surroundings) -> A
         return "line"
     language = language_of(document.name, document.language_id)
     if around.before.strip():
-        if not _MAY_OPEN.search(around.before):
+        if not _may_open(around.before):
             return "line"
         here = enclosing(document.text[:offset], language.grammar, _comment_of(language))
         opens = _opens(around.before, here, language.grammar)
@@ -159,7 +159,7 @@ def _on_an_empty_line(text: str, offset: int, around: Surroundings, language: La
     opens = False
     if here.kind == "list":
         opens = header.endswith(here.opener)
-    elif _MAY_OPEN.search(header):
+    elif _may_open(header):
         above = text[: text.rfind(header, 0, offset) + len(header)]
         opens = _opens(header, enclosing(above, grammar, comment), grammar)
     has_body = _has_body(header, text, offset)
@@ -170,6 +170,11 @@ def _on_an_empty_line(text: str, offset: int, around: Surroundings, language: La
     if here.kind == "body" or _is_indented_body(text, offset, around, here, grammar, opens=opens):
         return "block"
     return "block" if not has_body and announces_code(lines_above(text, offset), comment) else "line"
+
+
+def _may_open(line: str) -> bool:
+    """Whether it is worth asking what a line opens. Looks at its end only: a line may be a whole file."""
+    return bool(_MAY_OPEN.search(line.rstrip()[-8:]))
 
 
 def _comment_of(language: Language) -> str | tuple[str, str] | None:

@@ -30,6 +30,12 @@ _MOST_WINDOW = 8_000
 _PLACEHOLDERS = dict.fromkeys(("c", "cpp", "csharp"), ("x();", "x"))
 """What is parsed in the cursor's place: `x` alone makes some bodies look like literals, `x();` fits no literal."""
 
+_LONGEST_TEXT = 16_000
+_LONG_QUOTES = {
+    "python": ('"""', "'''"),
+    **dict.fromkeys(("go", "javascript", "typescript", "tsx"), ("`",)),
+    **dict.fromkeys(("java", "csharp"), ('"""',)),
+}
 _PARTNERS = {"(": ")", "[": "]", "{": "}"}
 
 _MEMBERS_OF = dict.fromkeys(("javascript", "typescript", "tsx", "java", "csharp", "cpp"), "class X {\n")
@@ -56,8 +62,12 @@ _LISTS = frozenset(
 _NAMESPACES = frozenset(("namespace_declaration", "namespace_definition", "internal_module", "linkage_specification"))
 
 _BEFORE_A_LITERAL = re.compile(r"(?:[=(,:\[?|&]|\breturn|\bin|\bof|\bdefault|\byield)\s*\Z")
+_PYTHON_DEFINITION = re.compile(r"(?:async\s+)?def\s+\w+\s*[(\[]|class\s+\w+\s*[(:\[]")
+"""Too seldom prose to ask whether it stands within a string."""
+
 _DECLARATION = re.compile(
-    r"(?:async|def|class|export|import|from|function|interface|type|enum|struct|public|private|protected|internal|"
+    r"(?:async\s+)?def\s+\w+\s*\(|class\s+\w+\s*[(:{<]|"
+    r"(?:async|export|import|from|function|interface|type|enum|struct|public|private|protected|internal|"
     r"static|const|let|var|val|fun|func|fn|pub|impl|trait|mod|use|namespace|using|template|package|module|void|int)\b"
     r"[^.]*$|@\w+|#\[|#include\b"
 )
@@ -99,7 +109,7 @@ class Enclosing:
 def enclosing(prefix: str, grammar: str | None, comment: str | tuple[str, str] | None = None) -> Enclosing:
     """What the end of `prefix` lies in. `comment` opens a line comment, or is the two ends of a block comment, or None
     if that is not known; it counts where there is no grammar."""
-    window = _window(prefix)
+    window = prefix[_window_start(prefix, grammar) :]
     cut = len(window) < len(prefix)
     if "\r" in window:
         window = _RETURN.sub("\n", window)
@@ -131,27 +141,43 @@ def enclosing(prefix: str, grammar: str | None, comment: str | tuple[str, str] |
     return Enclosing(kind, window[statement:], opener, cut)
 
 
-def _window(prefix: str) -> str:
-    """The end of the text from where a declaration begins at the left margin, or else from the line in reach that is
-    indented least."""
-    if len(prefix) <= _LEAST_WINDOW:
-        return prefix
+def _window_start(prefix: str, grammar: str | None) -> int:
+    """Where the part of the text begins that is looked at: where a declaration begins at the left margin, or else at
+    the line in reach that is indented least; not within a long string or comment."""
     position = len(prefix) - _LEAST_WINDOW
+    if position <= 0:
+        return 0
+    end = max(0, len(prefix) - _MOST_WINDOW)
     best, least = position, 1 << 30
-    while position > len(prefix) - _MOST_WINDOW:
+    while position > end:
         start = prefix.rfind("\n", 0, position) + 1
-        if start < len(prefix) - _MOST_WINDOW:
+        if start < end:
             break
-        if start == 0:
-            return prefix
         line = prefix[start : prefix.find("\n", start)]
+        if start == 0 or (grammar == "python" and _PYTHON_DEFINITION.match(line)):
+            return start
         if _DECLARATION.match(line):
-            return prefix[start:]
+            return _outside_of_texts(prefix, start, grammar)
         indented = len(line) - len(line.lstrip())
         if indented < least and line[indented : indented + 1] not in ("", "}", ")", "]", "*"):
             best, least = start, indented
         position = start - 1
-    return prefix[best:]
+    return _outside_of_texts(prefix, best, grammar)
+
+
+def _outside_of_texts(prefix: str, start: int, grammar: str | None) -> int:
+    """`start`, or the line where a string or comment of several lines begins that holds it, if that is near: quotes in
+    odd number before it, or a comment that was not closed."""
+    opened = [
+        prefix.rfind(quote, 0, start)
+        for quote in _LONG_QUOTES.get(grammar or "", ())
+        if prefix.count(quote, 0, start) % 2
+    ]
+    comment = prefix.rfind("/*", 0, start) if grammar not in ("python", None) else -1
+    if comment > prefix.rfind("*/", 0, start):
+        opened.append(comment)
+    outside = min((prefix.rfind("\n", 0, position) + 1 for position in opened), default=start)
+    return outside if start - outside <= _LONGEST_TEXT else start
 
 
 @cache

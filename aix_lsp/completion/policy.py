@@ -31,6 +31,7 @@ _PYTHON_HEADER = re.compile(
     re.DOTALL,
 )
 _CASE = re.compile(r"\s*(?:}\s*)?(?:case\b.*|default\s*):$")
+_PYTHON_KEYWORD = re.compile(r"\s*(?:async|def|class|if|elif|else|for|while|with|try|except|finally|match|case)\b")
 _COLON_AT_END = re.compile(r":\s*(?:#.*)?$")
 _ARGUMENTS_OPEN = re.compile(r"[(\[]\s*$")
 _ESCAPED = re.compile(r"\\.")
@@ -217,7 +218,7 @@ def _is_indented_body(
     if level == 0 or (grammar not in ("python", None)):
         return level > 0
     outer = next((line for line in lines_above(text, offset) if line.strip() and indentation(line) < level), "")
-    return bool(outer) and (grammar is None or bool(_COLON_AT_END.search(outer)))
+    return bool(outer) and (grammar is None or bool(_COLON_AT_END.search(outer) or _PYTHON_KEYWORD.match(outer)))
 
 
 def opens_block(line: str) -> bool:

@@ -215,6 +215,10 @@ def test_python(marked: str, expected: str, line_break: str) -> None:
         ("a.lua", "if x then|", "block"),
         ("a.sh", "for x in *; do|", "block"),
         ("a.json", '"a": {|', "line"),
+        # positions are code points, the parser's are bytes
+        ("a.js", "const é = '日本語🦜';\nconst a = {|", "line"),
+        ("a.js", "const é = '日本語🦜';\nfunction ü() {|", "block"),
+        ("a.js", "/* 🦜🦜🦜 */ f(({ä}) => {\n  |\n})", "block"),
         # an empty line inside a body, whatever follows and however it is indented
         ("a.js", "function f() {\n  x();\n  |\n}", "block"),
         ("a.js", "function f() {\n  x();\n|\n  y();\n}", "block"),
@@ -340,6 +344,9 @@ PIECES = (
     "\\",
     "if x",
     "é",
+    "🦜",
+    "\ud800",
+    "\r",
 )
 
 

@@ -97,6 +97,22 @@ def test_each_silence_says_in_one_sentence_why_and_what_to_do(marked: str, told:
     assert "ask explicitly" in reason
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("marked", "answered"),
+    [
+        ("é = '日本語🦜'\nx = |\ny", True),
+        ("é = '日本語🦜'\nx = |y\ny", False),
+        ("a\n|\nb", True),
+        ("a\n    |    \nb", True),
+        ("a\nx = f(🦜|)\nb", True),
+        ("a\nx|́ = 1\nb", False),  # a combining accent follows
+    ],
+)
+def test_line_ends_are_known_in_every_form_and_every_script(marked: str, answered: bool, line_break: str) -> None:
+    assert decide(request(marked.replace("\n", line_break)), CompletionSettings()).answer is answered
+
+
 def named(name: str, language: str = "python", trigger: TriggerKind = "automatic") -> CompletionRequest:
     asked = request("x = |", trigger, language)
     return replace(asked, document=replace(asked.document, name=name))

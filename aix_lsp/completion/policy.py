@@ -161,8 +161,10 @@ def _on_an_empty_line(text: str, offset: int, around: Surroundings, language: La
     if here.kind == "list":
         opens = header.endswith(here.opener)
     elif _may_open(header):
-        above = text[: text.rfind(header, 0, offset) + len(header)]
-        opens = _opens(header, enclosing(above, grammar, comment), grammar)
+        # between the header's end and here is white space only; where a colon ends a header, its statement is needed
+        end = text.rfind(header, 0, offset) + len(header)
+        seen = enclosing(text[:end], grammar, comment) if header.endswith(":") else here
+        opens = _opens(header, seen, grammar)
     has_body = _has_body(header, text, offset)
     if opens and not has_body:
         return "block"
@@ -190,7 +192,7 @@ def _opens(header: str, here: Enclosing, grammar: str | None) -> bool:
     if header.endswith("=>"):
         return True
     if header.endswith("{"):
-        return here.kind != "list"
+        return here.opener == "{" and here.kind != "list"
     if grammar == "python":
         return not here.opener and bool(_PYTHON_HEADER.match(here.statement.rstrip()))
     if grammar is not None:

@@ -249,6 +249,7 @@ def test_python(marked: str, expected: str, line_break: str) -> None:
         ("a.rb", "def f\n  x\n  |\nend", "block"),
         ("a.lua", "local function f()\n  x()\n  |\nend", "block"),
         # comments
+        ("a.js", "// for (x of y) {\n|", "line"),
         ("a.js", "// adds two numbers\n|", "block"),
         ("a.js", "/**\n * Adds.\n * @returns the sum\n */\n|", "block"),
         ("a.js", "/*\n * Adds.\n |", "line"),

@@ -35,7 +35,7 @@ from aix_lsp.prompt.build import build_prompt
 from aix_lsp.settings import PromptSettings
 from aix_lsp.types import DocumentSnapshot, ModelInfo, Prompt
 
-ANY = CopyWeights(0, 0, 0, 0, 0)
+ANY = CopyWeights(0, 0, 0, 0, 0, 0)
 CANDIDATES = 8  # of the model's likeliest tokens, beside all followers
 
 
@@ -98,7 +98,7 @@ class Reader:
         with torch.inference_mode():
             ids = torch.tensor([[*prompt.ids, *true[:-1]]])
             logits = self._network(input_ids=ids, logits_to_keep=len(true)).logits[0].float()
-        prior = CopyPrior(ANY, self._markers)
+        prior = CopyPrior(ANY, self._markers, lambda token: self._tokenizer.decode([token]))
         prior.know(prompt.elsewhere)
         prior.begin(prompt.ids)
         steps, required = [], prompt.required
@@ -125,7 +125,10 @@ class Reader:
         if match:
             most = match.followers[0][1]
             favourite = max(model[token] for token, count in match.followers if count == most)
-            features = (1, math.log(match.length), match.agreement, math.log(max(favourite, 1e-6)), bool(allowed))
+            features = (
+                *(1, math.log(match.length), match.agreement, math.log(max(favourite, 1e-6))),
+                *(bool(allowed), match.places == 1),
+            )
         return Step(
             features,
             match,

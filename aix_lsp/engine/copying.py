@@ -4,19 +4,20 @@ A copy distribution over the tokens that followed the longest earlier occurrence
 model's own: p = (1 - w) p_model + w p_copy (the pointer mixture of Merity et al. 2016; the continuous cache of Grave et
 al. 2016, with exact matches for a distance). The weight w is a logistic function of how long the match is, how far its
 followers agree, and what the model thinks of the favourite, so that neither a chance match nor a sure model is
-overruled. Its five numbers belong to a model: they are in its folder's aix.json, fitted by `benchmarks/copy_prior.py`.
+overruled. Its six numbers belong to a model: they are in its folder's aix.json, fitted by `benchmarks/copy_prior.py`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import read_json
+from aix_lsp.engine.signatures import Signatures
 from aix_lsp.engine.token_index import TokenIndex, reading_order
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class CopyWeights:
 
     `length` weighs the natural logarithm of the match's length in tokens, `agreement` the share of its places that the
     most frequent follower has, `model` the logarithm of the model's probability of that follower, `healing` whether an
-    unfinished word is spelled out anew. `base` is always added.
+    unfinished word is spelled out anew, `lone` whether the match has one place only. `base` is always added.
     """
 
     base: float
@@ -42,6 +43,7 @@ class CopyWeights:
     agreement: float
     model: float
     healing: float
+    lone: float
 
     def share(self, match: Match, probability: float, *, healing: bool) -> float:
         """The weight of the copy distribution, from 0 to 1. `probability` is the model's, of the match's favourite."""
@@ -51,6 +53,7 @@ class CopyWeights:
             + self.agreement * match.agreement
             + self.model * math.log(max(probability, _LEAST))
             + self.healing * healing
+            + self.lone * (match.places == 1)
         )
         # the same for scores of any size, where exp alone would overflow
         return (1 + math.tanh(score / 2)) / 2
@@ -92,12 +95,15 @@ def read_copy_weights(folder: Path) -> CopyWeights | None:
 class CopyPrior:
     """A `Prior` that copies from the prompt and from `elsewhere`. Belongs to the model thread.
 
-    `markers` are the ids that cut a prompt into segments; they are never copied.
+    `markers` are the ids that cut a prompt into segments; they are never copied. `text_of` gives the text of a token:
+    what only a definition's signature has is not copied to places that are in none.
     """
 
-    def __init__(self, weights: CopyWeights, markers: Collection[int]) -> None:
+    def __init__(self, weights: CopyWeights, markers: Collection[int], text_of: Callable[[int], str]) -> None:
         self._weights = weights
         self._markers = markers
+        self._signatures = Signatures(text_of)
+        self._not_in_calls: Collection[int] = ()
         self._elsewhere: Sequence[Sequence[int]] = ()
         self._index = TokenIndex()
 
@@ -109,6 +115,7 @@ class CopyPrior:
         """A request starts with these tokens."""
         segments, text = reading_order(prompt, self._markers)
         self._index = TokenIndex([*self._elsewhere, *segments], text, longest=LONGEST)
+        self._not_in_calls = self._signatures.not_in_calls(self._index)
 
     def push(self, token: int) -> None:
         """This token was generated."""
@@ -116,7 +123,8 @@ class CopyPrior:
 
     def match(self, allowed: Collection[int] = ()) -> Match | None:
         """The longest match that one of the `allowed` tokens follows, any token where that is empty."""
-        length, followers = self._index.followers(allowed)
+        without = () if self._signatures.is_open(self._index) else self._not_in_calls
+        length, followers = self._index.followers(allowed, without)
         return Match(length, tuple(followers.most_common())) if followers else None
 
     def mix(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> torch.Tensor:

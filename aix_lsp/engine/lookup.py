@@ -24,7 +24,11 @@ class Lookup:
         weights = read_copy_weights(folder)
         markers = stop_ids(tokenizer)
         self._vocabulary = decoder.vocabulary
-        self._prior = CopyPrior(weights, markers) if weights and settings.copy_prior == "auto" else None
+        self._prior = (
+            CopyPrior(weights, markers, lambda token: tokenizer.decode([token]))
+            if weights and settings.copy_prior == "auto"
+            else None
+        )
         self._proposer = (
             NgramProposer(markers, cost=decoder.guess_cost, always=settings.speculation == "on")
             if settings.speculation != "off"

@@ -68,6 +68,20 @@ class TokenIndex:
         self._ids.append(token)
 
     @property
+    def ids(self) -> Sequence[int]:
+        """All segments and the text, with BORDER before, between and behind the segments. Not to be changed."""
+        return self._ids
+
+    @property
+    def known(self) -> Collection[int]:
+        """Every token that occurs."""
+        return self._places.keys()
+
+    def positions(self, token: int) -> Sequence[int]:
+        """Where a token stands, in order. Not to be changed."""
+        return self._places.get(token, ())
+
+    @property
     def matches(self) -> Mapping[int, int]:
         """Position of each earlier occurrence of the last token -> how many tokens up to there are the text's last."""
         return self._matches
@@ -86,13 +100,18 @@ class TokenIndex:
         found = self._ids[place + 1 : place + 1 + limit]
         return found[: found.index(BORDER)] if BORDER in found else found
 
-    def followers(self, allowed: Collection[int] = ()) -> tuple[int, Counter[int]]:
+    def followers(self, allowed: Collection[int] = (), without: Collection[int] = ()) -> tuple[int, Counter[int]]:
         """Length of the longest matches that one of the `allowed` tokens follows (any, where that is empty), and how
-        often each of these tokens does; 0 and nothing where there is none."""
+        often each of these tokens does; 0 and nothing where there is none. Followers at the positions `without` do not
+        count."""
         ids = self._ids
         for length, places in self._by_length():
             found = Counter(
-                token for place in places if (token := ids[place + 1]) != BORDER and (not allowed or token in allowed)
+                token
+                for place in places
+                if (token := ids[place + 1]) != BORDER
+                and (not allowed or token in allowed)
+                and place + 1 not in without
             )
             if found:
                 return length, found

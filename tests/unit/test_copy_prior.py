@@ -17,12 +17,17 @@ from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.copying import LONGEST, CopyPrior, CopyWeights, Match, read_copy_weights
 
 MARKERS = frozenset((1, 2, 4, 5, 6))
-WEIGHTS = CopyWeights(base=-1.0, length=0.9, agreement=1.0, model=0.2, healing=0.5)
+WEIGHTS = CopyWeights(base=-1.0, length=0.9, agreement=1.0, model=0.2, healing=0.5, lone=0.0)
+NAMES = ("base", "length", "agreement", "model", "healing", "lone")
 TOKENS = st.lists(st.integers(10, 13), max_size=14)
 
 
+def text_of(token: int) -> str:
+    return "abcdefghij"[token % 10]
+
+
 def prior(prompt: Sequence[int], elsewhere: Sequence[Sequence[int]] = (), weights: CopyWeights = WEIGHTS) -> CopyPrior:
-    made = CopyPrior(weights, MARKERS)
+    made = CopyPrior(weights, MARKERS, text_of)
     made.know(elsewhere)
     made.begin(prompt)
     return made
@@ -99,7 +104,7 @@ def test_longer_and_more_agreeing_matches_weigh_more() -> None:
 
 @pytest.mark.parametrize(("base", "likeliest"), [(1000.0, 11), (-1000.0, 15)])
 def test_extreme_weights_copy_always_or_never(base: float, likeliest: int) -> None:
-    made = prior([1, 10, 11, 12, 10], weights=CopyWeights(base, 0, 0, 0, 0))
+    made = prior([1, 10, 11, 12, 10], weights=CopyWeights(base, 0, 0, 0, 0, 0))
     logits = torch.zeros(20)
     logits[15] = 9
     mixed = made.mix(logits)
@@ -125,20 +130,29 @@ def folder_with(path: Path, notes: object) -> Path:
 def test_a_folder_says_how_its_model_copies(tmp_path: Path) -> None:
     assert read_copy_weights(tmp_path) is None
     assert read_copy_weights(folder_with(tmp_path, {"format": "psm"})) is None
-    numbers = {"base": -2, "length": 0.5, "agreement": 1.0, "model": 0.1, "healing": 1}
-    assert read_copy_weights(folder_with(tmp_path, {"copy": numbers})) == CopyWeights(-2.0, 0.5, 1.0, 0.1, 1.0)
+    numbers = {"base": -2, "length": 0.5, "agreement": 1.0, "model": 0.1, "healing": 1, "lone": -1}
+    assert read_copy_weights(folder_with(tmp_path, {"copy": numbers})) == CopyWeights(-2.0, 0.5, 1.0, 0.1, 1.0, -1.0)
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (3, "copy wants the numbers base, length, agreement, model, healing, and nothing else"),
+        (3, "copy wants the numbers base, length, agreement, model, healing, lone, and nothing else"),
         ({"base": 1.0}, "copy wants the numbers"),
-        (dict.fromkeys(("base", "length", "agreement", "model", "healing", "more"), 1), "copy wants the numbers"),
-        (dict.fromkeys(("base", "length", "agreement", "model", "healing"), True), "copy.base is True, not a number"),
-        (dict.fromkeys(("base", "length", "agreement", "model", "healing"), "1"), "copy.base is '1', not a number"),
-        (dict.fromkeys(("base", "length", "agreement", "model", "healing"), math.nan), "copy.base is nan"),
-        (dict.fromkeys(("base", "length", "agreement", "model", "healing"), 1e9), "from -1000 to 1000"),
+        (
+            dict.fromkeys((*NAMES, "more"), 1),
+            "copy wants the numbers",
+        ),
+        (
+            dict.fromkeys(NAMES, True),
+            "copy.base is True, not a number",
+        ),
+        (
+            dict.fromkeys(NAMES, "1"),
+            "copy.base is '1', not a number",
+        ),
+        (dict.fromkeys(NAMES, math.nan), "copy.base is nan"),
+        (dict.fromkeys(NAMES, 1e9), "from -1000 to 1000"),
     ],
 )
 def test_bad_numbers_are_told_in_one_line(tmp_path: Path, value: object, words: str) -> None:

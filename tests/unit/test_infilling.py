@@ -533,7 +533,7 @@ def test_each_models_answers_are_saved_before_the_next_is_asked(
     assert "--model aix-mini --model ./v1" in data["command"]
 
 
-COPYING = {"base": 1000, "length": 0, "agreement": 0, "model": 0, "healing": 0}
+COPYING = {"base": 1000, "length": 0, "agreement": 0, "model": 0, "healing": 0, "lone": 0}
 
 
 def test_a_model_that_copies_is_asked_with_and_without(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, Prompt
 from tests.unit.tiny_models import VOCABULARY, embedded_folder, save_model
 
-ALWAYS = {"base": 1000, "length": 0, "agreement": 0, "model": 0, "healing": 0}
+ALWAYS = {"base": 1000, "length": 0, "agreement": 0, "model": 0, "healing": 0, "lone": 0}
 TEXT = [300, 301, 302, 303, 304, 305]
 
 

@@ -181,7 +181,7 @@ def test_guessing_changes_no_token(copies: bool) -> None:
     model = tiny_model()
 
     def decoder(guesser: NgramProposer | None) -> Decoder:
-        prior: Prior | None = CopyPrior(CopyWeights(-1, 2, 1, 0.5, 0), MARKERS) if copies else None
+        prior: Prior | None = CopyPrior(CopyWeights(-1, 2, 1, 0.5, 0, 0), MARKERS, str) if copies else None
         return Decoder(model, frozenset((2,)), proposer=guesser, prior=prior)
 
     plain, guessing, adaptive = decoder(None), decoder(proposer()), decoder(NgramProposer(MARKERS))

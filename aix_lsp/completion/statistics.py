@@ -63,7 +63,7 @@ def bucket_of(milliseconds: float) -> int:
     """The bucket of a time."""
     if not milliseconds > 0:
         return _FIRST
-    return min(max(math.ceil(math.log10(milliseconds) * _PER_DECADE), _FIRST), _LAST)
+    return math.ceil(min(max(math.log10(milliseconds) * _PER_DECADE, _FIRST), _LAST))
 
 
 def percentile(buckets: Mapping[int, int], share: float) -> float | None:

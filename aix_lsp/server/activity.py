@@ -28,9 +28,8 @@ class Activity:
         self._failure = ""
 
     def tell_with(self, send: Callable[[dict[str, Any]], None]) -> None:
-        """The client wants to be notified."""
+        """The client wants to be notified, from the next change on: `initialize` is not answered yet."""
         self._line.send = send
-        self.changed()
 
     def changed(self) -> None:
         """Something happened that the status may depend on."""

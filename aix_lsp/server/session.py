@@ -57,6 +57,7 @@ class Session:
         self.in_flight: Callable[[], None] | None = None
         self.client_name = ""
         self._folder_values: dict[Path, Mapping[str, Any]] = {}
+        self._folder_settings: dict[Path, Settings] = {}
         self._statistics_file: Path
         self._tasks: set[asyncio.Task[Any]] = set()
         self.configuration: Configuration
@@ -167,7 +168,9 @@ class Session:
             holding = [folder for folder in self._folder_values if path.is_relative_to(folder)]
             if holding:
                 innermost = max(holding, key=lambda folder: len(folder.parts))
-                return self.configuration.for_folder(self._folder_values[innermost])
+                if innermost not in self._folder_settings:
+                    self._folder_settings[innermost] = self.configuration.for_folder(self._folder_values[innermost])
+                return self._folder_settings[innermost]
         return self.settings
 
     # folders
@@ -246,6 +249,7 @@ class Session:
             self.messages.warn(problem)
         if folder_values is not None:
             self._folder_values = dict(folder_values)
+        self._folder_settings.clear()
         self.server.apply_log_settings(self.settings.log)
         if not self.started.is_set():
             return

@@ -112,7 +112,7 @@ class AcceptanceLog:
                 self._end([offer])
             else:
                 matching.append((offer, inserted))
-        # of several candidates that begin alike, the one that is whole now; else the first stands for all
+        # of several candidates that begin alike one counts: the one that is whole now, or the first
         matching.sort(key=lambda pair: pair[0].rest != pair[1])
         for number, (offer, inserted) in enumerate(matching):
             self._advance(offer, start + len(text), inserted, text[end - start :], counts=number == 0)
@@ -147,23 +147,24 @@ class AcceptanceLog:
         at_once = len(inserted) > 1 and inserted not in _PAIRS
         offer.offset, offer.rest = offset, offer.rest[len(inserted) :]
         offer.live = bool(offer.rest)
-        if not counts:
-            return
         if offer.inserting:
             offer.inserting = False
             self._follow(offer, offset, text)
             return
-        if at_once and offer.told != "accepted":
+        if at_once and counts and offer.told != "accepted":
             self._statistics.count(offer.language, "accepted_characters", len(inserted))
-        if not offer.rest and at_once and offer.told == "shown":
+        if offer.told != "shown" or (offer.rest and not at_once):
+            return
+        if offer.rest:
+            if counts:
+                self._statistics.count(offer.language, "partly_accepted")
+            self._tell(offer, "partly accepted")
+        elif at_once:
             self._accept(offer)
             self._follow(offer, offset, text)
-        elif not offer.rest and offer.told == "shown":
+        else:
             self._statistics.count(offer.language, "typed_through")
             self._tell(offer, "typed through")
-        elif at_once and offer.told == "shown":
-            self._statistics.count(offer.language, "partly_accepted")
-            self._tell(offer, "partly accepted")
 
     def _accept(self, offer: _Offer) -> None:
         self._statistics.count(offer.language, "accepted")

@@ -10,7 +10,7 @@ from aix_lsp.server.status import Status, StatusLine, View, decide
 
 if TYPE_CHECKING:
     from aix_lsp.server.session import Session
-    from aix_lsp.types import CompletionRequest, CompletionResult
+    from aix_lsp.types import CompletionResult, DocumentSnapshot
 
 
 class Activity:
@@ -39,15 +39,20 @@ class Activity:
         """Tell nothing more."""
         self._line.close()
 
+    def at(self, document: DocumentSnapshot) -> None:
+        """The user is in this document now."""
+        if (document.language_id, document.path) != (self._language, self._path):
+            self._language, self._path = document.language_id, document.path
+            self.changed()
+
     def asked(self) -> None:
         """A request begins."""
         self._running += 1
         self.changed()
 
-    def answered(self, request: CompletionRequest, result: CompletionResult) -> None:
+    def answered(self, result: CompletionResult) -> None:
         """A request ended."""
         self._running = max(self._running - 1, 0)
-        self._language, self._path = request.document.language_id, request.document.path
         if result.items:
             self._latency_ms = result.timings.total
         if result.failed:

@@ -217,8 +217,9 @@ class Session:
 
     def silence(self, request: CompletionRequest) -> str:
         """Why nothing may be offered: switched off or paused by a command, or off by the settings. "" when it may. It
-        holds for explicit requests too."""
+        holds for explicit requests too. The status is from now on that of the request's document."""
         document = request.document
+        self.activity.at(document)
         return self.switch.silence(self.told_settings_for(document.path), document.language_id)
 
     def asked(self) -> None:
@@ -232,7 +233,7 @@ class Session:
             cached = result.source in ("typed-through", "cached", "prepared")
             language = request.document.language_id
             self.statistics.answered(language, "cached" if cached else "model", result.timings.total)
-        self.activity.answered(request, result)
+        self.activity.answered(result)
 
     def _text_of(self, uri: str) -> str | None:
         document = self.documents.get(uri)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aix_lsp.cli.lsp_client import CAPABILITIES, LspClient, ServerError
+from aix_lsp.cli.lsp_client import CAPABILITIES, LspClient, ServerError, inline_params
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import INVOICE, StartServer, status, trace
 from tests.e2e.in_process import Call
@@ -109,6 +109,11 @@ async def test_a_pause_is_told_and_ends_at_zero(start: StartServer, workspace: P
     assert (await command(client, "aix.pause", 0))["pausedSeconds"] == 0
     assert await client.inline_completion(uri, *PLACE)
     await until(client, "ready")
+    # what is on its way is answered with nothing at once
+    _, future = client.start_request("textDocument/inlineCompletion", inline_params(uri, *PLACE))
+    await command(client, "aix.pause")
+    assert (await asyncio.wait_for(future, 30))["items"] == []
+    await command(client, "aix.pause")
     # it resumes by itself, too
     await command(client, "aix.pause", 0.02)
     await until(client, "paused")

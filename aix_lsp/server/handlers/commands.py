@@ -11,6 +11,7 @@ from aix_lsp.server.handlers.inline_completion import ACCEPTED
 
 if TYPE_CHECKING:
     from aix_lsp.server.app import AixServer
+    from aix_lsp.server.session import Session
 
 STATUS = "aix.status"
 TOGGLE = "aix.toggle"
@@ -56,7 +57,9 @@ def register(server: AixServer) -> None:
         for explicit requests too. Returns the new state (`Switch.state`)."""
         _refuse_before_start(server)
         language = _only(arguments, "a language identifier or nothing", str, "")
-        return server.session.switch.toggle(server.session.settings, language)
+        state = server.session.switch.toggle(server.session.settings, language)
+        _stop_if_off(server.session)
+        return state
 
     @server.command(PAUSE)
     def pause(*arguments: Any) -> dict[str, Any]:
@@ -67,9 +70,11 @@ def register(server: AixServer) -> None:
         _refuse_before_start(server)
         minutes = _only(arguments, "a number of minutes or nothing", (int, float), PAUSE_MINUTES)
         try:
-            return server.session.switch.pause(server.session.settings, minutes)
+            state = server.session.switch.pause(server.session.settings, minutes)
         except (ValueError, OverflowError) as error:
             raise JsonRpcInvalidParams(str(error)) from error
+        _stop_if_off(server.session)
+        return state
 
     @server.command(TRACE)
     def trace(*arguments: Any) -> dict[str, Any] | None:
@@ -99,6 +104,12 @@ def register(server: AixServer) -> None:
 def _refuse_before_start(server: AixServer) -> None:
     if not server.session.started.is_set():
         raise JsonRpcServerNotInitialized("the server is still starting; try again in a moment")
+
+
+def _stop_if_off(session: Session) -> None:
+    """A request that is on its way gets an empty answer at once where nothing is to be offered any more."""
+    if session.activity.status().state in ("off", "paused") and session.in_flight is not None:
+        session.in_flight()
 
 
 def _only(arguments: Sequence[Any], wanted: str, kinds: type | tuple[type, ...], default: Any) -> Any:

@@ -20,16 +20,14 @@ change but those from and to `busy` is also written to the editor's log (`window
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from aix_lsp.completion.kept import Clock, Handle
-from aix_lsp.engine.base import EngineState
-from aix_lsp.types import ModelInfo
-
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from aix_lsp.completion.kept import Clock, Handle
+    from aix_lsp.engine.base import EngineState
+    from aix_lsp.types import ModelInfo
 
 METHOD = "aix/status"
 

@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aix_lsp.completion.kept import Clock, Handle
-
 if TYPE_CHECKING:
+    from aix_lsp.completion.kept import Clock, Handle
     from aix_lsp.settings import Settings
 
 PAUSE_MINUTES = 30.0

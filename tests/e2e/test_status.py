@@ -163,6 +163,15 @@ async def test_another_model_that_answers_and_a_part_of_the_index_are_degraded(
     assert degraded["model"] == "aix-mini"
 
 
+async def test_a_server_elsewhere_that_is_away_is_degraded_and_not_failed(start: StartServer) -> None:
+    options = ["model.name=remote", "remote.url=http://127.0.0.1:9", "remote.fallback=false"]
+    arguments = [word for option in options for word in ("--set", option)]
+    client = await start([], capabilities=ASKS, arguments=arguments, ready=False)
+    degraded = await until(client, "degraded")
+    assert "refuses the connection" in degraded["message"]
+    assert degraded["model"] is None
+
+
 async def test_the_counts_of_a_server_are_read_by_the_command(
     start: StartServer, workspace: Path, environment: dict[str, str], call: Call
 ) -> None:

@@ -119,6 +119,21 @@ def doctor(
 
 
 @app.command()
+def stats(
+    days: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--days", help="Of the last so many days, today among them; default: of all.", min=1),
+    ] = None,
+    language: Annotated[Optional[str], typer.Option("--language", help="Of one language (python).")] = None,  # noqa: UP045
+    json: Json = False,
+) -> None:
+    """Show what was shown, accepted and kept on this machine, and how long answers took."""
+    from aix_lsp.cli.stats import run
+
+    run(as_json=json, days=days, language=language)
+
+
+@app.command()
 def config(
     json: Json = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of all options.")] = False,

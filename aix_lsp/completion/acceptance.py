@@ -1,151 +1,234 @@
-"""What became of offers: shown, accepted, accepted in part. Counts only, kept on this machine only.
+"""What became of offers: shown, accepted, accepted in part, typed through, dismissed; and is what was accepted kept?
 
-An offer is accepted when the editor runs the item's command, or when an edit inserts the offered text in one
-go. Typing (or accepting word by word) through an offer is inferred from the edits.
+An offer is accepted when the editor runs the item's command, or when an edit inserts what is offered in one
+go. Typing (or accepting word by word) through an offer is inferred from the edits. Counts go to `statistics.py`; the
+texts are in memory only.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
-import platformdirs
+from aix_lsp.completion.kept import Clock, KeptLog
+from aix_lsp.completion.statistics import Statistics
 
-logger = logging.getLogger(__name__)
+Outcome = Literal["shown", "accepted", "partly accepted", "typed through", "dismissed"]
 
-COUNTS = ("offered", "accepted", "partly_accepted", "typed_through", "accepted_characters")
 _KEPT_OFFERS = 64
+_PAIRS = ("()", "[]", "{}", "<>", '""', "''", "``")
+"""What editors insert at once when its first half is typed."""
 
 
 @dataclass(slots=True)
 class _Offer:
+    """One item. `offset` is where `rest`, which is not inserted yet, goes; `request` numbers the request that it
+    answers. Line breaks in `rest` are line feeds, whatever the document has."""
+
+    id: str
     uri: str
     language: str
     offset: int
     rest: str
-    length: int
-    accepted: bool = False
-    partial: bool = False
+    request: int
     live: bool = True
-
-
-def statistics_file() -> Path:
-    """Where the counts are kept: one JSON object a line, readable and deletable by the user alone."""
-    return platformdirs.user_state_path("aix-lsp", appauthor=False) / "statistics.jsonl"
+    told: Outcome = "shown"
+    inserting: bool = False
+    """Accepted by the command, while the edit that inserts it is still to come."""
 
 
 class AcceptanceLog:
-    """Follows the latest offers and counts per day and language. Lives on the event loop."""
+    """Follows the latest offers. Lives on the event loop.
 
-    def __init__(self, path: Path | None, today: Callable[[], str] = lambda: time.strftime("%Y-%m-%d")) -> None:
-        """`path` None counts in memory alone."""
-        self._path = path
-        self._today = today
+    `on_outcome(item id, outcome)` is called as it becomes known; an outcome may follow another ("partly accepted",
+    then "accepted"). "dismissed" comes after "shown" alone; an item that is shown again can still be accepted.
+    """
+
+    def __init__(
+        self,
+        statistics: Statistics,
+        clock: Clock,
+        text_of: Callable[[str], str | None] = lambda uri: None,
+        on_outcome: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """`text_of` gives the text of an open document as it is now."""
+        self.on_outcome = on_outcome
+        self._statistics = statistics
+        self._text_of = text_of
+        self._kept = KeptLog(clock, self._looked)
         self._offers: dict[str, _Offer] = {}
-        self._unsaved: Counter[tuple[str, str, str]] = Counter()
-        self.totals: Counter[str] = Counter()
+        self._request = 0
+        self._counted = 0
+        self._shown_in = ""
 
-    def keep_in(self, path: Path | None) -> None:
-        """From now on keep the counts there, or (None) nowhere: then what is not saved yet never will be."""
-        self._path = path
-        if path is None:
-            self._unsaved.clear()
+    def asked(self) -> None:
+        """A request begins; what is offered from now on belongs to it, and counts as one offer in all."""
+        self._request += 1
 
     def offered(self, item_id: str, uri: str, language: str, offset: int, text: str) -> None:
-        """An item was sent to the client, to be inserted at `offset` (`text` without what stands there already)."""
-        for other in self._offers.values():
-            if other.uri == uri:
-                other.live = False
-        self._offers[item_id] = _Offer(uri, language, offset, text, len(text))
-        while len(self._offers) > _KEPT_OFFERS:
-            del self._offers[next(iter(self._offers))]
-        self._count(language, "offered")
+        """An item was sent to the client, to be inserted at `offset` (`text` without what stands there already). The
+        same item again, as what is left of it or at the same place, moves it."""
+        text = _line_feeds(text)
+        self._end(item for item in self._live(uri) if item.id != item_id and item.request != self._request)
+        is_first = not self._request or self._counted != self._request
+        self._counted = self._request
+        known = self._offers.pop(item_id, None)
+        if known is not None:
+            known.uri, known.offset, known.rest = uri, offset, text
+            known.request, known.live = self._request, True
+            self._offers[item_id] = known  # now the youngest
+            return
+        if len(self._offers) >= _KEPT_OFFERS:
+            oldest = next(iter(self._offers.values()))
+            self._end([oldest])
+            del self._offers[oldest.id]
+        offer = self._offers[item_id] = _Offer(item_id, uri, language, offset, text, self._request)
+        if is_first:
+            self._statistics.count(language, "offered")
+        self._tell(offer, "shown")
 
     def accepted(self, item_id: str) -> bool:
         """The client says that it inserted this item. False for an item that is not known (any more)."""
         offer = self._offers.get(item_id)
         if offer is None:
             return False
-        self._accept(offer)
+        if offer.told != "accepted":
+            if offer.told == "typed through":
+                # it was one character long, and nobody can see that it was not typed
+                self._statistics.count(offer.language, "typed_through", -1)
+            self._accept(offer)
+            if offer.rest:
+                self._statistics.count(offer.language, "accepted_characters", len(offer.rest))
+                self._find(offer)
         return True
 
     def edited(self, uri: str, start: int, end: int, text: str) -> None:
         """An edit replaced [start, end) of a document by `text` (code points)."""
-        offer = next((item for item in self._offers.values() if item.uri == uri and item.live), None)
-        if offer is None:
+        self._kept.edited(uri, start, end, text)
+        matching = []
+        for offer in self._live(uri):
+            if (inserted := _inserted(offer, start, end, text)) is None:
+                self._end([offer])
+            else:
+                matching.append((offer, inserted))
+        # of several candidates that begin alike one counts: the one that is whole now, or the first
+        matching.sort(key=lambda pair: pair[0].rest != pair[1])
+        for number, (offer, inserted) in enumerate(matching):
+            self._advance(offer, start + len(text), inserted, text[end - start :], counts=number == 0)
+
+    def replaced(self, uri: str, before: str, after: str) -> None:
+        """The client sent a whole document anew: what differs is taken for the edit."""
+        if not self.follows(uri):
             return
-        if start != offer.offset or end != start or not text or not offer.rest.startswith(text):
-            offer.live = False
+        start = _alike(before, after)
+        tail = _alike(before[start:][::-1], after[start:][::-1])
+        self.edited(uri, start, len(before) - tail, after[start : len(after) - tail])
+
+    def closed(self, uri: str | None = None) -> None:
+        """A document was closed (None: all are, the server ends)."""
+        self._end(offer for offer in self._offers.values() if offer.live and uri in (None, offer.uri))
+        self._kept.closed(uri)
+
+    def forget(self) -> None:
+        """Nothing is to be kept any more (statistics.enabled): let go of the accepted texts."""
+        self._kept.clear()
+
+    def follows(self, uri: str) -> bool:
+        """Whether edits of this document matter."""
+        return self._kept.follows(uri) or bool(self._live(uri))
+
+    def _live(self, uri: str) -> list[_Offer]:
+        return [offer for offer in self._offers.values() if offer.live and offer.uri == uri]
+
+    def _advance(self, offer: _Offer, offset: int, inserted: str, text: str, *, counts: bool) -> None:
+        """`inserted`, the beginning of what was left of an offer, is in the document now, before `offset` and with the
+        document's line breaks: `text`."""
+        at_once = len(inserted) > 1 and inserted not in _PAIRS
+        offer.offset, offer.rest = offset, offer.rest[len(inserted) :]
+        offer.live = bool(offer.rest)
+        if offer.inserting:
+            offer.inserting = False
+            self._follow(offer, offset, text)
             return
-        offer.offset += len(text)
-        offer.rest = offer.rest[len(text) :]
-        if not offer.rest:
-            if len(text) == offer.length and len(text) > 1:
-                self._accept(offer)
-            elif not offer.accepted:
-                self._count(offer.language, "typed_through")
-            offer.live = False
-        elif len(text) > 1 and not offer.partial:
-            offer.partial = True
-            self._count(offer.language, "partly_accepted")
+        if at_once and counts and offer.told != "accepted":
+            self._statistics.count(offer.language, "accepted_characters", len(inserted))
+        if offer.told != "shown" or (offer.rest and not at_once):
+            return
+        if offer.rest:
+            if counts:
+                self._statistics.count(offer.language, "partly_accepted")
+            self._tell(offer, "partly accepted")
+        elif at_once:
+            self._accept(offer)
+            self._follow(offer, offset, text)
+        else:
+            self._statistics.count(offer.language, "typed_through")
+            self._tell(offer, "typed through")
 
     def _accept(self, offer: _Offer) -> None:
-        if not offer.accepted:
-            offer.accepted = True
-            self._count(offer.language, "accepted")
-            self._count(offer.language, "accepted_characters", offer.length)
+        self._statistics.count(offer.language, "accepted")
+        self._tell(offer, "accepted")
 
-    def _count(self, language: str, what: str, by: int = 1) -> None:
-        self.totals[what] += by
-        self._unsaved[(self._today(), language, what)] += by
+    def _find(self, offer: _Offer) -> None:
+        """After the command for an item whose insertion was not seen: it was an edit of another form and the text is
+        there, or the edit is still to come."""
+        text = self._text_of(offer.uri)
+        piece = "" if text is None else text[offer.offset : offer.offset + len(offer.rest) + offer.rest.count("\n")]
+        if _line_feeds(piece).startswith(offer.rest):
+            length = len(offer.rest) + piece.count("\r\n")
+            self._follow(offer, offer.offset + length, piece[:length])
+            offer.live = False
+        else:
+            offer.inserting = offer.live = True
 
-    def save(self) -> None:
-        """Append what was counted since the last time; see `take_unsaved` for doing it in another thread."""
-        self.write(self.take_unsaved())
+    def _follow(self, offer: _Offer, end: int, text: str) -> None:
+        if self._statistics.kept:
+            self._kept.follow(offer.uri, offer.language, end - len(text), text)
 
-    def take_unsaved(self) -> Counter[tuple[str, str, str]]:
-        """What was counted since the last time; it counts as saved from now on."""
-        unsaved, self._unsaved = self._unsaved, Counter()
-        return unsaved
+    def _looked(self, language: str, seconds: int, kept: bool) -> None:
+        self._statistics.count(language, f"looked_{seconds}")
+        if kept:
+            self._statistics.count(language, f"kept_{seconds}")
 
-    def write(self, counts: Counter[tuple[str, str, str]]) -> None:
-        """Append counts to the file; touches nothing else, so any thread may do it. Appending short lines keeps several
-        servers from harming one another's counts; a disk that refuses costs the counts, never the server."""
-        if self._path is None or not counts:
-            return
-        rows: dict[tuple[str, str], dict[str, int]] = {}
-        for (day, language, what), number in counts.items():
-            rows.setdefault((day, language), {})[what] = number
-        lines = "".join(
-            json.dumps({"day": day, "language": language, **row}) + "\n" for (day, language), row in rows.items()
-        )
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-                file.write(lines)
-        except OSError as error:
-            logger.warning("statistics could not be saved: %s", error.strerror)
+    def _end(self, offers: Iterable[_Offer]) -> None:
+        """These are shown no more."""
+        for offer in list(offers):
+            if offer.live and offer.told == "shown":
+                self._tell(offer, "dismissed")
+            offer.live = offer.inserting = False
+
+    def _tell(self, offer: _Offer, outcome: Outcome) -> None:
+        if outcome != "dismissed":
+            offer.told = outcome
+        if self.on_outcome is not None:
+            self.on_outcome(offer.id, outcome)
 
 
-def read_totals(path: Path) -> dict[str, int]:
-    """Sum of all counts in a statistics file; lines that are damaged are passed over."""
-    totals: Counter[str] = Counter()
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return {}
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            totals.update({name: row[name] for name in COUNTS if isinstance(row.get(name), int)})
-    return dict(totals)
+def _inserted(offer: _Offer, start: int, end: int, text: str) -> str | None:
+    """The beginning of what is left of an offer that an edit inserts; None when it does something else. An edit may
+    write what stands before the place once more."""
+    if not text or end != offer.offset:
+        return None
+    new = _line_feeds(text)
+    if start < end:
+        # a replaced range that ends at the place: what was there, and then the rest in one go
+        again = end - start
+        return offer.rest if len(new) - again == len(offer.rest) and new.endswith(offer.rest) else None
+    return new if offer.rest.startswith(new) else None
+
+
+def _line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _alike(one: str, other: str) -> int:
+    """How many characters two texts have in common at their beginning; by halves, which costs no step per character."""
+    known, most = 0, min(len(one), len(other))
+    while known < most:
+        half = (known + most + 1) // 2
+        if one[known:half] == other[known:half]:
+            known = half
+        else:
+            most = half - 1
+    return known

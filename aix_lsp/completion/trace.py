@@ -32,6 +32,9 @@ class TraceLog:
         self._number += 1
         self._kept.append(Traced(self._number, time.time(), request, result))
 
+    def outcome(self, item_id: str, what: str) -> None:
+        """What became of an item: "shown", "accepted", "partly accepted", "typed through", "dismissed"."""
+
     @property
     def latest(self) -> Traced | None:
         """The latest one; None when nothing is remembered."""

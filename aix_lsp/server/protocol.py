@@ -54,6 +54,7 @@ _CAPABILITIES_READ: Mapping[str, Any] = {
     },
     "textDocument": {"inlineCompletion": {"dynamicRegistration": bool}},
     "notebookDocument": {"synchronization": {"dynamicRegistration": bool}},
+    "experimental": {"aix": {"status": bool}},
 }
 
 

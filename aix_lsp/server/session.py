@@ -12,8 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aix_lsp.server.progress import Messages, Progress
-from aix_lsp.server.responsive import pass_by_what_is_there
+from aix_lsp.server.activity import Activity
+from aix_lsp.server.parts import Parts
+from aix_lsp.server.progress import Messages
+from aix_lsp.server.reports import Reports
+from aix_lsp.server.switch import Switch
 from aix_lsp.uris import normalize, uri_to_path
 from aix_lsp.workspace.documents import DocumentStore
 
@@ -21,11 +24,13 @@ if TYPE_CHECKING:
     from aix_lsp.completion.acceptance import AcceptanceLog
     from aix_lsp.completion.context import WorkspaceContext
     from aix_lsp.completion.service import CompletionService
+    from aix_lsp.completion.statistics import Statistics
     from aix_lsp.completion.trace import TraceLog
     from aix_lsp.configuration import Configuration
-    from aix_lsp.engine.base import Engine, LoadEvent
+    from aix_lsp.engine.base import Engine
     from aix_lsp.server.app import AixServer
     from aix_lsp.settings import Settings
+    from aix_lsp.types import CompletionRequest, CompletionResult
     from aix_lsp.workspace.watcher import WorkspaceWatcher
 
 logger = logging.getLogger(__name__)
@@ -52,16 +57,19 @@ class Session:
         self.in_flight: Callable[[], None] | None = None
         self.client_name = ""
         self._folder_values: dict[Path, Mapping[str, Any]] = {}
+        self._folder_settings: dict[Path, Settings] = {}
         self._statistics_file: Path
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._progress: dict[str, Progress] = {}
-        self._indexing: set[Path] = set()
         self.configuration: Configuration
         self.context: WorkspaceContext
         self.engine: Engine
         self.service: CompletionService
+        self.statistics: Statistics
         self.acceptance: AcceptanceLog
         self.trace: TraceLog
+        self.activity = Activity(self)
+        self.switch = Switch(server.loop, self.activity.changed)
+        self.reports = Reports(server, self.messages, self.activity.changed)
         self._watcher: WorkspaceWatcher
 
     def _name_of(self, path: Path) -> str:
@@ -88,10 +96,12 @@ class Session:
             raise
         finally:
             self.settled.set()
+            self.activity.changed()
 
     async def _start(self) -> None:
         """Import, read the settings, load the model, index the folders."""
-        parts = await asyncio.to_thread(_import_parts)
+        self.activity.changed()
+        parts = await asyncio.to_thread(Parts)
         self.configuration = parts.Configuration()
         problems = self.configuration.read_user_file() + self.configuration.read_environment()
         problems += self.configuration.set_layer("initializationOptions", self.initialization_options)
@@ -102,15 +112,19 @@ class Session:
             self.messages.warn(problem)
         await self._first_answer()
         settings = self.settings
-        self.acceptance = parts.AcceptanceLog(None)
         self.trace = parts.TraceLog(settings.inspect.requests)
+        self.statistics = parts.Statistics(None)
+        self.acceptance = parts.AcceptanceLog(self.statistics, self.server.loop, self._text_of)
+        self.acceptance.on_outcome = self.trace.outcome
         self._statistics_file = parts.statistics_file()
         self._apply_statistics()
-        self.context = parts.WorkspaceContext(settings, self._index_state, parts.cache_folder())
+        self.context = parts.WorkspaceContext(settings, self.reports.index_state, parts.cache_folder())
         self._watcher = parts.WorkspaceWatcher(
             self._paths_changed, self._message_from_thread, mode=settings.workspace.watch
         )
-        self.engine = self.server.engine_factory(settings, self._load_event)
+        self.engine = self.server.engine_factory(settings, self.reports.load_event)
+        self.activity.is_remote = parts.is_remote(settings)
+        self.reports.watch(self.engine, self.context)
         self.service = parts.CompletionService(self.engine, self.context)
         for path in self.folders.values():
             self._begin_folder(path)
@@ -133,7 +147,10 @@ class Session:
             logger.info("the editor has not told its settings yet")
 
     def _apply_statistics(self) -> None:
-        self.acceptance.keep_in(self._statistics_file if self.settings.statistics.enabled else None)
+        enabled = self.settings.statistics.enabled
+        self.statistics.keep_in(self._statistics_file if enabled else None)
+        if not enabled:
+            self.acceptance.forget()
 
     @property
     def settings(self) -> Settings:
@@ -141,12 +158,19 @@ class Session:
         return self.configuration.settings
 
     def settings_for(self, path: Path | None) -> Settings:
-        """Settings for a document: its folder's own answers of workspace/configuration count."""
+        """Settings for a document: its folder's own answers of workspace/configuration count, and over them what the
+        user has switched on for this session."""
+        return self.switch.applied(self.told_settings_for(path))
+
+    def told_settings_for(self, path: Path | None) -> Settings:
+        """The same without the commands of this session."""
         if path is not None:
             holding = [folder for folder in self._folder_values if path.is_relative_to(folder)]
             if holding:
                 innermost = max(holding, key=lambda folder: len(folder.parts))
-                return self.configuration.for_folder(self._folder_values[innermost])
+                if innermost not in self._folder_settings:
+                    self._folder_settings[innermost] = self.configuration.for_folder(self._folder_values[innermost])
+                return self._folder_settings[innermost]
         return self.settings
 
     # folders
@@ -191,51 +215,29 @@ class Session:
 
     # what the user sees
 
-    def _index_state(self, folder: Path, state: str) -> None:
-        if state == "indexing":
-            self._indexing.add(folder)
-            if "index" not in self._progress:
-                self._progress["index"] = Progress(self.server, "aix: indexing")
-            self._progress["index"].report(folder.name)
-            return
-        self._indexing.discard(folder)
-        if state.startswith("failed"):
-            self.messages.warn(f"the folder {folder.name} could not be indexed ({state}); no snippets come from it")
-        elif state == "ready":
-            pass_by_what_is_there()
-            self._report_index(folder)
-        if not self._indexing and "index" in self._progress:
-            self._progress.pop("index").end()
+    def silence(self, request: CompletionRequest) -> str:
+        """Why nothing may be offered: switched off or paused by a command, or off by the settings. "" when it may. It
+        holds for explicit requests too. The status is from now on that of the request's document."""
+        document = request.document
+        self.activity.at(document)
+        return self.switch.silence(self.told_settings_for(document.path), document.language_id)
 
-    def _report_index(self, folder: Path) -> None:
-        from aix_lsp.completion.folder_report import cut_in_words, left_out_in_words
+    def asked(self) -> None:
+        """A request begins. `answered` must follow, whatever becomes of it."""
+        self.acceptance.asked()
+        self.activity.asked()
 
-        known = next((item for item in self.context.folders if item.path == folder), None)
-        report = known.report if known is not None else None
-        if known is None or report is None:
-            return
-        left_out = left_out_in_words(report.left_out)
-        self.messages.note(
-            f"indexed {report.files} files of {folder.name}, {report.reused} of them as at the last start"
-            + (f"; left out: {left_out}" if left_out else "")
-        )
-        if cut := cut_in_words(report, known.job.max_files):
-            self.messages.warn(f"{folder.name} {cut}")
+    def answered(self, request: CompletionRequest, result: CompletionResult) -> None:
+        """A request was answered, with nothing perhaps, or given up."""
+        if result.items:
+            cached = result.source in ("typed-through", "cached", "prepared")
+            language = request.document.language_id
+            self.statistics.answered(language, "cached" if cached else "model", result.timings.total)
+        self.activity.answered(result)
 
-    def _load_event(self, event: LoadEvent) -> None:
-        if event.kind == "progress":
-            if "model" not in self._progress:
-                self._progress["model"] = Progress(self.server, "aix: loading the model")
-            self._progress["model"].report(event.message, event.percent)
-            return
-        # A warning may be the last that is heard of a load.
-        if "model" in self._progress:
-            self._progress.pop("model").end(event.message)
-        if event.kind == "warning":
-            self.messages.warn(event.message)
-        else:
-            pass_by_what_is_there()
-            self.messages.note(event.message)
+    def _text_of(self, uri: str) -> str | None:
+        document = self.documents.get(uri)
+        return document.text if document is not None else None
 
     # settings
 
@@ -248,55 +250,38 @@ class Session:
             self.messages.warn(problem)
         if folder_values is not None:
             self._folder_values = dict(folder_values)
+        self._folder_settings.clear()
         self.server.apply_log_settings(self.settings.log)
         if not self.started.is_set():
             return
         self._apply_statistics()
+        self.activity.changed()
         changed = self.configuration.restart_needed(before)
         if changed:
             self.messages.warn(f"restart the server for the change of {', '.join(changed)} to take effect")
 
+    def save_statistics(self) -> None:
+        """The client goes: what is not decided yet counts as it stands."""
+        self.acceptance.closed()
+        self.statistics.save()
+
     async def _save_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
-            await asyncio.to_thread(self.acceptance.write, self.acceptance.take_unsaved())
+            await asyncio.to_thread(self.statistics.write, self.statistics.take_unsaved())
 
     async def close(self) -> None:
         """Stop everything; what was counted is saved."""
         for task in list(self._tasks):
             task.cancel()
+        self.activity.close()
+        self.switch.close()
         if self.started.is_set():
             self.service.close()
             self.engine.close()
             self._watcher.close()
             await self.context.close()
-            self.acceptance.save()
-
-
-class _Parts:
-    """The slow imports, made once in a thread."""
-
-    def __init__(self) -> None:
-        from aix_lsp.completion.acceptance import AcceptanceLog, statistics_file
-        from aix_lsp.completion.context import WorkspaceContext
-        from aix_lsp.completion.index_cache import cache_folder
-        from aix_lsp.completion.service import CompletionService
-        from aix_lsp.completion.trace import TraceLog
-        from aix_lsp.configuration import Configuration
-        from aix_lsp.workspace.watcher import WorkspaceWatcher
-
-        self.AcceptanceLog = AcceptanceLog
-        self.statistics_file = statistics_file
-        self.WorkspaceContext = WorkspaceContext
-        self.cache_folder = cache_folder
-        self.CompletionService = CompletionService
-        self.TraceLog = TraceLog
-        self.Configuration = Configuration
-        self.WorkspaceWatcher = WorkspaceWatcher
-
-
-def _import_parts() -> _Parts:
-    return _Parts()
+            self.save_statistics()
 
 
 def _local_path(uri: str) -> Path | None:

@@ -66,6 +66,8 @@ def change_document(
                 )
             edit = Change(change.text, (start.line, start.character, end.line, end.character))
         else:
+            if document is not None and session.started.is_set():
+                session.acceptance.replaced(document.uri, document.text, change.text)
             edit = Change(change.text)
         _log(session.documents.change(uri, version, [edit]))
     _tell_retrieval(session, uri)
@@ -75,6 +77,8 @@ def close_document(session: Session, uri: str) -> None:
     """Forget a document; what is on disk counts again."""
     document = session.documents.get(uri)
     _log(session.documents.close(uri))
+    if document is not None and session.started.is_set():
+        session.acceptance.closed(document.uri)
     if document is not None and document.path is not None and session.started.is_set():
         session.context.closed(document.path)
 

@@ -93,11 +93,25 @@ def latest_wins(session: Session, work: Coroutine[Any, Any, Any], nothing: Any) 
 
 async def complete(session: Session, request: CompletionRequest) -> CompletionResult:
     """Ask the service; a request that a newer one overtook has an empty result."""
-    from aix_lsp.engine.base import Superseded
-
     await session.settled.wait()
     if not session.started.is_set():
         return CompletionResult(reason="the server could not start")
+    result = CompletionResult(reason="the request was cancelled")
+    session.asked()
+    try:
+        result = await _complete(session, request)
+    finally:
+        session.answered(request, result)
+    return result
+
+
+async def _complete(session: Session, request: CompletionRequest) -> CompletionResult:
+    from aix_lsp.engine.base import Superseded
+
+    if silence := session.silence(request):
+        result = CompletionResult(reason=silence)
+        session.trace.note(request, result)
+        return result
     settings = session.settings_for(request.document.path)
     try:
         result = await session.service.complete(request, settings)

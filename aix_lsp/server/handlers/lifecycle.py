@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types as lsp
 from pygls.capabilities import ServerCapabilitiesBuilder
 
 from aix_lsp.server.handlers import completion, configuration
+from aix_lsp.server.status import METHOD
 from aix_lsp.uris import path_to_uri
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def register(server: AixServer) -> None:
                 session.add_folder(params.root_uri)
             elif params.root_path and Path(params.root_path).is_absolute():
                 session.add_folder(path_to_uri(Path(params.root_path)))
+        if wants_status(capabilities.experimental):
+            session.activity.tell_with(lambda params: server.protocol.notify(METHOD, params))
         configuration.prepare(server)
         inline = capabilities.text_document and capabilities.text_document.inline_completion
         completion.register_if_wanted(server, inline_is_known=bool(inline))
@@ -53,8 +56,14 @@ def register(server: AixServer) -> None:
     def shutdown(params: None) -> None:
         server.protocol.begin_shutdown()
         if server.session.started.is_set():
-            server.session.acceptance.save()
+            server.session.save_statistics()
 
     @server.feature(lsp.EXIT)
     def exit_(params: None) -> None:
         server.stop(0 if server.protocol.is_shutting_down else 1)
+
+
+def wants_status(experimental: Any) -> bool:
+    """Whether the client's experimental capabilities ask for `aix/status` (see `server/status.py`)."""
+    own = configuration.plain(experimental).get("aix")
+    return configuration.plain(own).get("status") is True

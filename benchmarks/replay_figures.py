@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -74,7 +75,7 @@ def percentile(values: Sequence[float], share: float) -> float | None:
     """The nearest-rank percentile, rounded to hundredths; None of nothing."""
     if not values:
         return None
-    return round(sorted(values)[min(len(values) - 1, int(share * len(values)))], 2)
+    return round(sorted(values)[max(0, math.ceil(share * len(values)) - 1)], 2)
 
 
 def memory_growth(samples: Sequence[Sample], keys: int) -> float | None:

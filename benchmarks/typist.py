@@ -28,7 +28,7 @@ UNDO = 0.08
 REDO = 0.5
 SIGMA = 0.4
 PAUSE = 0.2
-PAUSE_MEDIANS = 3.0
+PAUSE_MEDIANS = 2.5
 READ_MEDIANS = 200 / 120
 """Nobody accepts what has not been there for 200 ms, at a key every 120 ms."""
 
@@ -99,7 +99,7 @@ class Typist:
 
     def gap(self) -> float:
         """How long the next key takes, in medians: log-normal, with a pause on some new lines and after a jump. The
-        mean is about 1.15."""
+        mean is about 1.14."""
         gap = self._gaps.lognormvariate(0, SIGMA)
         pauses = self._gaps.random() < PAUSE
         if self._last == "jump" or (self._last == "enter" and pauses):

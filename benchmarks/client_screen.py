@@ -105,6 +105,10 @@ class Screen:
         if event.kind in ("accept", "jump", "move", "undo") or not self._agrees(offer):
             self._offer = None
 
+    def hide(self) -> None:
+        """Another file comes to the front."""
+        self._offer = None
+
     def answer(self, moment: int, items: Sequence[Item], now: float) -> Verdict:
         """An answer came to the request made at `moment`; only its first item is looked at."""
         late = moment != self.moment

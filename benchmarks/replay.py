@@ -37,6 +37,7 @@ from replay_figures import figures
 from replay_player import Player
 from typing_plan import cut
 
+from aix_lsp.cli.lsp_client import ServerError
 from aix_lsp.languages import is_code
 
 DEFAULT = (("requests", "sessions.py"), ("click", "types.py"), ("starlette", "routing.py"))
@@ -102,6 +103,8 @@ async def replay(
             command = [sys.executable, "-P", "-m", "aix_lsp", "serve", "--stdio", *sets, *arguments]
             player = Player(there, folder / f"workspace{number}", editor, command, home, seed, median)
             players.append(await stack.enter_async_context(player))
+        for player in players:
+            await player.begin()
         for number, start in enumerate(range(0, keys, size)):
             for player in players:
                 await player.part(number, min(size, keys - start))
@@ -144,7 +147,10 @@ def main() -> None:
             editor=EDITORS[given.client],
             arguments=shlex.split(given.server_arguments),
         )
-        found = asyncio.run(run)
+        try:
+            found = asyncio.run(run)
+        except ServerError as error:
+            raise SystemExit(f"the server: {error}") from None
     told = {
         "files": [path.name for path in files],
         "seed": given.seed,

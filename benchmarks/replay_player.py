@@ -21,11 +21,12 @@ from aix_lsp.cli.lsp_client import CAPABILITIES, LspClient, ServerError, inline_
 from aix_lsp.uris import path_to_uri
 
 SAMPLE_EVERY = 20
+READY_SECONDS = 300.0
 _CANCELLED = -32800
 
 
 class Player:
-    """One server process and one editor; an async context manager. `part` types some keys of one file."""
+    """One server process and one editor; an async context manager. `begin`, then a `part` after another, then `finish`."""
 
     def __init__(
         self,
@@ -48,12 +49,13 @@ class Player:
         self._due: asyncio.TimerHandle | None = None
         self._in_flight: tuple[int, asyncio.Future[Any]] | None = None
         self._traces: set[asyncio.Future[Any]] = set()
+        self._traced = 0
         self.log = Log()
 
     async def __aenter__(self) -> Player:
         await self._client.__aenter__()
         try:
-            await self._begin()
+            await self._introduce()
         except BaseException:
             await self._client.__aexit__()
             raise
@@ -64,7 +66,7 @@ class Player:
     ) -> None:
         await self._client.__aexit__(kind, error, trace)
 
-    async def _begin(self) -> None:
+    async def _introduce(self) -> None:
         folder = {"uri": path_to_uri(self._root), "name": self._root.name}
         answer = await self._client.request(
             "initialize",
@@ -80,19 +82,28 @@ class Player:
         if counts_in != self._editor.encoding:
             raise SystemExit(f"the server counts in {counts_in}, {self._editor.name} in {self._editor.encoding}")
         self._client.notify("initialized", {})
-        while True:
-            status = await self._command("aix.status")
-            if status["state"] == "failed":
-                raise SystemExit(f"the server has no model: {status.get('message')}")
-            if status["state"] == "ready" and not any(folder["indexing"] for folder in status["folders"]):
-                break
-            await asyncio.sleep(0.1)
+
+    async def begin(self) -> None:
+        """Wait for model and index and open the files; to be called once, before the first part."""
+        status = await self._ready()
         for document in self._documents:
             self._open(document)
         assert self._client.process is not None
         self._process = psutil.Process(self._client.process.pid)
         self._cpu_before = self._cpu(living=True)
         self._runs_before = _runs(status)
+
+    async def _ready(self) -> dict[str, Any]:
+        """Wait for model and index; the server's status then."""
+        end = time.monotonic() + READY_SECONDS
+        while time.monotonic() < end:
+            status: dict[str, Any] = await self._command("aix.status")
+            if status["state"] == "failed":
+                raise SystemExit(f"the server has no model: {status.get('message')}")
+            if status["state"] == "ready" and not any(folder["indexing"] for folder in status["folders"]):
+                return status
+            await asyncio.sleep(0.1)
+        raise SystemExit(f"the server is not ready after {READY_SECONDS:.0f} seconds")
 
     def _open(self, document: Document) -> None:
         self._client.open(document.uri, document.sent(document.typist.text), document.language, document.version)
@@ -103,6 +114,7 @@ class Player:
     async def part(self, number: int, keys: int) -> None:
         """So many keys in the file of this number (counted round)."""
         document = self._documents[number % len(self._documents)]
+        document.screen.hide()
         began = due = time.perf_counter()
         before: float | None = None
         for _ in range(keys):
@@ -208,6 +220,10 @@ class Player:
             if done.cancelled() or done.exception() is not None or not isinstance(done.result(), dict):
                 return
             trace = done.result()
+            number = trace.get("number", self._traced + 1)
+            if number <= self._traced:
+                return  # of an earlier request: this one left no trace
+            self._traced = number
             asked.source = str(trace.get("source") or "").replace("none", "")
             asked.reason = str(trace.get("reason") or "")
             began = (trace.get("timings_ms") or {}).get("first_token", 0) > 0

@@ -83,3 +83,12 @@ def test_what_cannot_be_typed_is_told_in_one_line(
     with pytest.raises(SystemExit):
         replay(*arguments)
     assert line in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_server_that_does_not_start_is_told_in_one_line(
+    replay: Script, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "two.py").write_text("x = 1\ny = 2\n")
+    with pytest.raises(SystemExit, match="the server: the server ended"):
+        replay(tmp_path / "two.py", "--set", "nothing")
+    assert "--set wants" in capfd.readouterr().err

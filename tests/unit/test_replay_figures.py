@@ -57,6 +57,13 @@ def test_an_offer_goes_when_the_cursor_does(kind: str) -> None:
     assert screen.rest == ""
 
 
+def test_an_offer_goes_when_another_file_comes_to_the_front() -> None:
+    screen = screen_with("x = |")
+    offered(screen, "foo")
+    screen.hide()
+    assert screen.rest == ""
+
+
 @pytest.mark.parametrize(
     ("keys", "second", "verdict", "rest"),
     [

@@ -26,7 +26,7 @@ _CANCELLED = -32800
 
 
 class Player:
-    """One server process and one editor; an async context manager. `begin`, then a `part` after another, then `finish`."""
+    """One server process and one editor; an async context manager: `begin`, one `part` after another, then `finish`."""
 
     def __init__(
         self,

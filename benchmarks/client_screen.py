@@ -58,6 +58,11 @@ class Screen:
         return "" if offer is None else offer.text[self.cursor - offer.start :]
 
     @property
+    def on_screen(self) -> str:
+        """What is shown, and what behind the cursor it takes the place of."""
+        return self.rest + (f" (in the place of {self.over})" if self.over else "")
+
+    @property
     def over(self) -> str:
         """What behind the cursor the offer takes the place of: brackets closed by the editor since it was shown."""
         return self._offer.over if self._offer is not None else ""
@@ -123,10 +128,12 @@ class Screen:
             self._offer = None
             return "stale"
         rest = offer.text[self.cursor - offer.start :]
-        if before and rest.startswith(before):
+        # what was to replace a bracket that the editor closed may leave that bracket in its place now
+        line = rest + self.over
+        if before and line.startswith(before):
             offer.since = self.since
             self._offer = offer
-            return "same" if rest == before else "continued"
+            return "same" if line == before else "continued"
         self._offer = offer if rest else None
         if not rest:
             return "vanished" if before else "empty"

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from replay_editors import EDITORS, Editor
-from replay_figures import figures
+from replay_figures import Log, examples, figures
 from replay_player import Player
 from typing_plan import cut
 
@@ -89,8 +89,8 @@ async def replay(
     median: float,
     editor: Editor,
     arguments: Sequence[str],
-) -> list[dict[str, Any]]:
-    """The figures of each way (its options, as `section.option=value`); all that is written lies below `folder`. The
+) -> list[Log]:
+    """The logs of each way (its options, as `section.option=value`); all that is written lies below `folder`. The
     files take turns; in each turn all ways type the same part, one after the other, each through its own server."""
     size = max(SHORTEST_PART, keys // PARTS)
     async with AsyncExitStack() as stack:
@@ -110,7 +110,7 @@ async def replay(
                 await player.part(number, min(size, keys - start))
         for player in players:
             await player.finish()
-        return [figures(player.log) for player in players]
+        return [player.log for player in players]
 
 
 def main() -> None:
@@ -127,6 +127,7 @@ def main() -> None:
     parser.add_argument(
         "--compare", nargs=2, metavar=("A", "B"), help="two ways in turns: options of each, with spaces between them"
     )
+    parser.add_argument("--examples", action="store_true", help="add the texts of flickers and stale offers")
     given = parser.parse_args()
     files = [path.resolve() for path in given.files or default_files()]
     for path in files:
@@ -148,9 +149,10 @@ def main() -> None:
             arguments=shlex.split(given.server_arguments),
         )
         try:
-            found = asyncio.run(run)
+            logs = asyncio.run(run)
         except ServerError as error:
             raise SystemExit(f"the server: {error}") from None
+    found = [{**figures(log), **({"examples": examples(log)} if given.examples else {})} for log in logs]
     told = {
         "files": [path.name for path in files],
         "seed": given.seed,

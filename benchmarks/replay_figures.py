@@ -33,7 +33,8 @@ class Key:
 @dataclass(slots=True)
 class Asked:
     """One request: seconds, what its answer did (client_screen.Verdict; `overtaken` for an empty one to a place that
-    the cursor had left, `failed` for an error, empty if there was none), and what the server says of it (its trace)."""
+    the cursor had left, `failed` for an error, empty if there was none), and what the server says of it (its trace).
+    For `examples`: the keys before it, what was on the screen when the answer came, and what the answer offers."""
 
     sent: float
     received: float | None = None
@@ -41,6 +42,9 @@ class Asked:
     source: str = ""
     reason: str = ""
     ran: bool = False
+    key: int = 0
+    shown_before: str = ""
+    offered: str = ""
 
     @property
     def milliseconds(self) -> float:
@@ -135,6 +139,22 @@ def figures(log: Log) -> dict[str, Any]:
         "gap_mean_ms": round(statistics.fmean(gaps), 2) if gaps else None,
         "seconds": round(log.seconds, 1),
     }
+
+
+def examples(log: Log, most: int = 20) -> list[dict[str, Any]]:
+    """The first flickers, offers that vanished and stale ones, so that one can see why. Text of the files."""
+    found = [asked for asked in log.asked if asked.verdict in ("flicker", "vanished", "stale")]
+    return [
+        {
+            "key": asked.key,
+            "verdict": asked.verdict,
+            "source": asked.source,
+            "reason": asked.reason,
+            "before": asked.shown_before,
+            "after": asked.offered,
+        }
+        for asked in found[:most]
+    ]
 
 
 def _reasons(asked: Iterable[Asked]) -> dict[str, int]:

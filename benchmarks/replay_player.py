@@ -188,7 +188,7 @@ class Player:
 
     def _request(self, document: Document) -> None:
         screen = document.screen
-        asked = Asked(time.perf_counter())
+        asked = Asked(time.perf_counter(), key=len(self.log.keys))
         moment = screen.moment
         params = inline_params(document.uri, *screen.position(screen.cursor), kind=2)
         number, future = self._client.start_request("textDocument/inlineCompletion", params)
@@ -205,7 +205,9 @@ class Player:
                 asked.verdict = "overtaken" if cancelled else "failed"
                 return
             items = [_item(item) for item in done.result()["items"]]
+            asked.shown_before = screen.on_screen
             asked.verdict = screen.answer(moment, items, asked.received)
+            asked.offered = items[0].text if asked.verdict == "stale" else screen.on_screen
             if asked.verdict == "late" and not items:
                 asked.verdict = "overtaken"
             if asked.verdict not in ("late", "overtaken"):

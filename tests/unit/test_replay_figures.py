@@ -140,6 +140,11 @@ def test_a_bracket_that_the_editor_closes_is_part_of_the_offer_that_is_typed_int
     key(screen, "a")
     screen.press(typist.Event("over", screen.cursor, screen.cursor + 1, ")", screen.cursor + 1))
     assert (screen.rest, screen.over) == (".b", "")
+    # an answer that leaves the bracket where it is offers the same line
+    screen = screen_with("x = |\n")
+    offered(screen, "(a)")
+    key(screen, "()", behind=1)
+    assert offered(screen, "a") == "same"
     # one that the offer does not close is in the way
     screen = screen_with("x = |\n")
     offered(screen, "(a")
@@ -219,6 +224,15 @@ def test_the_figures_of_a_planted_log() -> None:
     }
     assert found["answers_by_source"]["joined"] == {"count": 1, "p50_ms": 90.0, "p95_ms": 90.0}
     assert found["verdicts"]["overtaken"] == found["verdicts"]["unanswered"] == 1
+
+
+def test_examples_are_the_offers_that_were_replaced_vanished_or_did_not_fit() -> None:
+    log = judge.Log(asked=[asked(1, verdict, "model") for verdict in ("shown", "flicker", "same", "vanished", "stale")])
+    log.asked[1].shown_before, log.asked[1].offered, log.asked[1].key = "a", "b", 7
+    found = judge.examples(log)
+    assert [example["verdict"] for example in found] == ["flicker", "vanished", "stale"]
+    assert found[0] == {"key": 7, "verdict": "flicker", "source": "model", "reason": "", "before": "a", "after": "b"}
+    assert len(judge.examples(log, most=1)) == 1
 
 
 def test_runs_are_the_servers_own_where_it_counts_them() -> None:

@@ -24,7 +24,7 @@ from aix_lsp.settings import CompletionSettings
 from aix_lsp.types import Calibration, Generation, ModelInfo
 
 THRESHOLDS: Final = tuple(step / 50 for step in range(46))
-KEPT_SHARE: Final = 0.6
+KEPT_SHARE: Final = 2 / 3
 """Of the places with an offer, those that keep one at the threshold that is recommended: a gate that took more would be
 a silence to wonder at, and one that took less would leave in most of what is wrong."""
 
@@ -85,7 +85,7 @@ def judged(answers: Sequence[PlaceAnswer]) -> list[Judged]:
             continue
         features = features_of(generation.scores, *line, whole=True)
         if features is not None:
-            found.append(Judged(answer, generation, fitting, features, _is_exact(answer.offer, answer.place.wanted)))
+            found.append(Judged(answer, generation, fitting, features, is_exact(answer.offer, answer.place.wanted)))
     return found
 
 
@@ -127,7 +127,7 @@ def _point(threshold: float, shown: Sequence[tuple[Judged, str]], total: int) ->
         shortened += is_part
         exact += line == wanted
         right += line == wanted or (is_part and is_beginning(line, wanted))
-        first += _first_word(line) == _first_word(wanted)
+        first += first_word(line) == first_word(wanted)
     count = max(len(shown), 1)
     places = max(total, 1)
     return Point(threshold, len(shown) / places, shortened / places, exact / count, right / count, first / count)
@@ -162,7 +162,7 @@ def fit(answers: Sequence[Judged], threshold: float = 0.0) -> Calibration:
         rows += [features for features, _ in beginnings]
         right += [true for _, true in beginnings]
         # a long line is not to count for more than a short one
-        weights += [1 / len(beginnings)] * len(beginnings)
+        weights += [1 / len(beginnings) for _ in beginnings]
     base, total, least, tokens, whole = _logistic(rows, right, weights)
     return Calibration(base, total, least, tokens, whole, threshold)
 
@@ -221,10 +221,12 @@ def is_beginning(part: str, wanted: str) -> bool:
     return wanted.startswith(part) and not in_word
 
 
-def _is_exact(offer: str, wanted: str) -> bool:
+def is_exact(offer: str, wanted: str) -> bool:
+    """Whether an offer's first line is the rest of the line as it was written."""
     return offer.split("\n")[0].rstrip() == wanted
 
 
-def _first_word(text: str) -> str:
+def first_word(text: str) -> str:
+    """The first word or sign of a text, blanks before it apart."""
     match = _FIRST_WORD.match(text)
     return match.group(1) if match else ""

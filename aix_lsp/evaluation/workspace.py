@@ -38,8 +38,8 @@ _SMALLEST_FILE: Final = 1500  # bytes
 _SHORTEST_LINE: Final = 4
 _DRAWS_FOR_ONE: Final = 200
 
-OnAnswer = Callable[[int, int], None]
-"""Told after each answer how many there are, and of how many."""
+OnAnswer = Callable[[int], None]
+"""Called after each answer with how many there will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ def answers_in(
     limit: int,
     seed: int = 0,
     threads: int = 0,
-    on_answer: OnAnswer = lambda number, total: None,
+    on_answer: OnAnswer = lambda total: None,
 ) -> tuple[ModelInfo, list[PlaceAnswer]]:
     """Draw `limit` places, shared evenly among the folders, and ask for an offer at each.
 
@@ -230,7 +230,7 @@ async def _answered(
             service = CompletionService(engine, checkout.context)
             for place in places:
                 answers.append(await _answer(service, engine, checkout.root, place, settings))
-                on_answer(len(answers), total)
+                on_answer(total)
             service.close()
             await checkout.context.close()
     finally:

@@ -76,7 +76,7 @@ async def test_a_window_gets_the_scores_of_the_tokens(tmp_path: Path) -> None:
             assert [score.end for score in shared.scores] == [score.end for score in alone.scores]
             for ours, theirs in zip(shared.scores, alone.scores, strict=True):
                 assert ours.log_probability == pytest.approx(theirs.log_probability, abs=1e-4)
-    own.close()
+        own.close()
 
 
 async def test_cancelling_or_closing_a_window_frees_the_model_at_the_next_token(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How likely each token was: the same as log-softmax over transformers' own logits, and as the tests' doubles are told."""
+"""How likely each token was: the log-softmax of transformers' own logits, and whatever a scripted engine is told."""
 
 from __future__ import annotations
 

@@ -55,20 +55,23 @@ def is_closed(text: str, before: str) -> bool:
 def _states(text: str, quote: str = "") -> Iterator[tuple[int, str]]:
     """At each offset, the end included: how many brackets of the text's own are open, and which quote."""
     depth = skip = 0
+    then = quote  # what is open behind the signs that are skipped
     for position, character in enumerate(text):
         yield depth, quote
         if skip:
             skip -= 1
+            quote = quote if skip else then
         elif character == "\\":
-            skip = 1
+            skip, then = 1, quote
         elif quote:
             if text.startswith(quote, position):
-                skip, quote = len(quote) - 1, ""
+                skip, then = len(quote) - 1, ""
+                quote = quote if skip else then
             elif character in "\r\n" and len(quote) == 1 and quote != "`":
                 quote = ""  # it was none, an apostrophe in a comment
         elif character in _QUOTES:
             quote = character * 3 if text.startswith(character * 3, position) and character != "`" else character
-            skip = len(quote) - 1
+            skip, then = len(quote) - 1, quote
         elif character in _OPENING:
             depth += 1
         elif character in _CLOSING:

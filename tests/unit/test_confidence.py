@@ -14,13 +14,24 @@ from hypothesis import strategies as st
 
 from aix_lsp.completion.confidence import KEPT_BACK, SHORTENED, Features, Gated, features_of, gate, probability
 from aix_lsp.completion.place import Place, Surroundings
+from aix_lsp.completion.service import CompletionService, NoRetrieval
 from aix_lsp.completion.whole_parts import cuts, is_closed
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.calibration import calibration_of, read_calibration
 from aix_lsp.engine.catalog import embedded
-from aix_lsp.engine.scripted import PieceTokenizer
-from aix_lsp.settings import CompletionSettings
-from aix_lsp.types import Amount, Calibration, Generation, ModelInfo, Prompt, TokenScore, TriggerKind
+from aix_lsp.engine.scripted import PieceTokenizer, ScriptedEngine
+from aix_lsp.settings import CompletionSettings, Settings
+from aix_lsp.types import (
+    Amount,
+    Calibration,
+    CompletionRequest,
+    DocumentSnapshot,
+    Generation,
+    ModelInfo,
+    Prompt,
+    TokenScore,
+    TriggerKind,
+)
 
 BY_SUM = Calibration(base=3.0, sum=1.0, least=0.0, tokens=0.0, whole=0.0, threshold=0.5)
 """Right by half when the logarithms come to -3."""
@@ -266,3 +277,20 @@ def test_a_folder_without_numbers_has_no_calibration(tmp_path: Path) -> None:
     (tmp_path / "aix.json").write_text("{}", encoding="utf-8")
     assert read_calibration(tmp_path) is None
     assert calibration_of(NUMBERS) == Calibration(1.0, 0.5, 0.5, -0.5, 0.0, 0.3)
+
+
+@pytest.mark.parametrize(("trigger", "shown"), [("automatic", 0), ("invoked", 1)])
+async def test_the_service_keeps_an_unsure_offer_back_and_says_why(trigger: TriggerKind, shown: int) -> None:
+    info = ModelInfo("m", 4096, calibration=BY_SUM)
+    engine = ScriptedEngine("value", info=info, scores=[-4.5])
+    document = DocumentSnapshot("file:///a.py", "x = ", "python", 1, "a.py")
+    try:
+        result = await CompletionService(engine, NoRetrieval()).complete(
+            CompletionRequest(document, 4, trigger), Settings.model_validate({"completion": {"prepare_next": False}})
+        )
+    finally:
+        engine.close()
+    assert len(result.items) == shown
+    assert result.confidence == pytest.approx(1 / (1 + math.exp(1.5)))
+    assert result.reason == ("" if shown else "the model is unsure: 0.18 < 0.50")
+    assert (KEPT_BACK in result.changes) == (not shown)

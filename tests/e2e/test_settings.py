@@ -137,9 +137,7 @@ async def test_completion_is_a_fallback_for_those_who_ask(start: StartServer, wo
     answer = await plain.initialize([workspace])
     assert "completionProvider" not in answer["capabilities"]
     client = await start([], initialize=False)
-    answer = await client.initialize(
-        [workspace], options={"completion": {"fallback_completion": True, "confidence": "off"}}
-    )
+    answer = await client.initialize([workspace], options={"completion": {"fallback_completion": True}})
     assert "completionProvider" in answer["capabilities"]
     uri = path_to_uri(workspace / "shop" / "invoice.py")
     client.open(uri, INVOICE)

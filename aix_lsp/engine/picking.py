@@ -93,7 +93,8 @@ def _likeliest(rows: Tensor) -> tuple[list[int], list[float]]:
 def _log_probability(logits: Tensor, token: int, allowed: Sequence[int]) -> Tensor:
     """That of one token, among those that may come; left on the device."""
     if not allowed:
-        return logits.log_softmax(-1)[token]
+        # a view would hold on to the whole vocabulary's
+        return logits.log_softmax(-1)[token].clone()
     import torch
 
     return logits[token] - logits[torch.tensor(allowed, device=logits.device)].logsumexp(-1)

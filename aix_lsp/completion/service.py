@@ -149,7 +149,8 @@ class CompletionService:
             times = Timings(retrieved - began, total=clock.now())
             return snippets, CompletionResult(reason=str(error), snippets=tuple(snippets), timings=times, failed=True)
         gated = gate(generation, place, self._engine.model, limits, request.trigger)
-        fitted = fit(gated.text, replace(place, unfinished=generation.finish in ("length", "timeout")))
+        unfinished = generation.finish in ("length", "timeout") and gated.text == generation.text
+        fitted = fit(gated.text, replace(place, unfinished=unfinished))
         items: tuple[CompletionItem, ...] = ()
         if fitted.text.strip():
             start, selected = request.selected or (request.offset, "")

@@ -77,14 +77,19 @@ class Picker:
 
 
 def _likeliest(rows: Tensor) -> tuple[list[int], list[float]]:
-    """The likeliest token of each row and the logarithm of its probability, fetched from the device together."""
-    import torch
-
+    """The likeliest token of each row and the logarithm of its probability."""
     tokens = rows.argmax(dim=1, keepdim=True)
     # one kernel for the whole vocabulary; logsumexp is ten, and takes three times as long on a processor too
     scores = rows.log_softmax(dim=1).gather(1, tokens)
     if rows.device.type == "cpu":
         return tokens[:, 0].tolist(), scores[:, 0].tolist()
+    return fetched_together(tokens, scores)
+
+
+def fetched_together(tokens: Tensor, scores: Tensor) -> tuple[list[int], list[float]]:
+    """Two columns of a device as lists, by one transfer."""
+    import torch
+
     # a float32 holds whole numbers up to 16 million, more than any vocabulary has
     numbers, logarithms = torch.cat((tokens.to(scores.dtype), scores), dim=1).T.tolist()
     return [int(number) for number in numbers], logarithms

@@ -15,6 +15,7 @@ from aix_lsp.engine.copying import CopyPrior, CopyWeights
 from aix_lsp.engine.decode import Decoder
 from aix_lsp.engine.generation import LoadedModel, run
 from aix_lsp.engine.healing import Vocabulary
+from aix_lsp.engine.picking import fetched_together
 from aix_lsp.engine.scripted import DEFAULT_INFO, PieceTokenizer, ScriptedBackend, ScriptedEngine
 from aix_lsp.engine.speculation import NgramProposer
 from aix_lsp.engine.tokenizer import load_tokenizer
@@ -110,6 +111,15 @@ def test_a_word_that_is_spelled_out_again_is_judged_among_what_may_come() -> Non
     among = row[allowed].log_softmax(-1)[allowed.index(answer[0])]
     assert scores[0] == pytest.approx(float(among), abs=2e-3)
     assert len(scores) == len(answer)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_tokens_and_scores_come_from_a_device_together_and_unchanged(count: int) -> None:
+    tokens_ = torch.randint(0, 1 << 20, (count, 1))
+    scores = -torch.rand(count, 1)
+    numbers, logarithms = fetched_together(tokens_, scores)
+    assert numbers == tokens_[:, 0].tolist()
+    assert logarithms == scores[:, 0].tolist()
 
 
 def test_an_answer_that_is_cut_leaves_no_scores_for_the_next() -> None:

@@ -109,10 +109,28 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """Numbers that make the probability that a model's text is right of the scores of its tokens, fitted by `aix-lsp
+    eval workspace --fit`, and the least probability that an offer must have.
+
+    The probability is a logistic function (Platt 1999): `base` is always added; `sum`, `least` and `tokens` weigh the
+    sum of the logarithms, the smallest of them, and the logarithm of their number; `whole` is added for the rest of a
+    line as against its beginning, which is right more often.
+    """
+
+    base: float
+    sum: float
+    least: float
+    tokens: float
+    whole: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What the service must know of a loaded model. `max_positions` bounds prompt and completion together; `looks_up`
     asks prompts for what they had no room for, to copy and to guess from. `token_healing` is False where the engine
-    cannot make an answer begin with a required text."""
+    cannot make an answer begin with a required text. `calibration` is None for a model that has none."""
 
     name: str
     max_positions: int
@@ -125,6 +143,7 @@ class ModelInfo:
     note: str = ""
     looks_up: bool = False
     token_healing: bool = True
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)

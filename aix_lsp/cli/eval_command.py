@@ -82,3 +82,22 @@ def eval_infilling(
         copy_prior=copy_prior,
     )
     run(options, as_json=json, out=out)
+
+
+@evaluation.command(name="workspace")
+def eval_workspace(
+    folders: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Projects that no model was trained on.")],
+    model: Annotated[str, typer.Option("--model", help="Catalog name, folder, or remote.")] = "aix-mini",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Places in all.")] = 200,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Which places are drawn.")] = 0,
+    threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Processor threads; 0: as it comes.")] = 0,
+    fit: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--fit", metavar="FILE", help="Fit a calibration, for the model's aix.json."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Type into a project's lines, see how often the offers are right, and how sure the model must be to offer."""
+    from aix_lsp.cli.eval_workspace import run
+
+    run(folders=folders, model=model, limit=limit, seed=seed, threads=threads, as_json=json, calibration=fit)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import shlex
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
+from aix_lsp.cli.eval_progress import progress, say
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.engine.adapter import inspect_adapter
 from aix_lsp.engine.catalog import embedded, known
@@ -101,7 +100,7 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
     data: dict[str, Any] = {}
     for model, adapter, label, copying in runs:
         start = time.perf_counter()
-        with _progress(label, answers_needed(places, formats)) as advance:
+        with progress(label, answers_needed(places, formats)) as advance:
             models.append(
                 evaluate(
                     model,
@@ -118,7 +117,7 @@ def run(options: Options, *, as_json: bool, out: Path | None) -> None:
             # taken without copying either way: once for each model
             positions = models[-1].info.max_positions
             losses[label] = bits_per_byte(model, files, positions=positions, threads=options.threads, adapter=adapter)
-        _say(f"{label}: {answers_needed(places, formats)} answers in {time.perf_counter() - start:.0f} s")
+        say(f"{label}: {answers_needed(places, formats)} answers in {time.perf_counter() - start:.0f} s")
         command = options.command([asked.label for asked in models])
         data = data_of(places, models, command=command, losses=losses)
         if out is not None:
@@ -234,29 +233,8 @@ def _places(options: Options, languages: frozenset[str]) -> tuple[list[Place], l
         if not found:
             raise ValueError("no folder has a line that uses a name of another file, in the languages asked for")
         places += found
-    _say(f"{len(places)} places")
+    say(f"{len(places)} places")
     return places, files
-
-
-@contextmanager
-def _progress(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr where that is a terminal, else a line at each tenth."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(label, total=total)
-        done = itertools.count(1)
-
-        def advance() -> None:
-            progress.advance(task)
-            number = next(done)
-            if not console.is_terminal and number * 10 // total > (number - 1) * 10 // total:
-                _say(f"{label}: {number} of {total}")
-
-        yield advance
 
 
 def _save(out: Path, places: Sequence[Place], models: Sequence[ModelAnswers], data: dict[str, Any]) -> None:
@@ -271,7 +249,3 @@ def _save(out: Path, places: Sequence[Place], models: Sequence[ModelAnswers], da
     for name, text in texts.items():
         with replaced_file(out / name) as file:
             file.write(text.encode())
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"aix-lsp: {text}\n")

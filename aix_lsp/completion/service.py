@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from aix_lsp.completion.confidence import gate
 from aix_lsp.completion.extent import stop_condition
 from aix_lsp.completion.next_request import IDLE_SECONDS, NextRequest
 from aix_lsp.completion.place import place_at
@@ -147,20 +148,24 @@ class CompletionService:
         except EngineError as error:
             times = Timings(retrieved - began, total=clock.now())
             return snippets, CompletionResult(reason=str(error), snippets=tuple(snippets), timings=times, failed=True)
-        fitted = fit(generation.text, replace(place, unfinished=generation.finish in ("length", "timeout")))
+        gated = gate(generation, place, self._engine.model, limits, request.trigger)
+        unfinished = generation.finish in ("length", "timeout") and gated.text == generation.text
+        fitted = fit(gated.text, replace(place, unfinished=unfinished))
         items: tuple[CompletionItem, ...] = ()
         if fitted.text.strip():
             start, selected = request.selected or (request.offset, "")
             items = (CompletionItem(uuid.uuid4().hex[:16], selected + fitted.text, start, request.offset),)
         return snippets, CompletionResult(
             items=items,
-            reason="" if items else "the model had nothing to add here",
+            reason="" if items else gated.reason or "the model had nothing to add here",
             snippets=generation.prompt.snippets,
             timings=_timings(retrieved, retrieved - began, generation, clock),
             model=generation.model,
             prompt=generation.prompt,
             raw=generation.text,
-            changes=fitted.changes,
+            changes=(gated.change, *fitted.changes) if gated.change else fitted.changes,
+            finish=generation.finish,
+            confidence=gated.confidence,
         )
 
 

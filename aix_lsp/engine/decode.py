@@ -68,6 +68,7 @@ class Decoder:
         self._document = ""
         self._reused = 0
         self._guessed = 0
+        self._picker: Picker | None = None
 
     @property
     def way(self) -> str:
@@ -108,6 +109,11 @@ class Decoder:
         """Tokens of the latest `generate` that were guessed and right."""
         return self._guessed
 
+    @property
+    def log_probabilities(self) -> Sequence[float]:
+        """See `Picker.log_probabilities`; of the latest `generate`."""
+        return self._picker.log_probabilities if self._picker is not None else ()
+
     def generate(
         self,
         ids: Sequence[int],
@@ -129,7 +135,7 @@ class Decoder:
         dropped and it is run once more; raises EngineError when that does not help, and the next request starts afresh.
         """
         sampler = Sampler(temperature, top_p, seed)
-        picker = Picker(sampler, self._words, required, self.prior)
+        picker = self._picker = Picker(sampler, self._words, required, self.prior)
         self._start(ids, document)
         if self.proposer is not None:
             self.proposer.begin(ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Protocol
 from aix_lsp.engine.base import EngineError, LoadEvent
 from aix_lsp.engine.job import describe
 from aix_lsp.engine.text_stream import TextStream
-from aix_lsp.types import FinishReason, Generation, GenerationRequest, ModelInfo, Prompt, Tokenizer
+from aix_lsp.types import FinishReason, Generation, GenerationRequest, ModelInfo, Prompt, Tokenizer, TokenScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,13 @@ class Backend(Protocol):
     def guessed_tokens(self) -> int:
         """Tokens of the latest `generate` that were guessed and found right."""
         return 0
+
+    @property
+    def log_probabilities(self) -> Sequence[float]:
+        """Natural logarithms of the probabilities of the tokens of the latest `generate`, in the order in which they
+        are yielded: those at temperature 1, of the distribution that decided. There may be more of them than tokens
+        were asked for; empty for a backend that cannot tell."""
+        return ()
 
     @property
     def timed_out(self) -> bool | None:
@@ -147,6 +155,7 @@ def run(
     healed = len(prompt.required)
     finish: FinishReason = "end"
     produced: list[int] = []
+    ends: list[int | None] = []
     tokens = 0
     first_token_ms = 0.0
     with contextlib.closing(backend.generate(prompt, request, halt)) as generator:
@@ -159,7 +168,8 @@ def run(
                 break
             if cancelled():
                 break
-            if text or not healed:
+            ends.append(len(text) if text or not healed else None)
+            if ends[-1] is not None:
                 tokens += 1
                 first_token_ms = first_token_ms or _ms_since(built)
             if text != before:
@@ -173,6 +183,7 @@ def run(
         else:
             finish = "timeout" if halt.fired or backend.timed_out else "end"
         reused, guessed = backend.reused_tokens, backend.guessed_tokens
+        scores = _scores(ends, backend.log_probabilities)
     answer = stream.text[healed:] if _keeps_to(prompt.required, stream.text) else ""
     alternatives: tuple[str, ...] = ()
     if request.candidates > 1 and finish != "timeout" and not cancelled():
@@ -193,7 +204,17 @@ def run(
         reused_tokens=reused,
         guessed_tokens=guessed,
         alternatives=alternatives,
+        scores=scores if answer else (),
     )
+
+
+def _scores(ends: Sequence[int | None], log_probabilities: Sequence[float]) -> tuple[TokenScore, ...]:
+    """A score for each token that has a part in the text. None at all where they cannot be told from one another, or
+    where a broken model gave what is no number."""
+    pairs = list(zip(ends, log_probabilities, strict=False))
+    if len(pairs) < len(ends) or any(math.isnan(score) for _, score in pairs):
+        return ()
+    return tuple(TokenScore(end, min(score, 0.0)) for end, score in pairs if end is not None)
 
 
 class _Rows:

@@ -27,6 +27,7 @@ from aix_lsp.engine.host_protocol import (
     number_of,
     proof,
     proves,
+    rounded,
     run_of,
 )
 from aix_lsp.engine.token_thread import StaleModel, TokenRequest, Tokens, TokenStream, TokenThread, token_request
@@ -202,7 +203,10 @@ class Host:
 
         def receive(tokens: Tokens) -> None:
             message = {"op": "tokens", "id": run.id, "ids": tokens.ids}
-            counts = {"row": tokens.row} if run.count > 1 else {"reused": tokens.reused, "guessed": tokens.guessed}
+            if run.count > 1:
+                connection.send({**message, "row": tokens.row})
+                return
+            counts = {"reused": tokens.reused, "guessed": tokens.guessed, "scores": rounded(tokens.scores)}
             connection.send({**message, **counts})
 
         stream = TokenStream(asyncio.get_running_loop(), receive)

@@ -24,7 +24,7 @@ from aix_lsp.engine.base import (
 from aix_lsp.engine.generation import Backend, LoadedModel, Report
 from aix_lsp.engine.host_link import HostLink, NobodyThere, open_link
 from aix_lsp.engine.host_place import Place
-from aix_lsp.engine.host_protocol import Message, Run, model_of
+from aix_lsp.engine.host_protocol import Message, Run, model_of, scores_of
 from aix_lsp.engine.tokenizer import TokenizerError, load_tokenizer
 from aix_lsp.types import GenerationRequest, Prompt, Tokenizer
 
@@ -48,6 +48,7 @@ class SharedBackend(Backend):
         self._numbers = itertools.count(1)
         self._epoch = 0
         self._reused = self._guessed = 0
+        self._scores: list[float] = []
         self._timed_out = False
 
     @property
@@ -59,6 +60,11 @@ class SharedBackend(Backend):
     def guessed_tokens(self) -> int:
         """Tokens of the latest `generate` that were guessed and found right."""
         return self._guessed
+
+    @property
+    def log_probabilities(self) -> Sequence[float]:
+        """See `Backend.log_probabilities`."""
+        return self._scores
 
     @property
     def timed_out(self) -> bool:
@@ -120,6 +126,7 @@ class SharedBackend(Backend):
     ) -> Generator[int, None, None]:
         """Tokens that continue `prompt`, as the host sends them; see `Backend.generate`."""
         self._reused = self._guessed = 0
+        self._scores = []
         self._timed_out = False
         # What was taken back from the prompt is spelled out again first, with a token per byte at most.
         run = self._run(prompt, request, request.max_new_tokens + len(prompt.required.encode()))
@@ -130,6 +137,7 @@ class SharedBackend(Backend):
                     return
                 self._reused = int(message.get("reused", 0))
                 self._guessed = int(message.get("guessed", 0))
+                self._scores += scores_of(message, len(message["ids"]))
                 yield from message["ids"]
 
     def candidates(

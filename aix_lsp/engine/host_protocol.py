@@ -10,7 +10,8 @@ A frame is four bytes with its length (big-endian) and a JSON object in UTF-8, a
     window  run         id, epoch, ids, required, limit, temperature, top_p, seed, time_limit, document, background,
                         elsewhere (lists of ids that the prompt had no room for: what is looked up there is guessed);
                         and for several candidates: count, first (the plain answer, as it was streamed)
-    host    tokens      id, ids, reused, guessed            as they come; row as well, for several candidates
+    host    tokens      id, ids, reused, guessed, scores    as they come (scores: logarithms of their probabilities, or
+                                                            empty); id, ids, row for several candidates
     window  enough      id, row                             this row of the candidates is long enough
     host    end         id, finish, rows                    rows only for several candidates
     host    error       id, kind, message                   kind: superseded, failed, stale (another epoch),
@@ -28,18 +29,20 @@ from __future__ import annotations
 import hmac
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
 from aix_lsp.engine.base import EngineError
+from aix_lsp.engine.calibration import calibration_of
 from aix_lsp.types import FimFormat, ModelInfo
 
-PROTOCOL = 1
+PROTOCOL = 2
 MOST_BYTES = 4 << 20
 _HEADER = 4
 _MOST_ROWS = 16
+_LEAST_SCORE = -1000.0
 _MOST_ID = 2**31
 
 Message = dict[str, Any]
@@ -154,6 +157,8 @@ def model_of(message: Mapping[str, Any]) -> tuple[ModelInfo, Path]:
     try:
         values = {name: value for name, value in message.items() if name in known}
         values["languages"] = tuple(str(language) for language in message["languages"])
+        calibration = message.get("calibration")
+        values["calibration"] = None if calibration is None else calibration_of(calibration)
         info = ModelInfo(**values)
         folder = Path(message["folder"])
         valid = isinstance(info.max_positions, int) and info.format in get_args(FimFormat)
@@ -162,6 +167,20 @@ def model_of(message: Mapping[str, Any]) -> tuple[ModelInfo, Path]:
     if not valid:
         raise ProtocolError("the model host describes its model in a way that is not understood")
     return info, folder
+
+
+def rounded(scores: Iterable[float]) -> list[float]:
+    """Logarithms of probabilities as they travel: to four places, and never one that JSON has no number for."""
+    return [_LEAST_SCORE if math.isnan(score) else round(min(max(score, _LEAST_SCORE), 0.0), 4) for score in scores]
+
+
+def scores_of(message: Mapping[str, Any], count: int) -> list[float]:
+    """The scores in a `tokens` message, one for each of its `count` tokens; none where the model tells none. Raises
+    ProtocolError."""
+    value = message.get("scores", [])
+    if not isinstance(value, list) or not all(type(score) in (int, float) and score <= 0 for score in value):
+        raise ProtocolError("scores holds what is no logarithm of a probability")
+    return value if len(value) == count else []
 
 
 def number_of(message: Mapping[str, Any], name: str = "id") -> int:

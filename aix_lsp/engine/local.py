@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aix_lsp.engine.base import LoadEvent, ModelError, OnEvent
+from aix_lsp.engine.calibration import read_calibration
 from aix_lsp.engine.catalog import CatalogEntry, adapted, described, embedded
 from aix_lsp.engine.choice import Choice, choose, in_one_line, whole_on_disk
 from aix_lsp.engine.generation import Backend, LoadedModel, Report
@@ -44,6 +45,11 @@ class LocalBackend(Backend):
     def guessed_tokens(self) -> int:
         """Tokens of the latest `generate` that were guessed and found right."""
         return self._loaded.decoder.guessed_tokens if self._loaded else 0
+
+    @property
+    def log_probabilities(self) -> Sequence[float]:
+        """See `Backend.log_probabilities`."""
+        return self._loaded.decoder.log_probabilities if self._loaded else ()
 
     def load(self, report: Report) -> LoadedModel:
         """Load the chosen model, or the embedded one with a warning. Raises ModelError when that fails too.
@@ -217,6 +223,7 @@ class LocalBackend(Backend):
             languages=entry.languages,
             note=entry.licence,
             looks_up=self._lookup is not None and self._lookup.active,
+            calibration=None if loaded.adapter else read_calibration(loaded.folder),
         )
         return LoadedModel(loaded.tokenizer, info, loaded.folder)
 

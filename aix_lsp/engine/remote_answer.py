@@ -76,6 +76,7 @@ async def answer(
         first_token_ms=(reading.first_at - built) * 1000 if reading.first_at else 0.0,
         total_ms=(total - built) * 1000,
         alternatives=tuple(text for text in dict.fromkeys(more) if text and text != first.text),
+        scores=first.scores(),
     )
 
 
@@ -206,6 +207,8 @@ def _body(server: RemoteServer, request: GenerationRequest, prompt: Prompt) -> d
         "temperature": request.temperature,
         "stream": True,
         **server.extras,
+        # 0 would do for vLLM, but to llama.cpp it means none
+        **({"logprobs": 1} if server.tells_scores else {}),
     }
     return body | _drawn(request) if request.temperature > 0 else body
 

@@ -13,7 +13,7 @@ from aix_lsp.engine.remote_check import RemoteServer
 from aix_lsp.engine.remote_stream import DONE, Piece, pieces_of
 from aix_lsp.engine.remote_text import cut_at_marker, give_space_back
 from aix_lsp.engine.text_stream import TextStream
-from aix_lsp.types import FinishReason, GenerationRequest
+from aix_lsp.types import FinishReason, GenerationRequest, TokenScore
 
 
 @dataclass(slots=True)
@@ -22,6 +22,8 @@ class Candidate:
 
     `before` is what stands before the cursor. `required` is what the prompt does not hold of it; the answer begins with
     it, or it is none (`missed`). `finish` is set once nothing more is wanted, `told_end` once nothing more comes.
+    `scored` has for each token of which the server told the logarithm of its probability where it ends in all that was
+    received, and that logarithm.
     """
 
     server: RemoteServer
@@ -35,6 +37,7 @@ class Candidate:
     finish: FinishReason | None = None
     told_end: bool = False
     missed: bool = False
+    scored: list[tuple[int, float]] = field(default_factory=list)
 
     def begin(self, tokens: Sequence[int]) -> None:
         """Take over tokens that are there before the stream begins."""
@@ -53,13 +56,17 @@ class Candidate:
         ended = False
         if piece.tokens is not None or self.tokens:
             # The last piece often has the reason alone.
-            for token in piece.tokens or ():
+            known = len(piece.scores) == len(piece.tokens or ())
+            for number, token in enumerate(piece.tokens or ()):
                 ended = ended or token in self.server.tokenizer.special_ids
                 if not ended:
                     self.stream.push(token)
                     self.tokens += 1
+                    if known:
+                        self.scored.append((len(self.stream.text), piece.scores[number][1]))
             text = self.stream.text
         else:
+            self._note_scores(piece)
             self.received += piece.text
             text, ended = cut_at_marker(self.server.tokenizer, self.received)
             if self.server.drops_space:
@@ -74,6 +81,29 @@ class Candidate:
             self.finish = "stop"
         elif piece.finish:
             self.finish = "length" if piece.finish == "length" else "end"
+
+    def _note_scores(self, piece: Piece) -> None:
+        """Find out where the tokens of a piece of text end: by their own texts, or where these do not make up the
+        piece (a character in parts), all at its end."""
+        end = len(self.received)
+        fits = "".join(text for text, _ in piece.scores) == piece.text
+        for text, score in piece.scores:
+            end = end + len(text) if fits else len(self.received) + len(piece.text)
+            self.scored.append((end, score))
+
+    def scores(self) -> tuple[TokenScore, ...]:
+        """The scores of the text's tokens. What was spelled out before the stream began has none; where a server drops
+        a space nothing is known of what it counts."""
+        if self.server.drops_space:
+            return ()
+        found: list[TokenScore] = []
+        begin = 0
+        for end, score in self.scored:
+            end -= len(self.required)
+            if end > 0 and begin < len(self.text):
+                found.append(TokenScore(min(end, len(self.text)), score))
+            begin = max(end, 0)
+        return tuple(found)
 
     def counted(self) -> int:
         """Tokens of the text, by our own count where the server did not tell them."""

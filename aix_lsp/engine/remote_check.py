@@ -29,9 +29,9 @@ from aix_lsp.types import ModelInfo
 class RemoteServer:
     """A server that was checked, and how it is to be asked.
 
-    `extras` are fields beyond OpenAI's that it takes. `vocabulary` is there where token healing works. `finding` says
-    how the tokenizer was checked; `latency_ms` is the time of a request for one token; `warnings` are told to the user
-    once.
+    `extras` are fields beyond OpenAI's that it takes. `tells_scores` says whether it tells how likely its tokens were.
+    `vocabulary` is there where token healing works. `finding` says how the tokenizer was checked; `latency_ms` is the
+    time of a request for one token; `warnings` are told to the user once.
     """
 
     model: str
@@ -41,6 +41,7 @@ class RemoteServer:
     extras: Mapping[str, Any]
     rendering: Rendering = RENDERINGS[0]
     drops_space: bool = False
+    tells_scores: bool = False
     vocabulary: Vocabulary | None = None
     finding: str = ""
     latency_ms: float = 0.0
@@ -94,6 +95,7 @@ class _Check:
             found.extras,
             found.rendering,
             found.drops_space,
+            found.tells_scores,
             vocabulary,
             found.finding,
             found.latency_ms,

@@ -27,14 +27,16 @@ PROBE_S: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """How a server is to be asked so that it understands. `extras` are fields beyond OpenAI's that it takes, `finding`
-    says how that was found out, `latency_ms` is the time of a request for one token."""
+    """How a server is to be asked so that it understands. `extras` are fields beyond OpenAI's that it takes,
+    `tells_scores` whether it says how likely its tokens were. `finding` says how that was found out, `latency_ms` is
+    the time of a request for one token."""
 
     prompt: Literal["tokens", "text"]
     extras: Mapping[str, Any]
     rendering: Rendering
     drops_space: bool
     heals: bool
+    tells_scores: bool
     finding: str
     latency_ms: float
     warnings: tuple[str, ...]
@@ -68,6 +70,7 @@ class Reader:
             rendering,
             drops,
             heals=prompt == "tokens" and not drops and await self._heals(),
+            tells_scores=not drops and await self._tells_scores(prompt),
             finding=finding,
             latency_ms=self._latency_ms,
             warnings=tuple(self._warnings),
@@ -195,13 +198,24 @@ class Reader:
         except (RemoteError, StreamError):
             return False
 
-    async def _ask(self, prompt: str | Sequence[int], tokens: int) -> Any:
+    async def _tells_scores(self, prompt: str) -> bool:
+        """Whether an answer comes with the logarithms of its tokens' probabilities when it is asked to. Some servers
+        refuse such a request, or break at it: then they are not asked."""
+        sent = plain(self._tokenizer) if prompt == "tokens" else REPEATING
+        try:
+            pieces = pieces_in(await self._ask(sent, 1, logprobs=1))
+        except (RemoteError, StreamError):
+            return False
+        return bool(pieces) and bool(pieces[0].scores)
+
+    async def _ask(self, prompt: str | Sequence[int], tokens: int, **more: Any) -> Any:
         body = {
             "model": self._name,
             "prompt": prompt if isinstance(prompt, str) else list(prompt),
             "max_tokens": tokens,
             "temperature": 0,
             **self._extras,
+            **more,
         }
         began = time.perf_counter()
         content = await self._client.post(COMPLETIONS, body, model=self._name, timeout_s=PROBE_S)

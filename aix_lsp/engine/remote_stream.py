@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -71,12 +72,17 @@ class EventDecoder:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of one candidate: text, its tokens where the server tells them, and why the candidate ended, if it did."""
+    """A part of one candidate: text, its tokens where the server tells them, and why the candidate ended, if it did.
+
+    `scores` are the logarithms of the tokens' probabilities with the texts that the server has for the tokens; empty
+    where it tells none.
+    """
 
     index: int
     text: str
     tokens: tuple[int, ...] | None = None
     finish: str = ""
+    scores: tuple[tuple[str, float], ...] = ()
 
 
 def pieces_of(data: str) -> list[Piece]:
@@ -108,4 +114,22 @@ def _piece(choice: Any) -> Piece:
     whole = isinstance(tokens, list) and all(isinstance(token, int) and token >= 0 for token in tokens)
     if not isinstance(index, int) or not isinstance(text, str | None):
         raise StreamError("JSON of another shape")
-    return Piece(index, text or "", tuple(tokens) if whole else None, str(finish or ""))  # type: ignore[arg-type]
+    ids = tuple(tokens) if whole else None  # type: ignore[arg-type]
+    return Piece(index, text or "", ids, str(finish or ""), _scores(choice.get("logprobs")))
+
+
+def _scores(found: Any) -> tuple[tuple[str, float], ...]:
+    """What a choice has under `logprobs`, in the form of OpenAI's completions, which is vLLM's (`tokens`,
+    `token_logprobs`), or in that of its chats, which is llama.cpp's (`content`). Anything else counts as nothing: an
+    answer is none the worse for it."""
+    if not isinstance(found, dict):
+        return ()
+    texts, scores = found.get("tokens"), found.get("token_logprobs")
+    if isinstance(found.get("content"), list):
+        entries = [entry if isinstance(entry, dict) else {} for entry in found["content"]]
+        texts, scores = [entry.get("token") for entry in entries], [entry.get("logprob") for entry in entries]
+    if not isinstance(texts, list) or not isinstance(scores, list) or len(texts) != len(scores):
+        return ()
+    if not all(isinstance(score, int | float) and not math.isnan(score) for score in scores):
+        return ()
+    return tuple((str(text), min(float(score), 0.0)) for text, score in zip(texts, scores, strict=True))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aix_lsp.engine.base import ModelError
+from aix_lsp.engine.calibration import read_calibration
 from aix_lsp.engine.catalog import CatalogEntry, cached_folder, described, known, resolve
 from aix_lsp.engine.checkpoint import read_json
 from aix_lsp.engine.tokenizer import ModelTokenizer, TokenizerError, load_tokenizer
@@ -43,7 +44,8 @@ def served_model(settings: RemoteSettings, served_as: str) -> ServedModel:
 def described_remotely(
     served: ServedModel, settings: RemoteSettings, *, served_as: str = "", context: int = 0, place: str = ""
 ) -> ModelInfo:
-    """What the service must know of a served model; `context` is what the server says of its positions."""
+    """What the service must know of a served model; `context` is what the server says of its positions. Raises
+    ModelError for a calibration that cannot be meant."""
     entry = served.entry
     return ModelInfo(
         name=_short(served_as) if settings.tokenizer and served_as else entry.name,
@@ -55,6 +57,7 @@ def described_remotely(
         languages=entry.languages,
         note=entry.licence,
         token_healing=False,
+        calibration=read_calibration(served.folder),
     )
 
 

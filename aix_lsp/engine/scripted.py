@@ -15,6 +15,10 @@ Script = str | Sequence[str | Exception] | Callable[[Prompt], str]
 """What to answer: always the same text, one text (or error) per request with the last one repeated, or a
 function of the prompt, called on the model thread."""
 
+Scores = Sequence[float] | Callable[[str], Sequence[float]]
+"""Logarithms of the probabilities of an answer's tokens (`PieceTokenizer`: words, single spaces, single signs), or a
+function of the answer; empty for an engine that cannot tell."""
+
 _PIECES = re.compile(r"\w+|\s|[^\w\s]")
 
 DEFAULT_INFO = ModelInfo(name="scripted", max_positions=4096)
@@ -70,8 +74,11 @@ class ScriptedBackend(Backend):
         delay: float,
         load_delay: float,
         alternatives: Sequence[str] = (),
+        scores: Scores = (),
     ) -> None:
         self._script = script
+        self._scores = scores
+        self._latest: Sequence[float] = ()
         self._model = LoadedModel(tokenizer, info)
         self._delay = delay
         self._load_delay = load_delay
@@ -91,11 +98,20 @@ class ScriptedBackend(Backend):
         """The tokens of the next answer, each after `delay` seconds."""
         self.prompts.append(prompt)
         self.requests.append(request)
-        for token in self._model.tokenizer.encode(prompt.required + self._answer(prompt)):
+        answer = self._answer(prompt)
+        healed = self._model.tokenizer.encode(prompt.required)
+        scores = self._scores(answer) if callable(self._scores) else self._scores
+        self._latest = [0.0] * len(healed) + list(scores) if scores else ()
+        for token in self._model.tokenizer.encode(prompt.required + answer):
             time.sleep(self._delay)
             if cancelled():
                 return
             yield token
+
+    @property
+    def log_probabilities(self) -> Sequence[float]:
+        """The given scores."""
+        return self._latest
 
     def candidates(
         self,
@@ -133,8 +149,8 @@ class ScriptedEngine(ModelThread):
     """An `Engine` without a model.
 
     `delay` seconds pass before each token, `load_delay` before it is ready; `alternatives` are what it offers besides
-    its answer where several candidates are asked for. Requests supersede one another,
-    stream, stop and are cancelled as with a real model, because everything but the tokens is the real thing.
+    its answer where several candidates are asked for; `scores` say how likely its tokens were. Requests supersede one
+    another, stream, stop and are cancelled as with a real model, because everything but the tokens is the real thing.
     """
 
     def __init__(
@@ -147,6 +163,7 @@ class ScriptedEngine(ModelThread):
         tokenizer: Tokenizer | None = None,
         on_event: OnEvent | None = None,
         alternatives: Sequence[str] = (),
+        scores: Scores = (),
     ) -> None:
         self._scripted = ScriptedBackend(
             script,
@@ -155,6 +172,7 @@ class ScriptedEngine(ModelThread):
             delay=delay,
             load_delay=load_delay,
             alternatives=alternatives,
+            scores=scores,
         )
         super().__init__(self._scripted, on_event)
 

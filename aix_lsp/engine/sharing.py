@@ -100,6 +100,11 @@ class ChosenBackend(Backend):
         return self._inner.guessed_tokens if self._inner else 0
 
     @property
+    def log_probabilities(self) -> Sequence[float]:
+        """See `Backend.log_probabilities`."""
+        return self._inner.log_probabilities if self._inner else ()
+
+    @property
     def timed_out(self) -> bool | None:
         """See `Backend.timed_out`."""
         return self._inner.timed_out if self._inner else None

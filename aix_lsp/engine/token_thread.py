@@ -27,12 +27,14 @@ class StaleModel(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """New tokens of one row, and the counts of the whole answer so far."""
+    """New tokens of one row, the logarithms of their probabilities where the model tells them, and the counts of the
+    whole answer so far."""
 
     ids: tuple[int, ...]
     row: int = 0
     reused: int = 0
     guessed: int = 0
+    scores: tuple[float, ...] = ()
 
 
 class TokenStream:
@@ -54,8 +56,9 @@ class TokenStream:
         with self._lock:
             before = self._pending.get(new.row)
             ids = (*before.ids, *new.ids) if before else new.ids
+            scores = (*before.scores, *new.scores) if before else new.scores
             due = bool(self._pending)
-            self._pending[new.row] = Tokens(ids, new.row, new.reused, new.guessed)
+            self._pending[new.row] = Tokens(ids, new.row, new.reused, new.guessed, scores)
         if not due:
             post(self._loop, self._deliver)
 
@@ -164,7 +167,8 @@ def _run_one(
         for token in generator:
             count += 1
             if request.stream is not None:
-                request.stream.push(Tokens((token,), 0, backend.reused_tokens, backend.guessed_tokens))
+                scores = tuple(backend.log_probabilities[count - 1 : count])
+                request.stream.push(Tokens((token,), 0, backend.reused_tokens, backend.guessed_tokens, scores))
             if halt():
                 return count, "timeout"
             if count >= limit:

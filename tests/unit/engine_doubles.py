@@ -12,7 +12,7 @@ from typing import Any
 from aix_lsp.engine.base import LoadEvent
 from aix_lsp.engine.catalog import embedded
 from aix_lsp.engine.generation import Backend, LoadedModel
-from aix_lsp.engine.scripted import Script, ScriptedBackend
+from aix_lsp.engine.scripted import Scores, Script, ScriptedBackend
 from aix_lsp.engine.tokenizer import load_tokenizer
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Tokenizer
 
@@ -97,7 +97,9 @@ async def until(condition: Callable[[], object]) -> None:
 class HostedBackend(ScriptedBackend):
     """A scripted backend with the embedded tokenizer and its folder, as a model host wants them."""
 
-    def __init__(self, script: Script, *, delay: float = 0.0, alternatives: Sequence[str] = ()) -> None:
+    def __init__(
+        self, script: Script, *, delay: float = 0.0, alternatives: Sequence[str] = (), scores: Scores = ()
+    ) -> None:
         self.positions = 512
         self.loads = 0
         super().__init__(
@@ -107,6 +109,7 @@ class HostedBackend(ScriptedBackend):
             delay=delay,
             load_delay=0.0,
             alternatives=alternatives,
+            scores=scores,
         )
 
     def load(self, report: Callable[[LoadEvent], None]) -> LoadedModel:

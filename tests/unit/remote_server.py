@@ -25,6 +25,10 @@ Kind = Literal["vllm", "llama.cpp", "counting", "text", "silent"]
 ids and no word about how it reads them."""
 
 
+Scores = Literal["", "tells", "refuses", "garbage"]
+"""Asked how likely its tokens were: keeps quiet, tells (in vLLM's form or llama.cpp's), fails, or tells nonsense."""
+
+
 @dataclass
 class Fault:
     """What goes wrong with a completion. `status` answers with that; `after` text tokens the stream `ends`: the
@@ -60,6 +64,7 @@ class ModelServer:
         tls: ssl.SSLContext | None = None,
         drops_space: bool = False,
         lifts: bool = False,
+        scores: Scores = "",
         models: Sequence[str] = ("aix-mini",),
     ) -> None:
         self.kind = kind
@@ -69,6 +74,7 @@ class ModelServer:
         self.fault: Fault | None = None
         self.drops_space = drops_space
         self.lifts = lifts
+        self.scores = scores
         self.models = models
         self.port = 0
         self.seen: list[Seen] = []
@@ -151,6 +157,8 @@ class ModelServer:
         prompt = body["prompt"]
         if self.kind == "text" and (not isinstance(prompt, str) or "top_k" in body):
             return await self._reply(writer, 422, {"detail": "prompt must be a string"})
+        if "logprobs" in body and self.scores == "refuses":
+            return await self._reply(writer, 500, {"detail": "logits_all is False"})
         if not body.get("stream"):
             return await self._reply(writer, 200, self._whole(body))
         watch = asyncio.ensure_future(self._watch(reader, seen))
@@ -167,6 +175,8 @@ class ModelServer:
                 piece: dict[str, Any] = {"index": index, "text": text}
                 if self.kind == "vllm" and not index:
                     piece["token_ids"] = [token]
+                if "logprobs" in body:
+                    piece["logprobs"] = self._told(token, number)
                 await self._event(writer, {"choices": [piece]})
             reason = "length" if len(tokens) == body["max_tokens"] else "stop"
             await self._event(writer, {"choices": [{"index": index, "text": "", "finish_reason": reason}]})
@@ -193,7 +203,20 @@ class ModelServer:
         choice: dict[str, Any] = {"index": 0, "text": TOKENIZER.decode(ids), "finish_reason": "length"}
         if self.kind == "vllm":
             choice["token_ids"] = ids
+        if "logprobs" in body:
+            choice["logprobs"] = self._told(ids[0], 0)
         return {"choices": [choice]} | ({} if self.kind == "silent" else {"usage": {"prompt_tokens": count}})
+
+    def _told(self, token: int, number: int) -> Any:
+        """The logarithm of a token's probability, here by its number alone."""
+        text, score = TOKENIZER.decode([token]), -0.5 * (number + 1)
+        if self.scores == "garbage":
+            return {"tokens": [text], "token_logprobs": [None]}
+        if self.scores != "tells":
+            return None
+        if self.kind == "llama.cpp":
+            return {"content": [{"id": token, "token": text, "logprob": score, "top_logprobs": []}]}
+        return {"tokens": [text], "token_logprobs": [score], "text_offset": [0], "top_logprobs": [{text: score}]}
 
     def _rest(self, prompt: str | list[int]) -> str:
         """The text without the beginning that the prompt holds already."""

@@ -58,6 +58,27 @@ async def test_a_window_gets_what_a_model_of_its_own_would_give(tmp_path: Path, 
         own.close()
 
 
+async def test_a_window_gets_the_scores_of_the_tokens(tmp_path: Path) -> None:
+    text = "return é + 漢 * first\n"
+    scores = [-0.123456 * number for number in range(20)]
+
+    def healed(tokenizer: Tokenizer, info: ModelInfo) -> Prompt:
+        return Prompt((5, 6), "", "psm", required="ret")
+
+    own = ScriptedEngine(text, tokenizer=load_tokenizer(FOLDER), scores=scores)
+    async with hosting(tmp_path) as here:
+        await here.begin(HostedBackend(text, scores=scores))
+        window = here.window()
+        for options in ({}, {"max_new_tokens": 3}, {"build_prompt": healed}):
+            shared = await window.generate(request(**options))
+            alone = await own.generate(request(**options))
+            assert alone.scores
+            assert [score.end for score in shared.scores] == [score.end for score in alone.scores]
+            for ours, theirs in zip(shared.scores, alone.scores, strict=True):
+                assert ours.log_probability == pytest.approx(theirs.log_probability, abs=1e-4)
+        own.close()
+
+
 async def test_cancelling_or_closing_a_window_frees_the_model_at_the_next_token(tmp_path: Path) -> None:
     async with hosting(tmp_path) as here:
         backend = Stepped()

@@ -17,7 +17,7 @@ from aix_lsp.engine.base import EngineError, LoadEvent, ModelError, ModelLost
 from aix_lsp.engine.generation import LoadedModel, Report
 from aix_lsp.engine.host_link import HostLink, NobodyThere, open_link
 from aix_lsp.engine.host_place import Place
-from aix_lsp.engine.host_protocol import Message, Unpacker, pack, proof
+from aix_lsp.engine.host_protocol import PROTOCOL, Message, Unpacker, pack, proof
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Tokenizer
 from tests.unit.engine_doubles import PATIENCE_S, HostedBackend, request, until
 from tests.unit.hosting import TOKEN, Stepped, hosting, threads
@@ -29,8 +29,8 @@ GARBAGE = [
     b"\x00\x00\x00\x02[]",
     pack({"op": "run", "id": 1}),
     pack({"op": "hello", "protocol": 99}),
-    pack({"op": "hello", "protocol": 1, "proof": "x" * 64, "role": "window"}),
-    pack({"op": "hello", "protocol": 1, "proof": None}),
+    pack({"op": "hello", "protocol": PROTOCOL, "proof": "x" * 64, "role": "window"}),
+    pack({"op": "hello", "protocol": PROTOCOL, "proof": None}),
 ]
 
 
@@ -92,7 +92,7 @@ async def test_somebody_else_at_the_hosts_port_learns_nothing_and_counts_as_nobo
     def impostor(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.sendall(pack({"op": "hello", "protocol": 1, "nonce": "n", "pid": 1}))
+            connection.sendall(pack({"op": "hello", "protocol": PROTOCOL, "nonce": "n", "pid": 1}))
             heard.append(connection.recv(1 << 16))
             connection.sendall(pack({"op": "welcome", "proof": proof("guessed", "n", "host")}))
 
@@ -116,7 +116,7 @@ async def test_a_host_that_falls_silent_is_given_up_and_no_request_hangs(
         connection, _ = listener.accept()
         with connection:
             unpacker = Unpacker()
-            connection.sendall(pack({"op": "hello", "protocol": 1, "nonce": "n", "pid": 1}))
+            connection.sendall(pack({"op": "hello", "protocol": PROTOCOL, "nonce": "n", "pid": 1}))
             (hello,) = unpacker.feed(connection.recv(1 << 16))
             connection.sendall(pack({"op": "welcome", "proof": proof(TOKEN, hello["nonce"], "host")}))
             while data := connection.recv(1 << 16):

@@ -26,10 +26,12 @@ from aix_lsp.engine.host_protocol import (
     pack,
     proof,
     proves,
+    rounded,
     run_of,
+    scores_of,
 )
 from aix_lsp.settings import ModelSettings
-from aix_lsp.types import ModelInfo
+from aix_lsp.types import Calibration, ModelInfo
 
 messages = st.fixed_dictionaries(
     {"op": st.text()}, optional={"text": st.text(), "ids": st.lists(st.integers(0, 2**40)), "inner": st.none()}
@@ -125,13 +127,32 @@ def test_a_request_with_anything_wrong_is_refused_in_one_line(change: dict[str, 
 
 
 def test_a_model_comes_back_and_another_shape_of_it_is_refused(tmp_path: Path) -> None:
-    info = ModelInfo("m", 512, "spm", parameters=3, languages=("python",), note="n")
+    calibration = Calibration(-1.0, 0.5, 0.25, -0.5, -0.3, 0.25)
+    info = ModelInfo("m", 512, "spm", parameters=3, languages=("python",), note="n", calibration=calibration)
     message = json.loads(json.dumps(model_to_message(info, tmp_path)))
     assert model_of(message) == (info, tmp_path)
     assert model_of({**message, "new in a later version": 1}) == (info, tmp_path)
-    for change in ({"format": "xyz"}, {"max_positions": "many"}, {"languages": 3}, {"folder": None}):
+    wrong = {"calibration": {"base": 1}}, {"calibration": {**message["calibration"], "threshold": 2}}
+    for change in ({"format": "xyz"}, {"max_positions": "many"}, {"languages": 3}, {"folder": None}, *wrong):
         with pytest.raises(ProtocolError):
             model_of({**message, **change})
+
+
+@given(st.lists(st.floats()))
+def test_scores_travel_as_numbers_that_json_has(scores: list[float]) -> None:
+    message = json.loads(json.dumps({"scores": rounded(scores)}, allow_nan=False))
+    back = scores_of(message, len(scores))
+    assert len(back) == len(scores)
+    for ours, theirs in zip(back, scores, strict=True):
+        if -1000 <= theirs <= 0:
+            assert ours == pytest.approx(theirs, abs=1e-4)
+    assert scores_of(message, len(scores) + 1) == []
+
+
+@pytest.mark.parametrize("found", [["a"], [0.5], [None], [True], 3])
+def test_scores_that_are_none_are_refused(found: object) -> None:
+    with pytest.raises(ProtocolError):
+        scores_of({"scores": found}, 1)
 
 
 def test_a_proof_is_of_one_side_one_nonce_and_one_token() -> None:

@@ -14,7 +14,7 @@ import pytest_asyncio
 from aix_lsp.engine.base import EngineClosed, EngineError, LoadEvent, ModelError, Superseded
 from aix_lsp.engine.remote import RemoteEngine
 from aix_lsp.engine.scripted import ScriptedEngine
-from tests.unit.remote_server import Kind, ModelServer, request, settings_for, until
+from tests.unit.remote_server import TOKENIZER, Kind, ModelServer, request, settings_for, until
 
 Make = Callable[..., Awaitable[tuple[ModelServer, RemoteEngine, list[LoadEvent]]]]
 
@@ -29,7 +29,8 @@ async def make() -> AsyncIterator[Make]:
         ) -> tuple[ModelServer, RemoteEngine, list[LoadEvent]]:
             own = {
                 name: options.pop(name)
-                for name in ("text", "delay", "token", "models", "drops_space", "lifts", "tls") & options.keys()
+                for name in ("text", "delay", "token", "models", "drops_space", "lifts", "tls", "scores")
+                & options.keys()
             }
             server = await stack.enter_async_context(ModelServer(kind, **own))
             told: list[LoadEvent] = []
@@ -58,6 +59,27 @@ async def test_every_kind_of_server_answers_the_same(make: Make, kind: Kind) -> 
     assert ("stop_token_ids" in sent.body) == (kind != "text")
     assert told[-1].kind == "ready"
     assert engine.state.phase == "ready"
+
+
+@pytest.mark.parametrize("kind", ["vllm", "llama.cpp", "counting", "text"])
+async def test_a_server_that_tells_how_likely_its_tokens_are_is_asked_and_heard(make: Make, kind: Kind) -> None:
+    server, engine, _ = await make(kind, scores="tells")
+    generation = await engine.generate(request(stop=lambda text: "c" in text))
+    assert generation.text == "b + c"
+    pieces = [TOKENIZER.decode([token]) for token in TOKENIZER.encode(generation.text)]
+    ends = [len("".join(pieces[: number + 1])) for number in range(len(pieces))]
+    assert [score.end for score in generation.scores] == ends
+    assert [score.log_probability for score in generation.scores] == [-0.5 * (n + 1) for n in range(len(pieces))]
+    assert server.completions[-1].body["logprobs"] == 1
+
+
+@pytest.mark.parametrize("scores", ["", "refuses", "garbage"])
+async def test_a_server_that_does_not_is_not_asked_and_answers_all_the_same(make: Make, scores: str) -> None:
+    server, engine, told = await make("vllm", scores=scores)
+    generation = await engine.generate(request())
+    assert (generation.text, generation.scores) == ("b + c\n", ())
+    assert "logprobs" not in server.completions[-1].body
+    assert not [event for event in told if event.kind == "warning"]
 
 
 async def test_the_context_is_what_the_server_says_unless_it_is_set(make: Make) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from aix_lsp.cli import config
 from aix_lsp.engine.remote_http import address_of, without_credentials
 from aix_lsp.engine.remote_probes import plain, probe_prompts
-from aix_lsp.engine.remote_stream import EventDecoder, Piece, StreamError, pieces_of
+from aix_lsp.engine.remote_stream import EventDecoder, Piece, StreamError, pieces_in, pieces_of
 from aix_lsp.engine.remote_text import (
     RENDERINGS,
     Rendering,
@@ -64,6 +64,27 @@ def test_pieces_are_read_and_anything_else_is_told() -> None:
     for content in bad:
         with pytest.raises(StreamError):
             pieces_of(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        None,
+        3,
+        [],
+        {},
+        {"content": None},
+        {"content": [None]},
+        {"content": [{"token": "a"}]},
+        {"tokens": ["a"], "token_logprobs": [None]},
+        {"tokens": ["a", "b"], "token_logprobs": [-1.0]},
+        {"tokens": "a", "token_logprobs": -1.0},
+        {"tokens": ["a"], "token_logprobs": [float("nan")]},
+    ],
+)
+def test_scores_of_any_other_shape_count_as_none(found: object) -> None:
+    (piece,) = pieces_in({"choices": [{"index": 0, "text": "a", "logprobs": found}]})
+    assert (piece.text, piece.scores) == ("a", ())
 
 
 def special(*names: str) -> list[int]:

@@ -1,7 +1,7 @@
 """The latest requests with all that became of them, so that a user can see why. In memory only.
 
-A record keeps the lines around the cursor and never a document: fifty requests in a file of 500 KB are fifty versions of
-its text. Snippets, prompt and answer are kept whole. `trace_data.py` is the same as plain data.
+A record keeps the lines around the cursor and never a document: fifty requests in a file of 500 KB are fifty versions
+of its text. Snippets, prompt and answer are kept whole. `trace_data.py` is the same as plain data.
 """
 
 from __future__ import annotations
@@ -73,6 +73,20 @@ class Traced:
     def outcome(self) -> str:
         """What became of the offer: that of the item of which most is known; empty without an offer or a word of it."""
         return max(self.outcomes, key=_rank, default="")
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the user took the offer, or a part of it."""
+        return self.outcome in _LASTING[_LASTING.index("typed through") :]
+
+    @property
+    def shown(self) -> tuple[str, str, str]:
+        """What the editor showed: the text before, the offer (empty without one), and the text after the cursor."""
+        if not self.result.items:
+            return self.before, "", self.after
+        start = self.starts[0]
+        typed = self.place.column - start.column if start.line == self.place.line else 0
+        return self.before[: len(self.before) - typed], self.result.items[0].text, self.after
 
     @property
     def characters(self) -> int:

@@ -1,4 +1,4 @@
-"""A remembered request as plain data: what `aix.trace` and `aix-lsp inspect --json` print, and what the socket carries."""
+"""A remembered request as plain data: what `aix.trace` and `aix-lsp inspect --json` give, and the socket carries."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _TIMES = ("retrieval", "prompt", "first_token", "total")
 
 
 def traced_to_dict(traced: Traced) -> dict[str, Any]:
-    """Ranges are 1-based lines and columns (characters), ends exclusive; times are milliseconds, `time` is seconds since
-    the epoch."""
+    """Ranges are 1-based lines and columns (characters), ends exclusive; times are milliseconds, `time` is seconds
+    since the epoch."""
     result = traced.result
     data: dict[str, Any] = {
         "number": traced.number,

@@ -24,7 +24,6 @@ _KINDS = {
     "decode": "write",
     "fit": "fit",
 }
-_TAKEN = ("accepted", "partly accepted", "typed through")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -78,7 +77,7 @@ def _summary(records: Sequence[Traced]) -> Iterator[str]:
 
 def _state(traced: Traced) -> str:
     if traced.result.items:
-        return "taken" if traced.outcome in _TAKEN else "offered"
+        return "taken" if traced.is_taken else "offered"
     return "failed" if traced.result.failed else "none"
 
 
@@ -125,9 +124,15 @@ def _request(traced: Traced) -> Iterator[str]:
 def _chips(traced: Traced) -> Iterator[str]:
     result = traced.result
     colour = {"taken": "good", "offered": "offer", "failed": "bad"}.get(_state(traced), "")
-    yield f'<span class="chip {colour}">{escape(words.outcome(traced) if result.items else "no offer")}</span>'
+    yield f'<span class="chip {colour}">{escape((traced.outcome or "offered") if result.items else "no offer")}</span>'
     asked = "asked for" if traced.trigger == "invoked" else "by typing"
-    facts = [result.amount or "", asked, result.source if result.source != "none" else "", traced.language, result.model]
+    facts = [
+        result.amount or "",
+        asked,
+        result.source if result.source != "none" else "",
+        traced.language,
+        result.model,
+    ]
     if result.confidence is not None:
         facts.append(f"confidence {result.confidence:.2f}")
     yield from (f'<span class="chip">{escape(fact)}</span>' for fact in facts if fact)
@@ -135,13 +140,9 @@ def _chips(traced: Traced) -> Iterator[str]:
 
 def _in_the_editor(traced: Traced) -> str:
     """The lines around the cursor with the offer in its place."""
-    before, ghost = traced.before, ""
-    if traced.result.items:
-        start, text = traced.starts[0], traced.result.items[0].text
-        typed = traced.place.column - start.column if start.line == traced.place.line else 0
-        before = before[: len(before) - typed] if typed else before
-        ghost = f'<span class="ghost">{escape(text)}</span>'
-    return f'{escape(before)}<span class="cursor"></span>{ghost}{escape(traced.after)}'
+    before, offer, after = map(escape, traced.shown)
+    ghost = f'<span class="ghost">{offer}</span>' if offer else ""
+    return f'{before}<span class="cursor"></span>{ghost}{after}'
 
 
 def _waterfall(spans: Sequence[Span]) -> str:

@@ -25,7 +25,10 @@ def page(records: Sequence[Traced], details: Sequence[Traced]) -> str:
     if not records:
         return "\n".join([*lines, "No request is remembered.", ""])
     lines += [f"{_plain(words.summary_in_words(words.summarize(records)))}.", ""]
-    lines += ["| # | time | place | what | from | offer | ms | outcome |", "| ---: | --- | --- | --- | --- | --- | ---: | --- |"]
+    lines += [
+        "| # | time | place | what | from | offer | ms | outcome |",
+        "| ---: | --- | --- | --- | --- | --- | ---: | --- |",
+    ]
     lines += [_row(traced) for traced in reversed(records)]
     for traced in sorted(details, key=lambda item: -item.number):
         lines += ["", *_section(traced)]
@@ -72,7 +75,7 @@ def _row(traced: Traced) -> str:
         words.clock(traced),
         _cell(words.place(traced)),
         words.what(traced),
-        result.source,
+        words.source(traced),
         offer,
         f"{result.timings.total:.0f}",
         _plain(words.outcome(traced)),

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aix_lsp.completion.trace import Traced
-from aix_lsp.types import PromptPart
+from aix_lsp.types import PromptPart, Source
 
-_SOURCES = {
-    "none": "not asked for: nothing was generated",
+_SOURCES: dict[Source, str] = {
+    "none": "nowhere: nothing was generated",
     "model": "generated for this request",
     "joined": "a generation that was running already was waited for",
     "typed-through": "the rest of an offer that was typed into",
@@ -40,12 +40,14 @@ def summarize(records: Iterable[Traced]) -> Summary:
     """Counts over some records. What a reason advises (behind a semicolon) is no part of it."""
     listed = list(records)
     reasons = Counter(
-        (traced.result.reason or "no reason is known").partition("; ")[0] for traced in listed if not traced.result.items
+        (traced.result.reason or "no reason is known").partition("; ")[0]
+        for traced in listed
+        if not traced.result.items
     )
     return Summary(
         asked=len(listed),
         offered=sum(bool(traced.result.items) for traced in listed),
-        accepted=sum(traced.outcome in ("accepted", "partly accepted", "typed through") for traced in listed),
+        accepted=sum(traced.is_taken for traced in listed),
         reasons=tuple(reasons.most_common()),
     )
 
@@ -91,6 +93,12 @@ def headline(traced: Traced) -> str:
     return lines[0].strip() + (" …" if len(lines) > 1 else "")
 
 
+def source(traced: Traced) -> Source:
+    """Where the answer came from; what was generated came from the model."""
+    result = traced.result
+    return "model" if result.source == "none" and result.raw else result.source
+
+
 def decision(traced: Traced) -> str:
     """How much policy allowed, and why nothing was offered."""
     result = traced.result
@@ -109,7 +117,7 @@ def facts(traced: Traced) -> list[tuple[str, str]]:
         ("asked", f"{asked}, in {traced.language or 'no language'}, answered at {clock(traced)}"),
         ("selected", traced.selected),
         ("decision", decision(traced)),
-        ("source", _SOURCES.get(result.source, result.source)),
+        ("source", _SOURCES[source(traced)]),
         ("model", result.model),
         ("generation", generation(traced)),
         ("confidence", f"{result.confidence:.2f}" if result.confidence is not None else ""),

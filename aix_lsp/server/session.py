@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from aix_lsp.configuration import Configuration
     from aix_lsp.engine.base import Engine, LoadEvent
     from aix_lsp.server.app import AixServer
+    from aix_lsp.server.inspection import Inspection
+    from aix_lsp.server.inspection_page import Page
     from aix_lsp.settings import Settings
     from aix_lsp.workspace.watcher import WorkspaceWatcher
 
@@ -62,6 +64,8 @@ class Session:
         self.service: CompletionService
         self.acceptance: AcceptanceLog
         self.trace: TraceLog
+        self.inspection: Inspection
+        self.page: Page
         self._watcher: WorkspaceWatcher
 
     def _name_of(self, path: Path) -> str:
@@ -104,6 +108,7 @@ class Session:
         settings = self.settings
         self.acceptance = parts.AcceptanceLog(None)
         self.trace = parts.TraceLog(settings.inspect.requests)
+        self.inspection, self.page = parts.Inspection(self), parts.Page()
         self._statistics_file = parts.statistics_file()
         self._apply_statistics()
         self.context = parts.WorkspaceContext(settings, self._index_state, parts.cache_folder())
@@ -119,6 +124,9 @@ class Session:
                 self.context.opened_or_changed(document.path, document.text, document.language_id)
         self.started.set()
         self.run(self._save_now_and_then())
+        self.run(asyncio.to_thread(parts.sweep_pages))
+        if settings.inspect.socket:
+            self.run(self.inspection.serve())
         self.messages.note(f"aix-lsp {self.server.version} started; model: {settings.model.name}")
 
     async def _first_answer(self) -> None:
@@ -252,6 +260,7 @@ class Session:
         if not self.started.is_set():
             return
         self._apply_statistics()
+        self.trace.resize(self.settings.inspect.requests)
         changed = self.configuration.restart_needed(before)
         if changed:
             self.messages.warn(f"restart the server for the change of {', '.join(changed)} to take effect")
@@ -266,6 +275,8 @@ class Session:
         for task in list(self._tasks):
             task.cancel()
         if self.started.is_set():
+            self.inspection.close()
+            self.page.close()
             self.service.close()
             self.engine.close()
             self._watcher.close()
@@ -283,6 +294,8 @@ class _Parts:
         from aix_lsp.completion.service import CompletionService
         from aix_lsp.completion.trace import TraceLog
         from aix_lsp.configuration import Configuration
+        from aix_lsp.server.inspection import Inspection
+        from aix_lsp.server.inspection_page import Page, sweep
         from aix_lsp.workspace.watcher import WorkspaceWatcher
 
         self.AcceptanceLog = AcceptanceLog
@@ -292,6 +305,9 @@ class _Parts:
         self.CompletionService = CompletionService
         self.TraceLog = TraceLog
         self.Configuration = Configuration
+        self.Inspection = Inspection
+        self.Page = Page
+        self.sweep_pages = sweep
         self.WorkspaceWatcher = WorkspaceWatcher
 
 

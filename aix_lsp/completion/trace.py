@@ -19,8 +19,8 @@ _LONGEST_LINE = 200
 _MOST_CHARACTERS = 1 << 24
 """Of all records together: with long prompts fewer requests are remembered than the settings say."""
 
-_LASTING = ("", "shown", "offered", "typed through", "partly accepted", "accepted")
-"""What may become of an offer; a later word takes the place of an earlier one."""
+_LASTING = ("", "shown", "typed through", "partly accepted", "accepted")
+"""What may become of an offer; a word takes the place of those before it. Others ("dismissed") count as "shown"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aix_lsp.server.inspecting import Inspecting
 from aix_lsp.server.progress import Messages, Progress
 from aix_lsp.server.responsive import pass_by_what_is_there
 from aix_lsp.uris import normalize, uri_to_path
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from aix_lsp.configuration import Configuration
     from aix_lsp.engine.base import Engine, LoadEvent
     from aix_lsp.server.app import AixServer
-    from aix_lsp.server.inspection import Inspection
-    from aix_lsp.server.inspection_page import Page
     from aix_lsp.settings import Settings
     from aix_lsp.workspace.watcher import WorkspaceWatcher
 
@@ -64,8 +63,7 @@ class Session:
         self.service: CompletionService
         self.acceptance: AcceptanceLog
         self.trace: TraceLog
-        self.inspection: Inspection
-        self.page: Page
+        self.inspecting = Inspecting(self)
         self._watcher: WorkspaceWatcher
 
     def _name_of(self, path: Path) -> str:
@@ -108,7 +106,6 @@ class Session:
         settings = self.settings
         self.acceptance = parts.AcceptanceLog(None)
         self.trace = parts.TraceLog(settings.inspect.requests)
-        self.inspection, self.page = parts.Inspection(self), parts.Page()
         self._statistics_file = parts.statistics_file()
         self._apply_statistics()
         self.context = parts.WorkspaceContext(settings, self._index_state, parts.cache_folder())
@@ -124,9 +121,7 @@ class Session:
                 self.context.opened_or_changed(document.path, document.text, document.language_id)
         self.started.set()
         self.run(self._save_now_and_then())
-        self.run(asyncio.to_thread(parts.sweep_pages))
-        if settings.inspect.socket:
-            self.run(self.inspection.serve())
+        self.run(self.inspecting.serve())
         self.messages.note(f"aix-lsp {self.server.version} started; model: {settings.model.name}")
 
     async def _first_answer(self) -> None:
@@ -274,9 +269,8 @@ class Session:
         """Stop everything; what was counted is saved."""
         for task in list(self._tasks):
             task.cancel()
+        self.inspecting.close()
         if self.started.is_set():
-            self.inspection.close()
-            self.page.close()
             self.service.close()
             self.engine.close()
             self._watcher.close()
@@ -294,8 +288,6 @@ class _Parts:
         from aix_lsp.completion.service import CompletionService
         from aix_lsp.completion.trace import TraceLog
         from aix_lsp.configuration import Configuration
-        from aix_lsp.server.inspection import Inspection
-        from aix_lsp.server.inspection_page import Page, sweep
         from aix_lsp.workspace.watcher import WorkspaceWatcher
 
         self.AcceptanceLog = AcceptanceLog
@@ -305,9 +297,6 @@ class _Parts:
         self.CompletionService = CompletionService
         self.TraceLog = TraceLog
         self.Configuration = Configuration
-        self.Inspection = Inspection
-        self.Page = Page
-        self.sweep_pages = sweep
         self.WorkspaceWatcher = WorkspaceWatcher
 
 

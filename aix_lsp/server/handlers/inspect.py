@@ -53,7 +53,7 @@ def register(server: AixServer) -> None:
             return None
         details = [found] if found is not None else list(log)[-_IN_DETAIL:]
         try:
-            path = session.page.write(page([found] if found is not None else list(log), details))
+            path = session.inspecting.write_page(page([found] if found is not None else list(log), details))
         except OSError as error:
             _tell(server, f"the page cannot be written: {error.strerror or error}")
             return None

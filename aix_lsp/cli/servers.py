@@ -19,7 +19,7 @@ from aix_lsp.engine.host_protocol import Message, ProtocolError, Unpacker, pack,
 from aix_lsp.server import inspection_place
 from aix_lsp.server.inspection import INSPECTOR_SIDE, PROTOCOL, SERVER_SIDE
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 3.0
 
 
 class ServerGone(EngineError):

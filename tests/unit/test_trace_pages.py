@@ -133,7 +133,9 @@ def test_the_html_page_fetches_nothing() -> None:
     assert "default-src 'none'" in page
 
 
-@pytest.mark.parametrize("result", [offered(spans=()), CompletionResult(), silent(""), offered(prompt=None, snippets=())])
+@pytest.mark.parametrize(
+    "result", [offered(spans=()), CompletionResult(), silent(""), offered(prompt=None, snippets=())]
+)
 def test_a_record_with_little_in_it_makes_a_page(result: CompletionResult) -> None:
     log = log_of(result)
     assert "request 1" in Tags(trace_html.page(list(log), "process 1")).text

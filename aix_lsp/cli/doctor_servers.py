@@ -9,7 +9,7 @@ from aix_lsp.cli.servers import About, running
 from aix_lsp.completion.trace_words import summary_in_words
 from aix_lsp.engine.base import EngineError
 
-_CHECK = "server"
+_CHECK = "running"
 
 
 def examine_servers() -> Iterator[Finding]:

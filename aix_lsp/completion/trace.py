@@ -172,6 +172,7 @@ def record(number: int, when: float, request: CompletionRequest, result: Complet
     """What is kept of a request and its answer."""
     text, offset = request.document.text, min(max(request.offset, 0), len(request.document.text))
     prompt = result.prompt
+    place = _place(text, offset)
     # Ids take several times the room of the text, and what a prompt had no room for may be a whole file.
     slim = replace(result, prompt=replace(prompt, ids=(), elsewhere=())) if prompt is not None else result
     return Traced(
@@ -179,14 +180,14 @@ def record(number: int, when: float, request: CompletionRequest, result: Complet
         time=when,
         file=request.document.name,
         language=request.document.language_id,
-        place=_place(text, offset),
+        place=place,
         trigger=request.trigger,
         selected=request.selected[1] if request.selected is not None else "",
         before=_last_lines(text[max(0, offset - LINES_BEFORE * _LONGEST_LINE) : offset]),
         after=_first_lines(text[offset : offset + LINES_AFTER * _LONGEST_LINE]),
         result=slim,
         prompt_tokens=len(prompt.ids) if prompt is not None else 0,
-        starts=tuple(_place(text, item.start) for item in result.items),
+        starts=tuple(place if item.start == offset else _place(text, item.start) for item in result.items),
         outcomes=("",) * len(result.items),
     )
 
@@ -197,7 +198,9 @@ def _rank(what: str) -> int:
 
 def _place(text: str, offset: int) -> Place:
     """Counted in the text itself: to split a long document anew for every request would cost milliseconds."""
-    carriage_returns = text.count("\r", 0, offset) - text.count("\r\n", 0, offset)
+    carriage_returns = text.count("\r", 0, offset)
+    if carriage_returns:
+        carriage_returns -= text.count("\r\n", 0, offset)
     begin = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     return Place(text.count("\n", 0, offset) + carriage_returns + 1, offset - begin + 1)
 

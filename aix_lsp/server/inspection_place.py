@@ -25,14 +25,15 @@ def folder() -> Path:
 def claim(unix: bool = HAS_UNIX_SOCKETS) -> tuple[Place, int]:
     """A new place of this process, and its lock. Raises HostUnavailable or OSError."""
     parent = folder()
-    Place(parent, "").prepare()
     for _ in range(_TRIES):
+        Place(parent, "").prepare()
         place = Place(parent, _new_key(), unix)
-        handle = place.lock()
-        # who sweeps may have had the lock's file between its making and its locking, and removed it
-        handle = place.regain(handle) if handle is not None else None
-        if handle is not None:
-            return place, handle
+        # who leaves or sweeps may remove the folder, or the lock's file, between its making and its locking
+        with contextlib.suppress(FileNotFoundError):
+            handle = place.lock()
+            handle = place.regain(handle) if handle is not None else None
+            if handle is not None:
+                return place, handle
     raise HostUnavailable(f"no place could be taken in {parent}")
 
 
@@ -46,6 +47,8 @@ def leave(place: Place, handle: int) -> None:
     # where an open file cannot be removed
     with contextlib.suppress(OSError):
         place.lock_file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        place.folder.rmdir()  # when it was the last one
 
 
 def living(unix: bool = HAS_UNIX_SOCKETS) -> list[Place]:

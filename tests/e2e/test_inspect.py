@@ -25,11 +25,10 @@ LINE, COLUMN = INVOICE.count("\n"), len(INVOICE) - INVOICE.rfind("\n") - 1
 
 
 @pytest.fixture
-def environment(environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    """With folders of its own for sockets and pages."""
-    for name in ("run", "tmp"):
-        (tmp_path / name).mkdir(mode=0o700)
-    return {**environment, "XDG_RUNTIME_DIR": str(tmp_path / "run"), "TMPDIR": str(tmp_path / "tmp")}
+def environment(environment: dict[str, str], tmp_path: Path, short_folder: Path) -> dict[str, str]:
+    """With a folder of its own for pages, and one for sockets, whose paths must be short."""
+    (tmp_path / "tmp").mkdir(mode=0o700)
+    return {**environment, "XDG_RUNTIME_DIR": str(short_folder), "TMPDIR": str(tmp_path / "tmp")}
 
 
 def told(call: Call, cwd: Path, *words: str) -> Any:
@@ -60,7 +59,7 @@ async def ask(client: LspClient, workspace: Path) -> None:
 
 
 async def test_the_editor_and_a_terminal_are_told_the_same(
-    start: StartServer, workspace: Path, environment: dict[str, str], call: Call, tmp_path: Path
+    start: StartServer, workspace: Path, environment: dict[str, str], call: Call, tmp_path: Path, short_folder: Path
 ) -> None:
     client = await start([workspace], arguments=MINI, capabilities=SHOWS)
     await ask(client, workspace)
@@ -104,7 +103,7 @@ async def test_the_editor_and_a_terminal_are_told_the_same(
     assert told(call, workspace, "--last", "1")["requests"] == [silent]
     assert told(call, tmp_path, "--request", "1")["requests"] == [offered]
     doctor = call("doctor", "--json", "--workspace", ".", *MINI, cwd=workspace)
-    (finding,) = [item for item in json.loads(doctor.stdout) if item["check"] == "server"]
+    (finding,) = [item for item in json.loads(doctor.stdout) if item["check"] == "running"]
     assert "2 asked, 1 offered; no offer: code follows the cursor on its line: 1" in finding["detail"]
 
     # a page for a browser
@@ -118,7 +117,7 @@ async def test_the_editor_and_a_terminal_are_told_the_same(
     assert await client.shutdown() == 0
     assert not second.exists()
     assert list((tmp_path / "tmp").glob("aix-lsp*")) == []
-    assert list((tmp_path / "run" / "aix-lsp-servers").iterdir()) == []
+    assert list(short_folder.iterdir()) == []
     done = call("inspect", cwd=workspace)
     assert done.returncode == 2
     assert done.stderr.startswith("aix-lsp: no aix-lsp server of yours is running")
@@ -126,7 +125,7 @@ async def test_the_editor_and_a_terminal_are_told_the_same(
 
 
 async def test_the_right_one_of_several_servers_is_asked_and_followed_and_strangers_are_not_heard(
-    start: StartServer, workspace: Path, environment: dict[str, str], call: Call, tmp_path: Path
+    start: StartServer, workspace: Path, environment: dict[str, str], call: Call, tmp_path: Path, short_folder: Path
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -166,7 +165,7 @@ async def test_the_right_one_of_several_servers_is_asked_and_followed_and_strang
     assert json.loads(line)["reason"].startswith("code follows the cursor")
 
     # somebody who does not know the token
-    (token,) = (tmp_path / "run" / "aix-lsp-servers").glob(f"{here.process.pid}-*.token")
+    (token,) = (short_folder / "aix-lsp-servers").glob(f"{here.process.pid}-*.token")
     known = token.read_text()
     token.write_text(f"{'0' * 64} 0\n")
     done = call("inspect", "--pid", str(here.process.pid), cwd=workspace)
@@ -181,7 +180,7 @@ async def test_the_right_one_of_several_servers_is_asked_and_followed_and_strang
     assert following.returncode == 0
     assert b"the server has ended" in errors
     assert told(call, workspace)["server"]["pid"] == there.process.pid
-    left = {path.name.partition("-")[0] for path in (tmp_path / "run" / "aix-lsp-servers").iterdir()}
+    left = {path.name.partition("-")[0] for path in (short_folder / "aix-lsp-servers").iterdir()}
     assert left == {str(there.process.pid)}
     assert page.exists()
     await start([other], ready=False, arguments=MINI)

@@ -62,9 +62,9 @@ class OneSession:
 
 
 @pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path / "aix-lsp-servers"
+def runtime(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder))
+    return short_folder / "aix-lsp-servers"
 
 
 @asynccontextmanager
@@ -226,7 +226,7 @@ async def test_an_inspector_that_does_not_know_the_token_learns_nothing(runtime:
     await pretending
     listener.close()
     inspection_place.leave(place, lock)
-    assert list(runtime.iterdir()) == []
+    assert not runtime.exists()
 
 
 async def test_files_are_the_users_alone_and_gone_at_the_end(runtime: Path) -> None:
@@ -234,7 +234,7 @@ async def test_files_are_the_users_alone_and_gone_at_the_end(runtime: Path) -> N
         assert stat.S_IMODE(runtime.stat().st_mode) == 0o700
         assert {stat.S_IMODE(path.stat().st_mode) for path in runtime.iterdir()} == {0o600}
         assert sorted(path.suffix for path in runtime.iterdir()) == [".lock", ".sock", ".token"]
-    assert list(runtime.iterdir()) == []
+    assert not runtime.exists()
 
 
 async def test_what_a_dead_server_left_is_swept_and_nothing_else(runtime: Path) -> None:
@@ -263,8 +263,8 @@ async def test_a_socket_that_was_tidied_away_is_opened_anew(monkeypatch: pytest.
                     break
 
 
-async def test_a_place_that_cannot_be_used_costs_the_socket_alone(tmp_path: Path) -> None:
-    (tmp_path / "aix-lsp-servers").write_text("a file")
+async def test_a_place_that_cannot_be_used_costs_the_socket_alone(runtime: Path) -> None:
+    runtime.write_text("a file")
     session = OneSession(log_of())
     inspection = Inspection(session)  # type: ignore[arg-type]
     await asyncio.wait_for(inspection.serve(), PATIENCE_S)

@@ -28,7 +28,8 @@ LINE, COLUMN = INVOICE.count("\n"), len(INVOICE) - INVOICE.rfind("\n") - 1
 def environment(environment: dict[str, str], tmp_path: Path, short_folder: Path) -> dict[str, str]:
     """With a folder of its own for pages, and one for sockets, whose paths must be short."""
     (tmp_path / "tmp").mkdir(mode=0o700)
-    return {**environment, "XDG_RUNTIME_DIR": str(short_folder), "TMPDIR": str(tmp_path / "tmp")}
+    kept = {name: value for name, value in environment.items() if name != "AIX_LSP_INSPECT__SOCKET"}
+    return {**kept, "XDG_RUNTIME_DIR": str(short_folder), "TMPDIR": str(tmp_path / "tmp")}
 
 
 def told(call: Call, cwd: Path, *words: str) -> Any:

@@ -19,7 +19,8 @@ _LONGEST_LINE = 200
 _MOST_CHARACTERS = 1 << 24
 """Of all records together: with long prompts fewer requests are remembered than the settings say."""
 
-_LASTING = ("", "shown", "typed through", "partly accepted", "accepted")
+_TAKEN = ("typed through", "partly accepted", "accepted")
+_LASTING = ("", "shown", *_TAKEN)
 """What may become of an offer; a word takes the place of those before it. Others ("dismissed") count as "shown"."""
 
 
@@ -77,7 +78,13 @@ class Traced:
     @property
     def is_taken(self) -> bool:
         """Whether the user took the offer, or a part of it."""
-        return self.outcome in _LASTING[_LASTING.index("typed through") :]
+        return bool(self.taken)
+
+    @property
+    def taken(self) -> frozenset[str]:
+        """Ids of the items that the user took, or took a part of."""
+        items = zip(self.result.items, self.outcomes, strict=True)
+        return frozenset(item.id for item, what in items if what in _TAKEN)
 
     @property
     def shown(self) -> tuple[str, str, str]:

@@ -28,7 +28,8 @@ _FINISHES = {
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How the remembered requests ended. `reasons` counts why there was no offer, the most frequent first."""
+    """How the remembered requests ended. `accepted` counts items that were taken, at least in part; `reasons` counts
+    why there was no offer, the most frequent first."""
 
     asked: int
     offered: int
@@ -47,7 +48,8 @@ def summarize(records: Iterable[Traced]) -> Summary:
     return Summary(
         asked=len(listed),
         offered=sum(bool(traced.result.items) for traced in listed),
-        accepted=sum(traced.is_taken for traced in listed),
+        # an offer that is typed into is answered anew with the same item
+        accepted=len(frozenset[str]().union(*(traced.taken for traced in listed))),
         reasons=tuple(reasons.most_common()),
     )
 

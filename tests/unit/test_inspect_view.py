@@ -41,7 +41,7 @@ def test_each_request_has_one_line_that_fits() -> None:
     assert "90 ms ✓ b" in rows[0]
     assert rows[1].endswith("…")
     assert "no offer: no memory" in rows[3]
-    assert "4 asked, 2 offered (2 taken); no offer: " in text
+    assert "4 asked, 2 offered (1 taken); no offer: " in text
 
 
 def test_in_a_pipe_nothing_is_cut() -> None:

@@ -173,10 +173,17 @@ def test_an_offer_that_replaces_typed_text_is_shown_in_its_place() -> None:
 
 
 def test_silence_is_counted_by_its_reasons_without_their_advice() -> None:
-    log = log_of(offered(), silent(), silent(), silent("code follows the cursor on its line; otherwise"), silent("x"))
+    log = log_of(
+        offered(),
+        offered(source="typed-through"),
+        silent(),
+        silent(),
+        silent("code follows the cursor on its line; otherwise"),
+        silent("x"),
+    )
     log.outcome("one", "accepted")
     assert summary_in_words(summarize(log)) == (
-        "5 asked, 1 offered (1 taken); no offer: code follows the cursor on its line: 3, x: 1"
+        "6 asked, 2 offered (1 taken); no offer: code follows the cursor on its line: 3, x: 1"
     )
     assert summary_in_words(summarize([])) == "nothing was asked yet"
 

@@ -1,5 +1,6 @@
 # make run: the demo; make test: lint and all tests; make setup: the installation alone.
 # make mini: the embedded model from nothing; make mini-on: trained on; make mini-smoke: a trial of all that.
+# make browser: as root on Debian, installs the browser for the test of `aix-lsp inspect --html` where there is none.
 # TORCH_INDEX=URL takes PyTorch from that package index (README, first screen).
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.aix-installed
 
-.PHONY: run test test-remote setup lint format constraints documents mini mini-on mini-smoke clean
+.PHONY: run test test-remote browser setup lint format constraints documents mini mini-on mini-smoke clean
 
 run: $(INSTALLED)
 	@$(BIN)/aix-lsp demo
@@ -19,6 +20,20 @@ test: lint
 # the remote engine against a server that serves aix_lsp/models/aix-mini: AIX_TEST_REMOTE_URL=http://127.0.0.1:8000
 test-remote: $(INSTALLED)
 	$(BIN)/python -m pytest -m remote tests/e2e/test_remote.py
+
+# a mirror that does not answer must not hold up everything else
+APT_GET := timeout 300 apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=30 -o Dpkg::Use-Pty=0
+
+browser:
+	@for name in chromium chromium-browser google-chrome; do \
+		if command -v $$name >/dev/null; then exit 0; fi; \
+	done; \
+	if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then \
+		echo "no chromium here: the test of inspect's page is skipped (Debian, as root: make browser)"; exit 1; \
+	fi; \
+	$(APT_GET) update && DEBIAN_FRONTEND=noninteractive $(APT_GET) install -y --no-install-recommends \
+		chromium fonts-dejavu-core >/dev/null \
+		|| { echo "chromium could not be installed: the test of inspect's page is skipped"; exit 1; }
 
 setup: $(INSTALLED)
 

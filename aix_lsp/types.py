@@ -61,11 +61,14 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class PromptPart:
-    """One segment of a prompt as the trace shows it: what it is, and how many tokens it took."""
+    """One segment of a prompt as the trace shows it: what it is, how many tokens it took, and which characters of the
+    prompt's text it is."""
 
     role: Literal["snippet", "header", "prefix", "suffix"]
     tokens: int
     label: str = ""
+    start: int = field(default=0, compare=False)
+    characters: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

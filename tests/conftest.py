@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from aix_lsp.engine.hardware import share_processors
 
@@ -13,3 +19,11 @@ share_processors()
 # then interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder for sockets: systems take a hundred bytes for a socket's path, and `tmp_path` alone may have as many."""
+    folder = Path(tempfile.mkdtemp(prefix="aix-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

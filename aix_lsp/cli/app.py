@@ -105,6 +105,27 @@ def context(
 
 
 @app.command()
+def inspect(
+    last: Annotated[int, typer.Option("--last", metavar="N", help="The last so many requests.", min=1)] = 20,
+    request: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--request", metavar="NUMBER", help="Everything about one request."),
+    ] = None,
+    json: Json = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Print each new request as it comes.")] = False,
+    html: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--html", metavar="FILE", help="Write a page for a browser there, self-contained."),
+    ] = None,
+    pid: Annotated[Optional[int], typer.Option("--pid", help="Ask the server of this process.")] = None,  # noqa: UP045
+) -> None:
+    """Show why the latest requests of a running server were answered as they were, or were not."""
+    from aix_lsp.cli.inspect import run
+
+    run(last=last, request=request, as_json=json, follow=follow, html=html, pid=pid, here=Path())
+
+
+@app.command()
 def doctor(
     json: Json = False,
     workspace: Annotated[Path, typer.Option("--workspace", help="The folder to look at.")] = Path(),

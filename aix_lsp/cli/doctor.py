@@ -53,6 +53,9 @@ def examine(workspace: Path, options: Mapping[str, Any], *, load: bool = False) 
     yield from _engine(configuration.settings, load=load)
     for check in (_workspace, _kept_index, _watches):
         yield _guarded(check, workspace, configuration.settings, remedy="")
+    from aix_lsp.cli.doctor_servers import examine_servers
+
+    yield from examine_servers()
 
 
 def _engine(settings: Settings, *, load: bool) -> Iterator[Finding]:

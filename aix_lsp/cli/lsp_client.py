@@ -36,6 +36,8 @@ class LspClient:
         self.process: asyncio.subprocess.Process | None = None
         self.notifications: list[dict[str, Any]] = []
         self.answers: dict[int | str, int] = {}
+        self.shown: list[str] = []
+        """URIs of the documents that the server had shown."""
         self.configuration: Any = None
         self.configuration_by_uri: dict[str, Any] = {}
         self._news = asyncio.Event()
@@ -104,6 +106,10 @@ class LspClient:
         if message["method"] == "workspace/configuration":
             items = message["params"]["items"]
             return [self.configuration_by_uri.get(item.get("scopeUri", ""), self.configuration) for item in items]
+        if message["method"] == "window/showDocument":
+            self.shown.append(message["params"]["uri"])
+            self._news.set()
+            return {"success": True}
         return None
 
     def _send(self, message: dict[str, Any]) -> None:

@@ -177,19 +177,26 @@ class Place:
 
 def place_of(settings: ModelSettings) -> Place:
     """Where the host for these settings is met."""
+    key = key_of(settings)
+    return Place(private_folder("aix-lsp", "host", f"{key}.sock"), key)
+
+
+def private_folder(runtime_name: str, cache_name: str, socket_name: str) -> Path:
+    """A folder for sockets of this user: by the first name in the session's runtime folder where there is one, else by
+    the second in our cache folder; where `socket_name` would have too long a path, in the folder for temporary files.
+    """
     import platformdirs
 
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime and HAS_UNIX_SOCKETS and Path(runtime).is_dir():
-        folder = Path(runtime) / "aix-lsp"
+        folder = Path(runtime) / runtime_name
     else:
-        folder = platformdirs.user_cache_path("aix-lsp", appauthor=False) / "host"
-    place = Place(folder, key_of(settings))
-    if place.unix and len(os.fsencode(place.socket_file)) > _LONGEST_PATH:
+        folder = platformdirs.user_cache_path("aix-lsp", appauthor=False) / cache_name
+    if HAS_UNIX_SOCKETS and len(os.fsencode(folder / socket_name)) > _LONGEST_PATH:
         # Named after the folder that would have been used, so that two homes do not meet here.
         short = blake2b(os.fsencode(folder), digest_size=6).hexdigest()
-        place = Place(Path(tempfile.gettempdir()) / f"aix-lsp-{os.getuid()}-{short}", place.key)
-    return place
+        folder = Path(tempfile.gettempdir()) / f"aix-lsp-{os.getuid()}-{short}"
+    return folder
 
 
 if sys.platform == "win32":

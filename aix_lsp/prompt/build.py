@@ -178,21 +178,33 @@ class _Draft:
             ids=whole.ids,
             text=whole.text,
             format=self.order,
-            parts=tuple(part for item in items if not isinstance(item, Marker) for part in self._trace(item)),
+            parts=tuple(self._parts(items)),
             cut=(*filter(None, cut), *self.quotes.cut),
             snippets=tuple(quote.snippet for quote in self.quotes.quotes),
             required=self.required,
         )
 
+    def _parts(self, items: Sequence[Marker | Role]) -> Iterator[PromptPart]:
+        """The segments in their order, each with its place in the text."""
+        at = 0
+        for item in items:
+            if isinstance(item, Marker):
+                at += len(item.piece)
+                continue
+            for part in self._trace(item):
+                yield replace(part, start=at)
+                at += part.characters
+
     def _trace(self, role: Role) -> Iterator[PromptPart]:
         inside, snippets = self.quotes.inside, self.quotes.trace()
-        header = [PromptPart("header", len(self.header), self.name)] if self.header else []
+        name, length = self.name, len(self.header.text)
+        header = [PromptPart("header", len(self.header), name, characters=length)] if self.header else []
         if role == "suffix":
-            yield PromptPart("suffix", len(self.suffix.ids))
+            yield PromptPart("suffix", len(self.suffix.ids), characters=len(self.suffix.text))
         elif role == "prefix":
             if inside:
                 yield from (*snippets, *header) if self.quotes.style == "inline" else (*header, *snippets)
-            yield PromptPart("prefix", len(self.block.ids))
+            yield PromptPart("prefix", len(self.block.ids), characters=len(self.block.text))
         elif not inside:
             yield from snippets if role == "context" else header
 

@@ -56,11 +56,14 @@ class Quotes:
 
     def trace(self) -> list[PromptPart]:
         """The quotes as parts of a prompt; what stands around them counts with the first and the last."""
-        parts = [PromptPart("snippet", len(quote.block), _name(quote.snippet)) for quote in self.order]
-        if parts:
-            parts[0] = replace(parts[0], tokens=parts[0].tokens + len(self.opening))
-            parts[-1] = replace(parts[-1], tokens=parts[-1].tokens + len(self.closing))
-        return parts
+        blocks = [quote.block for quote in self.order]
+        if blocks:
+            blocks[0] = self.opening + blocks[0]
+            blocks[-1] = blocks[-1] + self.closing
+        return [
+            PromptPart("snippet", len(block), _name(quote.snippet), characters=len(block.text))
+            for quote, block in zip(self.order, blocks, strict=True)
+        ]
 
     @property
     def inside(self) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aix_lsp.server.activity import Activity
+from aix_lsp.server.inspecting import Inspecting
 from aix_lsp.server.parts import Parts
 from aix_lsp.server.progress import Messages
 from aix_lsp.server.reports import Reports
@@ -70,6 +71,7 @@ class Session:
         self.activity = Activity(self)
         self.switch = Switch(server.loop, self.activity.changed)
         self.reports = Reports(server, self.messages, self.activity.changed)
+        self.inspecting = Inspecting(self)
         self._watcher: WorkspaceWatcher
 
     def _name_of(self, path: Path) -> str:
@@ -133,6 +135,7 @@ class Session:
                 self.context.opened_or_changed(document.path, document.text, document.language_id)
         self.started.set()
         self.run(self._save_now_and_then())
+        self.run(self.inspecting.serve())
         self.messages.note(f"aix-lsp {self.server.version} started; model: {settings.model.name}")
 
     async def _first_answer(self) -> None:
@@ -256,6 +259,7 @@ class Session:
             return
         self._apply_statistics()
         self.activity.changed()
+        self.trace.resize(self.settings.inspect.requests)
         changed = self.configuration.restart_needed(before)
         if changed:
             self.messages.warn(f"restart the server for the change of {', '.join(changed)} to take effect")
@@ -276,6 +280,7 @@ class Session:
             task.cancel()
         self.activity.close()
         self.switch.close()
+        self.inspecting.close()
         if self.started.is_set():
             self.service.close()
             self.engine.close()

@@ -58,6 +58,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "XDG_STATE_HOME": str(home / "state"),
         "XDG_CACHE_HOME": str(home / "cache"),
         "OMP_NUM_THREADS": "2",
+        "AIX_LSP_INSPECT__SOCKET": "false",  # servers that tests kill would leave theirs behind
     }
 
 

@@ -294,3 +294,20 @@ def test_an_order_that_a_family_cannot_do_is_an_error(made: Callable[[str], Mode
     assert deepseek is not None
     with pytest.raises(ValueError, match="deepseek models know no spm order"):
         deepseek.template("spm")
+
+
+@pytest.mark.parametrize("layout", ["documents", "comments"])
+@pytest.mark.parametrize("form", ["psm", "spm", "l2r"])
+@pytest.mark.parametrize("name", ["starcoder", "starcoder2", "qwen", "deepseek", "codellama", "plain", "bare"])
+def test_each_part_knows_which_characters_of_the_prompt_it_is(
+    made: Callable[[str], ModelTokenizer], name: str, form: FimFormat, layout: str
+) -> None:
+    prompt = build(made(name), form, A, B, snippet_layout=layout)
+    at = 0
+    for part in prompt.parts:
+        assert part.start >= at
+        at = part.start + part.characters
+        text = prompt.text[part.start : at]
+        wanted = {"snippet": "a = 1" if part.label == "lib/a.py:1-1" else "b = 2", "prefix": "x =", "suffix": "y"}
+        assert wanted.get(part.role, "main.py") in text
+    assert at <= len(prompt.text)

@@ -19,7 +19,9 @@ class Client:
     """Talks to a server in this process over pipes."""
 
     def __init__(self, engine_factory: Any) -> None:
-        self.server = AixServer({"statistics.enabled": False, "workspace.watch": "off"}, engine_factory)
+        self.server = AixServer(
+            {"statistics.enabled": False, "inspect.socket": False, "workspace.watch": "off"}, engine_factory
+        )
         source, self._sink = os.pipe()
         self._source = os.fdopen(source, "rb")
         self.output = io.BytesIO()

@@ -10,6 +10,7 @@ from aix_lsp.server.handlers import (
     configuration,
     documents,
     inline_completion,
+    inspect,
     lifecycle,
     notebooks,
     workspace,
@@ -21,5 +22,5 @@ if TYPE_CHECKING:
 
 def register(server: AixServer) -> None:
     """Register every handler."""
-    for module in (lifecycle, documents, notebooks, workspace, configuration, inline_completion, commands):
+    for module in (lifecycle, documents, notebooks, workspace, configuration, inline_completion, commands, inspect):
         module.register(server)

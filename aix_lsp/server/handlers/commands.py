@@ -79,25 +79,18 @@ def register(server: AixServer) -> None:
     @server.command(TRACE)
     def trace(*arguments: Any) -> dict[str, Any] | None:
         """How the latest request was answered: snippets, timings, model, what was cut from the prompt and which
-        rules changed the text. Kept in memory alone; asking for it is consent to send it to the client."""
-        from aix_lsp.completion.report import result_to_dict
-        from aix_lsp.text import TextBuffer
+        rules changed the text. Kept in memory alone; asking for it is consent to send it to the client. With the
+        argument "summary" its long texts are left out."""
+        from aix_lsp.completion.trace_data import traced_to_dict
 
         session = server.session
         latest = session.trace.latest if session.started.is_set() else None
         if latest is None:
             return None
-        request, result = latest.request, latest.result
-        data = result_to_dict(result, TextBuffer(request.document.text))
-        data["file"] = request.document.name
-        data["changes"] = list(result.changes)
-        if result.prompt is not None:
-            data["prompt"] = {
-                "text": result.prompt.text,
-                "format": result.prompt.format,
-                "tokens": len(result.prompt.ids),
-                "cut": list(result.prompt.cut),
-            }
+        data = traced_to_dict(latest)
+        if arguments == ("summary",):
+            for name in ("snippets", "prompt", "raw", "before", "after"):
+                data.pop(name, None)
         return data
 
 

@@ -186,7 +186,7 @@ class Inspection:
 
 def describe(session: Session, began: float) -> dict[str, Any]:
     """What a server is, and how its latest requests went; for people and for choosing among several."""
-    engine = session.engine
+    engine, now = session.engine, session.activity.status()
     summary = summarize(session.trace)
     latest = session.trace.latest
     return {
@@ -195,8 +195,8 @@ def describe(session: Session, began: float) -> dict[str, Any]:
         "client": session.client_name,
         "began": began,
         "folders": [str(path) for path in session.folders.values()],
-        "state": engine.state.phase,
-        "message": engine.state.message,
+        "state": now.state,
+        "message": now.message,
         "model": engine.model.name if engine.model is not None else "",
         "requests": session.trace.asked,
         "capacity": session.trace.capacity,

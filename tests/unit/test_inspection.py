@@ -51,8 +51,9 @@ class OneSession:
     folders: dict[str, Path] = field(default_factory=dict)
     client_name: str = "an editor"
     server: Any = field(default_factory=lambda: SimpleNamespace(version="1"))
-    engine: Any = field(
-        default_factory=lambda: SimpleNamespace(state=EngineState("ready", "small is ready"), model=None)
+    engine: Any = field(default_factory=lambda: SimpleNamespace(model=None))
+    activity: Any = field(
+        default_factory=lambda: SimpleNamespace(status=lambda: EngineState("ready", "small is ready"))
     )
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 

@@ -21,7 +21,6 @@ from aix_lsp.cli.failure import UsageError
 from aix_lsp.cli.servers import About, RunningServer, ServerGone, choose, running
 from aix_lsp.completion.trace import TraceLog
 from aix_lsp.completion.trace_words import Summary
-from aix_lsp.engine.base import EngineState
 from aix_lsp.engine.host_place import Place
 from aix_lsp.engine.host_protocol import Message, Unpacker, pack
 from aix_lsp.server import inspection as socket_module
@@ -31,6 +30,7 @@ from aix_lsp.types import CompletionResult, Prompt
 from tests.unit.traces import log_of, offered, request, silent
 
 PATIENCE_S = 10.0
+READY = SimpleNamespace(state="ready", message="small is ready")
 GARBAGE = [
     b"\x00",
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",

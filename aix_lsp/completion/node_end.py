@@ -43,7 +43,7 @@ _LABEL = re.compile(r"\s*(?:\w+\s*:(?!:)|#)")
 _GOES_ON = re.compile(r"\s*(?:\.(?!\.)|[?:&|%=<>,([`^]|[-+](?!\+|-)|\*|/(?![/*]))")
 _GOES_ON_AFTER_BRACE = re.compile(r"\s*[.?]")
 _LINES_ARE_STATEMENTS = frozenset(("python", "go"))
-_HEADER_END = re.compile(r":[ \t]*(?:#[^\r\n]*)?\Z")
+_STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _DOCSTRING_END = re.compile(r"(?:\"\"\"|''')\s*\Z")
 _DOCSTRING = re.compile(
     r":[ \t]*(?:#[^\r\n]*)?[\r\n]+[ \t]*[rRuU]?(?:\"\"\"(?:(?!\"\"\").)*\"\"\"|'''(?:(?!''').)*''')\s*\Z", re.DOTALL
@@ -115,8 +115,10 @@ class NodeEnd:
             return "list"
         if self._grammar != "python":
             return "body" if inner is not None and inner.last else "step"
-        before = self._place.prefix.rstrip()
-        return "body" if _HEADER_END.search(before) or self._is_below_lone_docstring() else "step"
+        around = self._place.around
+        above = around.before if around.before.strip() else around.above
+        is_header = _STRING.sub("", above).partition("#")[0].rstrip().endswith(":")
+        return "body" if is_header or self._is_below_lone_docstring() else "step"
 
     def _is_below_lone_docstring(self) -> bool:
         """Whether a docstring is all that the body has."""
@@ -141,6 +143,13 @@ class NodeEnd:
         if self.kind == "body" and self._is_below_lone_docstring():
             return indentation(around.above) - 1
         return indentation(around.before if around.before.strip() else around.above)
+
+    @property
+    def _floor(self) -> int:
+        """Columns of white space that the first line has at least, if it is not the cursor's, and any in a list."""
+        if self.kind == "step":
+            return indentation(self._place.around.before)
+        return self._level + (self.kind == "list" or self._grammar == "python")
 
     def _read(self, text: str, reading: _Reading, *, ended: bool) -> Ending | None:
         for number, (start, end, whole_line) in enumerate(_lines(text)):
@@ -167,7 +176,7 @@ class NodeEnd:
         if reading.look is None:
             return reading.blank >= 2
         if not reading.whole:
-            return reading.blank >= 2 and not reading.look.open_brackets and not _in_text(reading.text)
+            return reading.blank >= 2 and not reading.look.open_brackets and not in_text(reading.text)
         return reading.blank >= 2 or (self.kind == "step" and reading.look.code)
 
     def _ends_before(self, line: str, reading: _Reading, *, first: bool) -> bool:
@@ -177,7 +186,9 @@ class NodeEnd:
         if reading.whole and look is not None and self._goes_on(line, reading.text):
             reading.cuts.pop()
         elif reading.whole and look is not None and look.compound and self.kind == "step":
-            return not self._is_clause(line)
+            # in Python more of its body may follow
+            inside = self._grammar == "python" and reading.base is not None and indentation(line) > reading.base
+            return not inside and not self._is_clause(line)
         if reading.filled >= self._place.max_lines:
             return True
         if first:
@@ -185,14 +196,12 @@ class NodeEnd:
         level = indentation(line)
         if reading.whole and _CLOSER.match(line) and not self._hole.missing and self._hole.open:
             return True
-        floor = self._level + (self._grammar == "python") if reading.base is None else reading.base
-        if self.kind == "list":
-            floor = self._level + 1
+        floor = self._floor if reading.base is None or self.kind == "list" else reading.base
         if level >= floor or _CLOSER.match(line):
             return False
         if self._grammar in ("c", "cpp", "csharp", "java") and _LABEL.match(line):
             return False
-        return reading.whole or (look is not None and not look.open_brackets and not _in_text(reading.text))
+        return reading.whole or (look is not None and not look.open_brackets and not in_text(reading.text))
 
     def _ends_with(self, text: str, start: int, end: int, reading: _Reading, *, first: bool) -> Ending | None:
         """Take a line, and say where the offer ends if that is with it or inside of it."""
@@ -256,7 +265,7 @@ def sight(text: str) -> str:
     return text[: match.end() if match else start]
 
 
-def _in_text(code: str) -> bool:
+def in_text(code: str) -> bool:
     """Whether a string over several lines or a comment is open."""
     return (
         any(code.count(quote) % 2 == 1 for quote in ('"""', "'''", "`"))

@@ -1,28 +1,30 @@
 """What tree-sitter says about a text in its place: put between what stands before and after the cursor, is it whole?
 
-The text before the cursor leaves brackets open. Those that the text after the cursor closes are the document's business;
-those that nothing closes are `missing`, and a text may close them itself. For parsing they are closed, so that a whole
-text gives a tree without errors of its own:
+The text before the cursor leaves brackets open. Those that the text after the cursor closes are the document's
+business; those that nothing closes are `missing`, and a text may close them itself. For parsing they are closed, so
+that a whole text gives a tree without errors of its own:
 
     prefix | text | closers still missing | the suffix as far as it closes brackets | closers for what is left
 
-The tree of all but the text is made once. Each look inserts the text into a copy of it and parses again, which
-reuses what did not change (Wagner 1998, "Practical Algorithms for Incremental Software Development Environments"). A
-look is so a pure function of the text: nothing that was looked at before changes it.
+The tree of all but the text is made once, from that of the document as it was at the last request. Each look inserts
+the text into a copy of it and parses again, which reuses what did not change (Wagner 1998, "Practical Algorithms for
+Incremental Software Development Environments"). A look is so a pure function of the text: nothing that was looked at
+before changes it.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
+from . import syntax_edits as edits
 from . import syntax_queries as tables
-from .syntax_tree import captures_of, encode, grammar_of
+from .syntax_tree import encode, grammar_of
 
 if TYPE_CHECKING:
-    from tree_sitter import Language, Node, Tree
+    from tree_sitter import Tree
 
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _LINE_END = re.compile(r"\r\n|\n|\r|\Z")
@@ -30,25 +32,19 @@ _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _TOP_LEVEL = re.compile(r"(?:^|(?<=[\r\n]))\w")
 _PREFIX_CHARACTERS = 60_000
 _SUFFIX_CHARACTERS = 4_000
-_CLOSERS = {"(": ")", "[": "]", "{": "}", "${": "}"}
 _TRY = re.compile(r"\s*try\s*:")
 _BODY_DEPTH = 3
 _LOOKS = 256
 
-_BODIES = frozenset(
-    "block statement_block compound_statement class_body interface_body enum_body enum_body_declarations "
-    "constructor_body declaration_list field_declaration_list enumerator_list enum_member_declaration_list "
-    "enum_variant_list switch_body switch_block match_block accessor_list object_type".split()
-)
-_BODIES_THEMSELVES = frozenset("expression_switch_statement type_switch_statement select_statement".split())
-
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A text in its place. `whole`: the document has no more errors than with an empty hole, and none at the text.
-    `open_brackets`: how many it leaves open. `closers`: where, in the text, brackets stand that it did not open.
-    `compound`: the last thing in it is a statement or a definition with a body. `code`: not only comments."""
+    """A text in its place. `fits`: the document has no more errors than with an empty hole, and none at the text.
+    `whole`: it fits, and is no header that waits for its body. `open_brackets`: how many it leaves open. `closers`:
+    where, in the text, brackets stand that it did not open. `compound`: the last thing in it is a statement or a
+    definition with a body. `code`: not only comments."""
 
+    fits: bool
     whole: bool
     open_brackets: int
     closers: tuple[int, ...]
@@ -85,7 +81,7 @@ class Hole:
         self._prefix = prefix
         self._grammar = grammar
         self._before = _bytes(prefix)
-        self._row, self._column = _point(self._before)
+        self._row, self._column = edits.point(self._before)
         self._looks: dict[str, Look] = {}
 
     @property
@@ -117,8 +113,8 @@ class Hole:
         tree = self._with(data, 0)
         start, end = len(self._before), len(self._before) + len(data)
         depth, unmatched = 0, []
-        for position, bracket in _brackets(tree, self._grammar, start, end):
-            if bracket in _CLOSERS:
+        for position, bracket in edits.brackets(tree, self._grammar, start, end):
+            if bracket in edits.OPENING:
                 depth += 1
             elif depth:
                 depth -= 1
@@ -126,13 +122,16 @@ class Hole:
                 unmatched.append(position - start)
         if unmatched and self.missing:
             tree = self._with(data, min(len(unmatched), len(self.missing)))
-        errors, here = _errors(tree.root_node, start, end)
-        whole = self._errors_without is not None and errors <= self._errors_without and not here
+        errors, here = edits.errors(tree.root_node, start, end)
+        fits = self._errors_without is not None and errors <= self._errors_without and not here
         closers = tuple(len(data[:at].decode("utf-8", "replace")) for at in unmatched)
-        code = [unit for unit in _units(tree.root_node, start, end) if unit.type not in tables.COMMENTS]
-        # The grammar of Python takes a header without a body for whole.
-        whole = whole and not (self._grammar == "python" and bool(code) and _last_token(code[-1]) == ":")
-        return Look(whole, depth, closers, bool(code) and _has_body(code[-1], _BODY_DEPTH), bool(code))
+        code = [unit for unit in edits.units(tree.root_node, start, end) if unit.type not in tables.COMMENTS]
+        whole = fits
+        if self._grammar == "python":
+            # Its grammar takes a header without a body, and statements of one block in different columns.
+            fits = fits and edits.is_even(tree.root_node, start, end)
+            whole = fits and not (code and edits.last_token(code[-1]) == ":")
+        return Look(fits, whole, depth, closers, bool(code) and edits.has_body(code[-1], _BODY_DEPTH), bool(code))
 
     @cached_property
     def _errors_without(self) -> int | None:
@@ -141,7 +140,7 @@ class Hole:
         start = len(self._before)
         fewest: int | None = None
         for filling in self._fillings():
-            errors, here = _errors(self._with(filling, 0).root_node, start, start + len(filling))
+            errors, here = edits.errors(self._with(filling, 0).root_node, start, start + len(filling))
             if not here:
                 fewest = errors if fewest is None else min(fewest, errors)
                 if not errors:
@@ -161,7 +160,7 @@ class Hole:
         """The tree with a text that closes so many of the missing brackets."""
         ground, missing, rest = self._ground
         tree = ground.copy()
-        row, column = _point(data)
+        row, column = edits.point(data)
         start, gone = len(self._before), 1 + closed if closed else 0
         tree.edit(
             start,
@@ -169,34 +168,31 @@ class Hole:
             start + len(data) + (1 if closed else 0),
             (self._row, self._column),
             (self._row + 1, closed) if closed else (self._row, self._column),
-            (self._row + row + 1, 0)
-            if closed
-            else (self._row + row, column if row else self._column + column),
+            (self._row + row + 1, 0) if closed else (self._row + row, column if row else self._column + column),
         )
-        return _parse(self._grammar, self._before + data + b"\n" + missing[closed:] + rest, tree)
+        return edits.parse(self._grammar, self._before + data + b"\n" + missing[closed:] + rest, tree)
 
     @cached_property
-    def _document(self) -> tuple[Tree, bytes]:
+    def _document(self) -> edits.Document:
         """The document as it is, with an empty hole."""
-        data = self._before + _bytes(self._suffix)
-        return _parse(self._grammar, data), data
+        return edits.document(self._before + _bytes(self._suffix), self._grammar)
 
     @cached_property
     def _brackets(self) -> tuple[tuple[Bracket, ...], str, int, int]:
         """What is open at the cursor, what is missing, how many brackets the suffix closes, and how many of its bytes
         it takes for that."""
-        tree, data = self._document
+        data = self._document.data
         cursor = len(self._before)
         stack: list[tuple[int, str]] = []
         depth = closed = taken = 0
         first: int | None = None
-        for position, bracket in _brackets(tree, self._grammar, 0, len(data)):
+        for position, bracket in self._document.brackets:
             if position < cursor:
-                if bracket in _CLOSERS:
+                if bracket in edits.OPENING:
                     stack.append((position, bracket))
                 elif stack:
                     stack.pop()
-            elif bracket in _CLOSERS:
+            elif bracket in edits.OPENING:
                 depth += 1
             elif depth:
                 depth -= 1
@@ -210,7 +206,7 @@ class Hole:
         if taken:
             line_end = data.find(b"\n", taken)
             taken = (line_end if line_end >= 0 else len(data)) - cursor
-        missing = "".join(_CLOSERS[bracket.text] for bracket in reversed(opened[len(opened) - lacking :]))
+        missing = "".join(edits.OPENING[bracket.text] for bracket in reversed(opened[len(opened) - lacking :]))
         return opened, missing, min(closed, len(opened) - lacking), taken
 
     def _lacking(self, opened: tuple[Bracket, ...], first: int | None, closed: int) -> int:
@@ -224,10 +220,10 @@ class Hole:
                 return len(opened)
             below = next((line for line in self._suffix.splitlines()[1:] if line.strip()), "")
             return 0 if columns(below) > opened[-1].indentation else 1
-        data = self._document[1]
+        data = self._document.data
         line = max(cursor, data.rfind(b"\n", 0, first) + 1)
         before, closer = data[line:first].decode("utf-8", "replace"), chr(data[first])
-        pairs = [inner for inner, bracket in enumerate(reversed(opened)) if _CLOSERS[bracket.text] == closer]
+        pairs = [inner for inner, bracket in enumerate(reversed(opened)) if edits.OPENING[bracket.text] == closer]
         counted = len(opened) - closed
         if line > cursor and not before.strip():
             level = columns(before)
@@ -251,16 +247,18 @@ class Hole:
     def _ground(self) -> tuple[Tree, bytes, bytes]:
         """The tree without the text, the missing closers, and what comes after those."""
         opened, missing, closed, taken = self._brackets
-        document, data = self._document
+        data = self._document.data
         cursor = len(self._before)
         if not opened:
             taken = len(_bytes(_LINE_BREAK.split(self._suffix, maxsplit=1)[0]))
-        left = "".join(_CLOSERS[bracket.text] for bracket in reversed(opened[: len(opened) - len(missing) - closed]))
+        left = "".join(
+            edits.OPENING[bracket.text] for bracket in reversed(opened[: len(opened) - len(missing) - closed])
+        )
         rest = b"\n" + data[cursor : cursor + taken] + b"\n" + left.encode() + self._handlers()
         new = self._before + b"\n" + missing.encode() + rest
-        tree = document.copy()
-        tree.edit(cursor, len(data), len(new), (self._row, self._column), _point(data), _point(new))
-        return _parse(self._grammar, new, tree), missing.encode(), rest
+        tree = self._document.tree.copy()
+        tree.edit(cursor, len(data), len(new), (self._row, self._column), edits.point(data), edits.point(new))
+        return edits.parse(self._grammar, new, tree), missing.encode(), rest
 
     def _handlers(self) -> bytes:
         """In Python a `try` around the cursor needs a handler, which may stand anywhere below."""
@@ -288,84 +286,3 @@ def columns(line: str, tab: int = 4) -> int:
 
 def _bytes(text: str) -> bytes:
     return encode(_LONE_RETURN.sub("\n", text))
-
-
-def _point(data: bytes) -> tuple[int, int]:
-    """Row and column, in bytes, of the end."""
-    return data.count(b"\n"), len(data) - data.rfind(b"\n") - 1
-
-
-def _parse(grammar: str, data: bytes, old: Tree | None = None) -> Tree:
-    from tree_sitter import Parser
-
-    parser = Parser(_language(grammar))
-    return parser.parse(data) if old is None else parser.parse(data, old)
-
-
-def _language(grammar: str) -> Language:
-    language = grammar_of(grammar)
-    if language is None:
-        raise ValueError(f"no grammar {grammar!r}")
-    return language
-
-
-@cache
-def _bracket_query(grammar: str) -> str:
-    """The bracket tokens of a grammar. Those in strings and comments are no tokens."""
-    language = _language(grammar)
-    tokens = [token for token in ("(", ")", "[", "]", "{", "}", "${") if language.id_for_node_kind(token, False)]
-    return "[" + " ".join(f'"{token}"' for token in tokens) + "] @bracket"
-
-
-def _brackets(tree: Tree, grammar: str, start: int, end: int) -> list[tuple[int, str]]:
-    """Positions and texts of the brackets between two bytes, in order. Those that the parser made up have no width."""
-    found = captures_of(tree.root_node, grammar, _bracket_query(grammar), range(start, end)).get("bracket", [])
-    return sorted(
-        (node.start_byte, node.type)
-        for node in found
-        if start <= node.start_byte < end and node.end_byte > node.start_byte
-    )
-
-
-def _errors(node: Node, start: int, end: int) -> tuple[int, bool]:
-    """How many errors are below a node, and whether one of them touches these bytes."""
-    if node.is_missing:
-        return 1, start <= node.start_byte <= end
-    if not node.has_error:
-        return 0, False
-    count, here = 0, False
-    if node.is_error:
-        count, here = 1, node.start_byte < end and node.end_byte > start
-        here = here or (start == end and node.start_byte <= start <= node.end_byte)
-    for child in node.children:
-        if child.has_error or child.is_missing:
-            below, touches = _errors(child, start, end)
-            count, here = count + below, here or touches
-    return count, here
-
-
-def _units(node: Node, start: int, end: int) -> list[Node]:
-    """The largest nodes that lie between two bytes."""
-    units: list[Node] = []
-    for child in node.named_children:
-        if child.end_byte <= start or child.start_byte >= end:
-            continue
-        if child.start_byte >= start and child.end_byte <= end:
-            units.append(child)
-        else:
-            units += _units(child, start, end)
-    return units
-
-
-def _last_token(node: Node) -> str:
-    """The type of the last token below a node that is no comment."""
-    for child in reversed(node.children):
-        if child.end_byte > child.start_byte and child.type not in tables.COMMENTS:
-            return _last_token(child)
-    return node.type
-
-
-def _has_body(node: Node, depth: int) -> bool:
-    if node.type in _BODIES or node.type in _BODIES_THEMSELVES:
-        return True
-    return depth > 0 and any(_has_body(child, depth - 1) for child in node.named_children)

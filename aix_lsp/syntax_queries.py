@@ -31,7 +31,8 @@ MODULES: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Grammar name -> package of the wheel, and its function that gives the language."""
 
 
-def _words(listed: str) -> frozenset[str]:
+def words(listed: str) -> frozenset[str]:
+    """A set of node types that are written with spaces between them."""
     return frozenset(listed.split())
 
 
@@ -82,7 +83,7 @@ NAME_FIELDS: Mapping[str, str] = MappingProxyType({"assignment": "left", "field_
 NAME_LISTS = frozenset(("pattern_list", "tuple_pattern"))
 NOT_NAMES = frozenset(("attribute", "subscript", "object_pattern", "array_pattern", "list_pattern", "ERROR"))
 
-CONTAINERS = _words(
+CONTAINERS = words(
     "module program source_file translation_unit compilation_unit "
     "block decorated_definition if_statement elif_clause else_clause try_statement except_clause finally_clause "
     "export_statement ambient_declaration internal_module statement_block expression_statement "
@@ -103,7 +104,7 @@ HEADERS = frozenset(("impl_item", "arrow_function", "function_expression", "gene
 """Node types that enclose code under a header line without being a definition of their own."""
 
 COMMENTS = frozenset(("comment", "line_comment", "block_comment", "html_comment"))
-STRINGS = _words(
+STRINGS = words(
     "string template_string regex string_literal raw_string_literal char_literal character_literal "
     "interpreted_string_literal rune_literal verbatim_string_literal interpolated_string_expression "
     "system_lib_string"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from aix_lsp.completion.node_end import NodeEnd, in_text, node_end, sight
+from aix_lsp.completion.node_end import NodeEnd, node_end, sight
 from aix_lsp.completion.place import Place, Surroundings
 from aix_lsp.completion.policy import indentation, opens_arguments, opens_block, unevenness
 from aix_lsp.types import Amount
@@ -56,9 +56,9 @@ def extent(text: str, place: Place) -> str:
 
     A model that turns in circles is stopped: text that begins to repeat itself is no longer an answer.
     A line offer ends at its line's end; leading line breaks mean that the line was complete. A block ends with the
-    syntax node that began at the cursor, and only where it is whole; if nothing in it is, its first line is offered, unless that
-    leaves a bracket or a string open.
-    At an unfinished place the end of `text` is an accident unless the offer ends before it.
+    syntax node that began at the cursor, and only where it is whole; if nothing in it is, its first line is offered, if
+    the parser finds no fault with that (`for x in y:`, but no half of a call). At an unfinished place the end of `text`
+    is an accident unless the offer ends before it.
     """
     kept = _without_circles(text, place)
     unfinished = place.unfinished and len(kept) == len(text)
@@ -81,8 +81,7 @@ def _by_nodes(text: str, place: Place, nodes: NodeEnd, unfinished: bool) -> str:
     if ending.whole:
         return text[: ending.position] if text[ending.position :].strip() else text
     first = _first_filled_line(text)
-    # `for (…) {` alone would leave the document uneven, and so would the first line of a long string
-    return "" if in_text(first) else _without_accidental_end(first, place.around, "line")
+    return first if nodes.fits(first) else ""
 
 
 def _by_lines(text: str, place: Place) -> str:

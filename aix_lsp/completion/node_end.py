@@ -1,18 +1,18 @@
 """Where a block ends by its syntax: with the node that began at the cursor, and never within a statement.
 
-Structured fill-in-the-middle (aiXcoder-7B, arXiv 2410.13187) trains on complete nodes; here an offer is one. The text is
-read line by line. After each line the parser says whether what came so far is whole in its place (`syntax_hole.py`),
-and the start of the next line whether something else begins there.
+Structured fill-in-the-middle (aiXcoder-7B, arXiv 2410.13187) trains on complete nodes; here an offer is one. The text
+is read line by line. After each line the parser says whether what came so far is whole in its place
+(`syntax_hole.py`), and the start of the next line whether something else begins there.
 
 How far an offer goes:
 
-- Below a header (`def f():`, `if (x) {`), and below the docstring of a function without a body: the whole body, with its
-  closing bracket where the document lacks that.
+- Below a header (`def f():`, `if (x) {`), and below the docstring of a function without a body: the whole body, with
+  its closing bracket where the document lacks that.
 - Below an opened list or argument list: the list.
-- On an empty line inside a body, and below a comment: the statements up to the first blank line, the end of the body, or
-  the end of the first statement or definition that has a body of its own, with its `else` and `except` parts. So much
-  is what a programmer sets apart as one step, and what a comment announces; what stands after it depends on what has
-  not been looked at yet. A short offer that is whole is read at a glance, and the next one is one key away.
+- On an empty line inside a body, and below a comment: the statements up to the first blank line, the end of the body,
+  or the end of the first statement or definition that has a body of its own, with its `else` and `except` parts. So
+  much is what a programmer sets apart as one step, and what a comment announces; what stands after it depends on what
+  has not been looked at yet. A short offer that is whole is read at a glance, and the next one is one key away.
 
 In all of them at most `max_lines` lines: then the offer ends after the last line that is whole.
 """
@@ -44,6 +44,7 @@ _GOES_ON = re.compile(r"\s*(?:\.(?!\.)|[?:&|%=<>,([`^]|[-+](?!\+|-)|\*|/(?![/*])
 _GOES_ON_AFTER_BRACE = re.compile(r"\s*[.?]")
 _LINES_ARE_STATEMENTS = frozenset(("python", "go"))
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
+_RAW_STRING_OPEN = re.compile(r"(?:@|\bR|\br#*)\"[^\"]*\Z")
 _DOCSTRING_END = re.compile(r"(?:\"\"\"|''')\s*\Z")
 _DOCSTRING = re.compile(
     r":[ \t]*(?:#[^\r\n]*)?[\r\n]+[ \t]*[rRuU]?(?:\"\"\"(?:(?!\"\"\").)*\"\"\"|'''(?:(?!''').)*''')\s*\Z", re.DOTALL
@@ -105,6 +106,10 @@ class NodeEnd:
         if ending is not None:
             return ending
         return self._cut(reading)
+
+    def fits(self, text: str) -> bool:
+        """Whether a text adds no error to the document, though it may be a header that waits for its body."""
+        return self._hole.look(text).fits
 
     @cached_property
     def kind(self) -> Kind:
@@ -176,7 +181,7 @@ class NodeEnd:
         if reading.look is None:
             return reading.blank >= 2
         if not reading.whole:
-            return reading.blank >= 2 and not reading.look.open_brackets and not in_text(reading.text)
+            return reading.blank >= 2 and not reading.look.open_brackets and not _in_text(reading.text)
         return reading.blank >= 2 or (self.kind == "step" and reading.look.code)
 
     def _ends_before(self, line: str, reading: _Reading, *, first: bool) -> bool:
@@ -201,7 +206,7 @@ class NodeEnd:
             return False
         if self._grammar in ("c", "cpp", "csharp", "java") and _LABEL.match(line):
             return False
-        return reading.whole or (look is not None and not look.open_brackets and not in_text(reading.text))
+        return reading.whole or (look is not None and not look.open_brackets and not _in_text(reading.text))
 
     def _ends_with(self, text: str, start: int, end: int, reading: _Reading, *, first: bool) -> Ending | None:
         """Take a line, and say where the offer ends if that is with it or inside of it."""
@@ -252,7 +257,7 @@ class NodeEnd:
 
 def node_end(place: Place) -> NodeEnd | None:
     """The end of blocks at a place; None where there is no grammar for it."""
-    if place.grammar is None or not place.prefix:
+    if place.grammar is None:
         return None
     found = hole(place.prefix, place.suffix, place.grammar)
     return None if found is None else NodeEnd(place, found)
@@ -265,13 +270,14 @@ def sight(text: str) -> str:
     return text[: match.end() if match else start]
 
 
-def in_text(code: str) -> bool:
-    """Whether a string over several lines or a comment is open."""
-    return (
-        any(code.count(quote) % 2 == 1 for quote in ('"""', "'''", "`"))
-        or code.count("/*") > code.count("*/")
-        or bool(re.search(r"(?:@|\bR|\br#*)\"[^\"]*\Z", code))
-    )
+def _in_text(code: str) -> bool:
+    """Whether a string over several lines or a comment is open, so that a line further out may belong to it. The lines
+    of a docstring are never further out than its quotes."""
+    for quotes in ('"""', "'''", "`"):
+        if code.count(quotes) % 2 == 1:
+            opening = code.rfind(quotes)
+            return bool(code[max(code.rfind("\n", 0, opening), code.rfind("\r", 0, opening)) + 1 : opening].strip())
+    return code.count("/*") > code.count("*/") or bool(_RAW_STRING_OPEN.search(code))
 
 
 def _lines(text: str) -> Iterator[tuple[int, int, bool]]:

@@ -99,6 +99,26 @@ class Hole:
         """The closing brackets that the suffix lacks, in the order in which they are due."""
         return self._brackets[1]
 
+    @cached_property
+    def docstring_of(self) -> int | None:
+        """Columns of white space before the definition whose docstring ends right before the cursor, if that is all
+        its body has. None elsewhere."""
+        if self._grammar != "python" or not self._prefix.rstrip().endswith(('"""', "'''")):
+            return None
+        end = len(self._before.rstrip())
+        node = self._document.tree.root_node.descendant_for_byte_range(end - 1, end)
+        while node is not None and node.type != "block":
+            node = node.parent
+        outer = None if node is None else node.parent
+        if node is None or outer is None or outer.type not in ("function_definition", "class_definition"):
+            return None
+        inside = [child for child in node.named_children if child.type not in tables.COMMENTS]
+        first = inside[0].named_children if len(inside) == 1 else []
+        if not first or first[0].type != "string" or first[0].end_byte != end:
+            return None
+        line = self._before.rfind(b"\n", 0, outer.start_byte) + 1
+        return columns(self._before[line : outer.start_byte + 1].decode("utf-8", "replace"))
+
     def look(self, text: str) -> Look:
         """What the text is in this place."""
         found = self._looks.get(text)

@@ -45,11 +45,6 @@ _GOES_ON_AFTER_BRACE = re.compile(r"\s*[.?]")
 _LINES_ARE_STATEMENTS = frozenset(("python", "go"))
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _RAW_STRING_OPEN = re.compile(r"(?:@|\bR|\br#*)\"[^\"]*\Z")
-_DOCSTRING_END = re.compile(r"(?:\"\"\"|''')\s*\Z")
-_DOCSTRING = re.compile(
-    r":[ \t]*(?:#[^\r\n]*)?[\r\n]+[ \t]*[rRuU]?(?:\"\"\"(?:(?!\"\"\").)*\"\"\"|'''(?:(?!''').)*''')\s*\Z", re.DOTALL
-)
-_HEADER_WITH_DOCSTRING = re.compile(r"(?:^|[\r\n])[ \t]*(?:async[ \t]+def|def|class)\b")
 
 
 @dataclass(slots=True)
@@ -123,21 +118,7 @@ class NodeEnd:
         around = self._place.around
         above = around.before if around.before.strip() else around.above
         is_header = _STRING.sub("", above).partition("#")[0].rstrip().endswith(":")
-        return "body" if is_header or self._is_below_lone_docstring() else "step"
-
-    def _is_below_lone_docstring(self) -> bool:
-        """Whether a docstring is all that the body has."""
-        before = self._place.prefix[-4000:]
-        if not _DOCSTRING_END.search(before):
-            return False
-        match = _DOCSTRING.search(before)
-        if match is None:
-            return False
-        begins = [found.start() for found in _HEADER_WITH_DOCSTRING.finditer(before, 0, match.start() + 1)]
-        if not begins or re.search(r"[\r\n][ \t]*\w[^\r\n]*[\r\n]", before[begins[-1] + 1 : match.start()]):
-            return False
-        below = next((line for line in _LINE_BREAK.split(self._place.suffix[:400])[1:] if line.strip()), "")
-        return indentation(below) <= indentation(before[begins[-1] :].lstrip("\r\n"))
+        return "body" if is_header or self._hole.docstring_of is not None else "step"
 
     @cached_property
     def _level(self) -> int:
@@ -145,8 +126,8 @@ class NodeEnd:
         around, opened = self._place.around, self._hole.open
         if opened and (self.kind == "list" or self._grammar != "python"):
             return opened[-1].indentation
-        if self.kind == "body" and self._is_below_lone_docstring():
-            return indentation(around.above) - 1
+        if self._hole.docstring_of is not None:
+            return self._hole.docstring_of
         return indentation(around.before if around.before.strip() else around.above)
 
     @property
@@ -182,7 +163,9 @@ class NodeEnd:
             return reading.blank >= 2
         if not reading.whole:
             return reading.blank >= 2 and not reading.look.open_brackets and not _in_text(reading.text)
-        return reading.blank >= 2 or (self.kind == "step" and reading.look.code)
+        # in Python only the next line tells whether a body is over
+        over = reading.look.code and not (reading.look.compound and self._grammar == "python")
+        return reading.blank >= 2 or (self.kind == "step" and over)
 
     def _ends_before(self, line: str, reading: _Reading, *, first: bool) -> bool:
         """Whether a line, of which at least the first word is there, belongs to something else."""

@@ -137,7 +137,9 @@ def units(node: Node, start: int, end: int) -> list[Node]:
     for child in node.named_children:
         if child.end_byte <= start or child.start_byte >= end:
             continue
-        if child.start_byte >= start and child.end_byte <= end:
+        # a block without brackets, below a comment in Python, is only its statements
+        bare = child.type == "block" and child.named_child_count and child.children[0].is_named
+        if child.start_byte >= start and child.end_byte <= end and not bare:
             found.append(child)
         else:
             found += units(child, start, end)

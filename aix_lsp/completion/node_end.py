@@ -98,9 +98,7 @@ class NodeEnd:
         """Where the offer ends in a text that nothing follows. The last line of an unfinished one is an accident."""
         reading = _Reading([])
         ending = self._read(text, reading, ended=not unfinished)
-        if ending is not None:
-            return ending
-        return self._cut(reading)
+        return self._cut(reading) if ending is None else ending
 
     def fits(self, text: str) -> bool:
         """Whether a text adds no error to the document, though it may be a header that waits for its body."""
@@ -199,7 +197,8 @@ class NodeEnd:
             reading.base = indentation(self._place.around.before + line if first else line)
             if first and self._place.around.before.strip():
                 reading.base = self._level + 1 if self._grammar == "python" else self._level
-        if look.closers and self._hole.open:
+        in_text = not reading.whole and _in_text(reading.text)
+        if look.closers and self._hole.open and not in_text:
             return self._closed(text, start, end, look, reading)
         reading.filled += 1
         reading.look, reading.last_end, reading.text = look, end, text[:end]
@@ -223,7 +222,7 @@ class NodeEnd:
         return self._cut(reading)
 
     def _cut(self, reading: _Reading) -> Ending:
-        return Ending(reading.best, whole=bool(reading.cuts) or not reading.filled)
+        return Ending(reading.best, whole=bool(reading.cuts))
 
     def _goes_on(self, line: str, above: str) -> bool:
         """Whether a line goes on with the statement of the line above, though that could stand alone."""

@@ -146,30 +146,6 @@ def units(node: Node, start: int, end: int) -> list[Node]:
     return found
 
 
-def is_even(node: Node, start: int, end: int) -> bool:
-    """Whether statements between two bytes begin in the column of their block."""
-    if node.type in ("block", "module"):
-        statements = [child for child in node.named_children if child.type not in tables.COMMENTS]
-        column = statements[0].start_point.column if statements else 0
-        row = -1
-        for statement in statements:
-            first_on_line = statement.start_point.row != row
-            row = statement.end_point.row
-            if first_on_line and start <= statement.start_byte < end and statement.start_point.column != column:
-                return False
-    return all(
-        is_even(child, start, end) for child in node.named_children if child.end_byte > start and child.start_byte < end
-    )
-
-
-def last_token(node: Node) -> str:
-    """The type of the last token below a node that is no comment."""
-    for child in reversed(node.children):
-        if child.end_byte > child.start_byte and child.type not in tables.COMMENTS:
-            return last_token(child)
-    return node.type
-
-
 def has_body(node: Node, depth: int) -> bool:
     if node.type in _BODIES:
         return True

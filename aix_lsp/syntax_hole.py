@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from . import syntax_edits as edits
 from . import syntax_queries as tables
+from .syntax_python import let_pass
 from .syntax_tree import encode, grammar_of
 
 if TYPE_CHECKING:
@@ -32,17 +33,19 @@ _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _TOP_LEVEL = re.compile(r"(?:^|(?<=[\r\n]))\w")
 _PREFIX_CHARACTERS = 60_000
 _SUFFIX_CHARACTERS = 4_000
-_TRY = re.compile(r"\s*try\s*:")
 _BODY_DEPTH = 3
 _LOOKS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A text in its place. `fits`: the document has no more errors than with an empty hole, and none at the text.
-    `whole`: it fits, and is no header that waits for its body. `open_brackets`: how many it leaves open. `closers`:
-    where, in the text, brackets stand that it did not open. `compound`: the last thing in it is a statement or a
-    definition with a body. `code`: not only comments."""
+    """A text in its place.
+
+    `fits`: the document has no more errors than with an empty hole, and none at the text. `whole`: it fits, and waits
+    for nothing, as a header does for its body. `open_brackets`: how many it leaves open. `closers`: where, in the text,
+    brackets stand that it did not open. `compound`: the last thing in it is a statement or a definition with a body.
+    `code`: it is not only comments.
+    """
 
     fits: bool
     whole: bool
@@ -146,11 +149,8 @@ class Hole:
         fits = self._errors_without is not None and errors <= self._errors_without and not here
         closers = tuple(len(data[:at].decode("utf-8", "replace")) for at in unmatched)
         code = [unit for unit in edits.units(tree.root_node, start, end) if unit.type not in tables.COMMENTS]
-        whole = fits
-        if self._grammar == "python":
-            # Its grammar takes a header without a body, and statements of one block in different columns.
-            fits = fits and edits.is_even(tree.root_node, start, end)
-            whole = fits and not (code and edits.last_token(code[-1]) == ":")
+        passed = let_pass(tree.root_node, start, end, code[-1].end_byte) if code and self._grammar == "python" else ""
+        fits, whole = fits and passed != "wrong", fits and not passed
         return Look(fits, whole, depth, closers, bool(code) and edits.has_body(code[-1], _BODY_DEPTH), bool(code))
 
     @cached_property
@@ -274,29 +274,11 @@ class Hole:
         left = "".join(
             edits.OPENING[bracket.text] for bracket in reversed(opened[: len(opened) - len(missing) - closed])
         )
-        rest = b"\n" + data[cursor : cursor + taken] + b"\n" + left.encode() + self._handlers()
+        rest = b"\n" + data[cursor : cursor + taken] + b"\n" + left.encode()
         new = self._before + b"\n" + missing.encode() + rest
         tree = self._document.tree.copy()
         tree.edit(cursor, len(data), len(new), (self._row, self._column), edits.point(data), edits.point(new))
         return edits.parse(self._grammar, new, tree), missing.encode(), rest
-
-    def _handlers(self) -> bytes:
-        """In Python a `try` around the cursor needs a handler, which may stand anywhere below."""
-        if self._grammar != "python":
-            return b""
-        lines = self._prefix.splitlines()
-        handlers = ""
-        level: int | None = None
-        for line in reversed(lines):
-            if not line.strip() or (level is not None and columns(line) >= level):
-                continue
-            if _TRY.match(line):
-                margin = line[: len(line) - len(line.lstrip())]
-                handlers += f"\n{margin}finally:\n{margin} pass\n"
-            level = columns(line)
-            if not level:
-                break
-        return handlers.encode()
 
 
 def columns(line: str, tab: int = 4) -> int:

@@ -19,14 +19,6 @@ if TYPE_CHECKING:
 OPENING = {"(": ")", "[": "]", "{": "}", "${": "}"}
 """Opening bracket -> closing bracket."""
 
-_BODIES = tables.words(
-    "block statement_block compound_statement class_body interface_body enum_body enum_body_declarations "
-    "constructor_body declaration_list field_declaration_list enumerator_list enum_member_declaration_list "
-    "enum_variant_list switch_body switch_block match_block accessor_list object_type "
-    # in Go the cases stand in the statement itself
-    "expression_switch_statement type_switch_statement select_statement"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -147,6 +139,6 @@ def units(node: Node, start: int, end: int) -> list[Node]:
 
 
 def has_body(node: Node, depth: int) -> bool:
-    if node.type in _BODIES:
+    if node.type in tables.BODIES:
         return True
     return depth > 0 and any(has_body(child, depth - 1) for child in node.named_children)

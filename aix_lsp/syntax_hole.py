@@ -42,13 +42,14 @@ class Look:
     """A text in its place.
 
     `fits`: the document has no more errors than with an empty hole, and none at the text. `whole`: it fits, and waits
-    for nothing, as a header does for its body. `open_brackets`: how many it leaves open. `closers`: where, in the text,
-    brackets stand that it did not open. `compound`: the last thing in it is a statement or a definition with a body.
-    `code`: it is not only comments.
+    for nothing, as a header does for its body. `lost`: nothing that follows can make it whole. `open_brackets`: how
+    many it leaves open. `closers`: where, in the text, brackets stand that it did not open. `compound`: the last thing
+    in it is a statement or a definition with a body. `code`: it is not only comments.
     """
 
     fits: bool
     whole: bool
+    lost: bool
     open_brackets: int
     closers: tuple[int, ...]
     compound: bool
@@ -150,8 +151,8 @@ class Hole:
         closers = tuple(len(data[:at].decode("utf-8", "replace")) for at in unmatched)
         code = [unit for unit in edits.units(tree.root_node, start, end) if unit.type not in tables.COMMENTS]
         passed = let_pass(tree.root_node, start, end, code[-1].end_byte) if code and self._grammar == "python" else ""
-        fits, whole = fits and passed != "wrong", fits and not passed
-        return Look(fits, whole, depth, closers, bool(code) and edits.has_body(code[-1], _BODY_DEPTH), bool(code))
+        fits, whole, lost = fits and passed != "wrong", fits and not passed, fits and passed == "wrong"
+        return Look(fits, whole, lost, depth, closers, bool(code) and edits.has_body(code[-1], _BODY_DEPTH), bool(code))
 
     @cached_property
     def _errors_without(self) -> int | None:

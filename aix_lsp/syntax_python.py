@@ -13,8 +13,6 @@ from . import syntax_queries as tables
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-_HANDLERS = tables.words("except_clause except_group_clause finally_clause")
-
 
 def let_pass(root: Node, start: int, end: int, code_end: int) -> Literal["", "waiting", "wrong"]:
     """What was let pass between two bytes: nothing, something that the next lines can bring (a body, a handler), or
@@ -57,4 +55,4 @@ def _in_one_column(block: Node, start: int, end: int) -> bool:
 
 
 def _is_try_without_handler(node: Node) -> bool:
-    return node.type == "try_statement" and not any(part.type in _HANDLERS for part in node.children)
+    return node.type == "try_statement" and not any(part.type in tables.HANDLERS for part in node.children)

@@ -31,8 +31,7 @@ MODULES: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Grammar name -> package of the wheel, and its function that gives the language."""
 
 
-def words(listed: str) -> frozenset[str]:
-    """A set of node types that are written with spaces between them."""
+def _words(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
@@ -83,7 +82,7 @@ NAME_FIELDS: Mapping[str, str] = MappingProxyType({"assignment": "left", "field_
 NAME_LISTS = frozenset(("pattern_list", "tuple_pattern"))
 NOT_NAMES = frozenset(("attribute", "subscript", "object_pattern", "array_pattern", "list_pattern", "ERROR"))
 
-CONTAINERS = words(
+CONTAINERS = _words(
     "module program source_file translation_unit compilation_unit "
     "block decorated_definition if_statement elif_clause else_clause try_statement except_clause finally_clause "
     "export_statement ambient_declaration internal_module statement_block expression_statement "
@@ -103,8 +102,20 @@ WRAPPERS = frozenset(("decorated_definition", "export_statement", "ambient_decla
 HEADERS = frozenset(("impl_item", "arrow_function", "function_expression", "generator_function"))
 """Node types that enclose code under a header line without being a definition of their own."""
 
+BODIES = _words(
+    "block statement_block compound_statement class_body interface_body enum_body enum_body_declarations "
+    "constructor_body declaration_list field_declaration_list enumerator_list enum_member_declaration_list "
+    "enum_variant_list switch_body switch_block match_block accessor_list object_type "
+    # in Go the cases stand in the statement itself
+    "expression_switch_statement type_switch_statement select_statement"
+)
+"""What a statement or a definition with a body has below it."""
+
+HANDLERS = _words("except_clause except_group_clause finally_clause")
+"""One of these belongs to each `try` of Python."""
+
 COMMENTS = frozenset(("comment", "line_comment", "block_comment", "html_comment"))
-STRINGS = words(
+STRINGS = _words(
     "string template_string regex string_literal raw_string_literal char_literal character_literal "
     "interpreted_string_literal rune_literal verbatim_string_literal interpolated_string_expression "
     "system_lib_string"

@@ -201,6 +201,8 @@ class NodeEnd:
         if look.closers and self._hole.open and not in_text:
             return self._closed(text, start, end, look, reading)
         reading.filled += 1
+        if look.lost:
+            return self._cut(reading)
         reading.look, reading.last_end, reading.text = look, end, text[:end]
         if look.whole:
             reading.cuts.append(end)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from aix_lsp.completion.place import Place, line_break_of, surroundings
 from aix_lsp.languages import language_of
-from aix_lsp.syntax_queries import words
 from aix_lsp.syntax_tree import parsed_text
 from aix_lsp.types import Amount
 
@@ -19,14 +18,19 @@ if TYPE_CHECKING:
 
 SOURCES = sorted((Path(__file__).parent.parent / "fixtures" / "sources").iterdir())
 
-_OWNERS = words(
+
+def _words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+_OWNERS = _words(
     "function_definition function_declaration method_definition method_declaration constructor_declaration "
     "function_item class_definition class_declaration class_specifier struct_specifier struct_declaration "
     "interface_declaration impl_item trait_item if_statement if_expression else_clause for_statement for_in_statement "
     "for_expression for_range_loop foreach_statement enhanced_for_statement while_statement while_expression "
     "try_statement catch_clause with_statement arrow_function func_literal lambda_expression"
 )
-_BODIES = words(
+_BODIES = _words(
     "block statement_block compound_statement constructor_body class_body interface_body declaration_list "
     "field_declaration_list"
 )

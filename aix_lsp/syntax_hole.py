@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _LINE_END = re.compile(r"\r\n|\n|\r|\Z")
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
-_TOP_LEVEL = re.compile(r"(?:^|(?<=[\r\n]))\w")
+_TOP_LEVEL = re.compile(r"(?:(?<=\n\n)|(?<=\r\n\r\n)|(?<=\r\r))\w")
 _PREFIX_CHARACTERS = 60_000
 _SUFFIX_CHARACTERS = 4_000
 _BODY_DEPTH = 3
@@ -78,7 +78,7 @@ class Hole:
     def __init__(self, prefix: str, suffix: str, grammar: str) -> None:
         if len(prefix) > _PREFIX_CHARACTERS:
             begin = _TOP_LEVEL.search(prefix, len(prefix) - _PREFIX_CHARACTERS)
-            prefix = prefix[begin.start() if begin else len(prefix) - _PREFIX_CHARACTERS :]
+            prefix = prefix[begin.start() if begin else 0 :]
         cut = _LINE_END.search(suffix, min(_SUFFIX_CHARACTERS, len(suffix)))
         self._goes_on = cut is not None and cut.end() < len(suffix)
         self._suffix = suffix[: cut.end()] if cut is not None else suffix

@@ -102,6 +102,18 @@ WRAPPERS = frozenset(("decorated_definition", "export_statement", "ambient_decla
 HEADERS = frozenset(("impl_item", "arrow_function", "function_expression", "generator_function"))
 """Node types that enclose code under a header line without being a definition of their own."""
 
+BODIES = _words(
+    "block statement_block compound_statement class_body interface_body enum_body enum_body_declarations "
+    "constructor_body declaration_list field_declaration_list enumerator_list enum_member_declaration_list "
+    "enum_variant_list switch_body switch_block match_block accessor_list object_type "
+    # in Go the cases stand in the statement itself
+    "expression_switch_statement type_switch_statement select_statement"
+)
+"""What a statement or a definition with a body has below it."""
+
+HANDLERS = _words("except_clause except_group_clause finally_clause")
+"""One of these belongs to each `try` of Python."""
+
 COMMENTS = frozenset(("comment", "line_comment", "block_comment", "html_comment"))
 STRINGS = _words(
     "string template_string regex string_literal raw_string_literal char_literal character_literal "

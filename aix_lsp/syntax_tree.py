@@ -25,7 +25,8 @@ class Parsed:
 
 
 @cache
-def _grammar(name: str) -> Language | None:
+def grammar_of(name: str) -> Language | None:
+    """The grammar of this name, or None."""
     from tree_sitter import Language
 
     wheel = tables.MODULES.get(name)
@@ -39,7 +40,7 @@ def _grammar(name: str) -> Language | None:
 def _query(grammar: str, source: str) -> Query | None:
     from tree_sitter import Query
 
-    language = _grammar(grammar)
+    language = grammar_of(grammar)
     return None if language is None else Query(language, source)
 
 
@@ -52,7 +53,7 @@ def encode(text: str) -> bytes:
 @lru_cache(maxsize=4)  # one keystroke asks several questions about the same text
 def parsed_text(text: str, grammar: str) -> Parsed | None:
     """The tree of `text`, or None when there is no such grammar. A lone carriage return counts as a line feed."""
-    language = _grammar(grammar)
+    language = grammar_of(grammar)
     if language is None:
         return None
     from tree_sitter import Parser
@@ -63,6 +64,11 @@ def parsed_text(text: str, grammar: str) -> Parsed | None:
 
 def captures(parsed: Parsed, grammar: str, source: str, within: range | None = None) -> dict[str, list[Node]]:
     """Nodes by the labels of a query; `within` limits it to nodes that touch these bytes."""
+    return captures_of(parsed.tree.root_node, grammar, source, within)
+
+
+def captures_of(node: Node, grammar: str, source: str, within: range | None = None) -> dict[str, list[Node]]:
+    """The same below a node."""
     from tree_sitter import QueryCursor
 
     query = _query(grammar, source)
@@ -71,4 +77,4 @@ def captures(parsed: Parsed, grammar: str, source: str, within: range | None = N
     cursor = QueryCursor(query)
     if within is not None:
         cursor.set_byte_range(within.start, within.stop)
-    return cursor.captures(parsed.tree.root_node)
+    return cursor.captures(node)

@@ -1,6 +1,8 @@
 """Where an offer ends: the stop condition while text streams in, and the same rule applied to the whole.
 
-`finished` runs on the model thread at every token, so it is pure and looks only at the text.
+A line offer ends with its line. A block ends with its syntax node (`node_end.py`); where there is no grammar, or the
+parser cannot read the place, by indentation. `finished` runs on the model thread at every token: it is a pure function
+of the text, and asks the parser only when a line or the first word of one has come.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from aix_lsp.completion.node_end import NodeEnd, node_end, sight
 from aix_lsp.completion.place import Place, Surroundings
 from aix_lsp.completion.policy import indentation, opens_arguments, opens_block, unevenness
 from aix_lsp.types import Amount
@@ -16,6 +19,7 @@ from aix_lsp.types import Amount
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _LONGEST_UNIT = 24
 _LOOP_CHARACTERS = 16
+_SIGHTS = 64
 _LONGEST_PERIOD = 4
 _CLOSER = re.compile(r"^\s*[)\]}][)\]};,]*\s*$")
 _BEGINS_CLOSING = re.compile(r"\s*[)\]}]")
@@ -27,33 +31,69 @@ _WANTS_MORE = re.compile(r"(?:\b(?:and|or|not|in|is|return)|[-+*/%&|^<>=!~.:@\\#
 def stop_condition(place: Place) -> Callable[[str], bool]:
     """A predicate on all text so far: true once nothing that follows can belong to the offer."""
     place = replace(place, unfinished=False)
+    nodes = node_end(place) if place.amount == "block" else None
+    if nodes is None:
+        return lambda text: len(extent(text, place)) < len(text)
+    seen: dict[str, bool] = {}  # by what was looked at: several candidates may stream in turns
 
     def finished(text: str) -> bool:
-        return len(extent(text, place)) < len(text)
+        if len(_without_circles(text, place)) < len(text):
+            return True
+        looked_at = sight(text)
+        if looked_at.strip() and nodes.hopeless:
+            return len(_by_lines(text, place)) < len(text)
+        if looked_at not in seen:
+            if len(seen) >= _SIGHTS:
+                seen.clear()
+            seen[looked_at] = nodes.end(looked_at) is not None
+        return seen[looked_at]
 
     return finished
 
 
 def extent(text: str, place: Place) -> str:
-    """The part of `text` that is offered, as far as lines decide it.
+    """The part of `text` that is offered.
 
     A model that turns in circles is stopped: text that begins to repeat itself is no longer an answer.
-    A line offer ends at its line's end; leading line breaks mean that the line was complete. A block ends before
-    the first whole line that is indented less than the block, before a second blank line, or after `max_lines`;
-    a closing bracket alone on the header's level still belongs to it. Below an open argument list a block ends with
-    the line that closes the list. At an unfinished place the end of `text` is an accident unless the offer ends before
-    it.
+    A line offer ends at its line's end; leading line breaks mean that the line was complete. A block ends with the
+    syntax node that began at the cursor, and only where it is whole; if nothing in it is, its first line is offered, if
+    the parser finds no fault with that (`for x in y:`, but no half of a call). At an unfinished place the end of `text`
+    is an accident unless the offer ends before it.
     """
-    around, amount, max_lines = place.around, place.amount, place.max_lines
-    kept = text[: _circling_line_from(text, around)]
-    kept = kept[: _circling_lines_from(kept, around.before)]
-    if amount == "line":
-        kept = _line(kept, around)
-    elif not around.before.strip() and opens_arguments(around.above):
-        kept = _arguments(kept, around, max_lines)
-    else:
-        kept = _block(kept, around, max_lines)
-    return _without_accidental_end(kept, around, amount) if place.unfinished and len(kept) == len(text) else kept
+    kept = _without_circles(text, place)
+    unfinished = place.unfinished and len(kept) == len(text)
+    if place.amount == "block":
+        nodes = node_end(place)
+        if nodes is not None and kept.strip() and not nodes.hopeless:
+            return _by_nodes(kept, place, nodes, unfinished)
+    kept = _line(kept, place.around) if place.amount == "line" else _by_lines(kept, place)
+    cut_short = place.unfinished and len(kept) == len(text)
+    return _without_accidental_end(kept, place.around, place.amount) if cut_short else kept
+
+
+def _without_circles(text: str, place: Place) -> str:
+    kept = text[: _circling_line_from(text, place.around)]
+    return kept[: _circling_lines_from(kept, place.around.before)]
+
+
+def _by_nodes(text: str, place: Place, nodes: NodeEnd, unfinished: bool) -> str:
+    ending = nodes.whole_part(text, unfinished=unfinished)
+    if ending.whole:
+        return text[: ending.position] if text[ending.position :].strip() else text
+    first = _first_filled_line(text)
+    return first if nodes.fits(first) else ""
+
+
+def _by_lines(text: str, place: Place) -> str:
+    """A block as far as lines decide it.
+
+    It ends before the first whole line that is indented less than the block, before a second blank line, or after
+    `max_lines`; a closing bracket alone on the header's level still belongs to it. Below an open argument list it ends
+    with the line that closes the list.
+    """
+    if not place.around.before.strip() and opens_arguments(place.around.above):
+        return _arguments(text, place.around, place.max_lines)
+    return _block(text, place.around, place.max_lines)
 
 
 def _line(text: str, around: Surroundings) -> str:

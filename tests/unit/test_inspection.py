@@ -52,9 +52,7 @@ class OneSession:
     client_name: str = "an editor"
     server: Any = field(default_factory=lambda: SimpleNamespace(version="1"))
     engine: Any = field(default_factory=lambda: SimpleNamespace(model=None))
-    activity: Any = field(
-        default_factory=lambda: SimpleNamespace(status=lambda: EngineState("ready", "small is ready"))
-    )
+    activity: Any = field(default_factory=lambda: SimpleNamespace(status=lambda: READY))
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def run(self, coroutine: Any) -> asyncio.Task[Any]:
@@ -121,7 +119,7 @@ async def test_a_server_says_what_it_is_and_how_it_went(tmp_path: Path) -> None:
         assert finding.detail == (
             f"{about.name}: ready; 2 asked, 1 offered; no offer: code follows the cursor on its line: 1"
         )
-        session.engine.state = EngineState("failed", "no memory is left")
+        session.activity.status = lambda: SimpleNamespace(state="failed", message="no memory is left")
         (finding,) = await asyncio.to_thread(lambda: list(doctor_servers.examine_servers()))
         assert finding.status == "warn"
         assert finding.detail.endswith("no memory is left")

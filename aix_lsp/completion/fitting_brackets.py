@@ -22,7 +22,7 @@ _WANTS_MORE = re.compile(
     r"|case|del|import|from|lambda|def|class|func|fn|function|var|let|const|typeof|instanceof)"
     r"|[-+*/%&|^<>=!~.:@\\#?,(\[{]|=>)\s*$"
 )
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
+_ANNOUNCES = re.compile(r"[ \t]*(?:@[\w.]+(?:\(.*\))?|#\[.*\]|//.*|#.*|/?\*.*)")
 
 
 def keep_balance(text: str, place: Place) -> str:
@@ -161,8 +161,8 @@ def _ends(text: str, steps: tuple[Step, ...], place: Place) -> Iterator[int]:
             yield step.position
             continue
         start = _line_start(text, step.position)
-        if text[:start].strip():
-            yield len(text[:start].rstrip())
+        if start:
+            yield _end_of_lines(text[:start])
         else:
             kept = text[: step.position].rstrip()
             if kept[start:].strip() and stands_alone(place.around.before + kept):
@@ -170,6 +170,16 @@ def _ends(text: str, steps: tuple[Step, ...], place: Place) -> Iterator[int]:
     # a quote behind the cursor may be the partner of the last one but one: `print("|")` and `hello", end=""`
     if text.rstrip()[-1:] in ('"', "'", "`"):
         yield len(text.rstrip()) - 1
+
+
+def _end_of_lines(text: str) -> int:
+    """Where whole lines end without what announces another: decorators, comments, blank lines at their end."""
+    end = len(text.rstrip())
+    while True:
+        start = _line_start(text, end)
+        if not _ANNOUNCES.fullmatch(text[start:end]):
+            return end
+        end = len(text[:start].rstrip())
 
 
 def _line_start(text: str, position: int) -> int:

@@ -1,8 +1,8 @@
 """The indentation of an offer, made that of the document: tabs or spaces, and how many.
 
-A model that writes four spaces a level into a document of tabs, or of two spaces, is converted line by line, relative to
-the line that the offer begins on. Lines that are aligned (below an opened bracket with something behind it, inside of a
-block comment) move with the line that they belong to; what is inside of a string stays as it is.
+A model that writes four spaces a level into a document of tabs, or of two spaces, is converted line by line, relative
+to the line that the offer begins on. Lines that are aligned (below an opened bracket with something behind it, inside
+of a block comment) move with the line that they belong to; what is inside of a string stays as it is.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from aix_lsp.completion.fitting_scan import at_line_end, is_text, scan, scan_lines
+from aix_lsp.completion.fitting_scan import at_line_end, code_lines, is_text, scan, scan_lines
 from aix_lsp.completion.place import Place
 from aix_lsp.completion.policy import opens_block
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _BLANK = re.compile(r"[ \t]*")
 _WINDOW = 8000
+_ENOUGH = 5
 _WIDTHS = (2, 3, 4, 8)
 # Labels stand where their writers want them: ` public:`, `case 1:`, `retry:`.
 _LABEL = re.compile(r"\s*(?:public|private|protected|signals|slots|case\b.*|default|\w+)(?:\s+slots)?\s*:(?!:)")
@@ -44,24 +45,32 @@ class Unit:
 
 
 def unit_of(place: Place) -> Unit | None:
-    """How the document around a place is indented, None where no line is or where both ways are mixed."""
+    """How the document is indented: what stands above a place decides, and what stands below where that is too little.
+    None where nothing is indented, or where both ways are mixed."""
     around = place.around
     above = place.prefix[: len(place.prefix) - len(around.before)][-_WINDOW:]
-    below = place.suffix[len(around.after) :][:_WINDOW]
-    unit = _unit(above, below)
-    if unit is None and not place.prefix and around.above:
-        unit = _unit(around.above + "\n", "")
-    return unit
+    found = _unit(above, place.grammar)
+    if found.lines >= _ENOUGH:
+        return found.unit
+    below = _unit(place.suffix[len(around.after) :][:_WINDOW], place.grammar)
+    return found.unit if found.lines and (found.lines >= below.lines or found.unit == below.unit) else below.unit
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A unit, and how many lines say so."""
+
+    unit: Unit | None
+    lines: int
 
 
 @lru_cache(maxsize=16)
-def _unit(above: str, below: str) -> Unit | None:
-    tabs = spaces = 0
+def _unit(text: str, grammar: str | None) -> _Found:
+    tabs = spaces = last = 0
     steps: Counter[int] = Counter()
-    last = 0
-    for line in _LINE_BREAK.split(above + "\n" + below):
+    for line in code_lines(text, grammar):
         lead = leading(line)
-        if not line.strip() or line.lstrip().startswith(("*", "//", "#")):
+        if line.lstrip().startswith(("*", "//", "#")):
             continue
         if lead[:1] == "\t":
             tabs += 1
@@ -70,15 +79,13 @@ def _unit(above: str, below: str) -> Unit | None:
             if len(lead) - last in _WIDTHS:
                 steps[len(lead) - last] += 1
         last = len(lead) if "\t" not in lead else 0
-    if not tabs and not spaces:
-        return None
-    if tabs and spaces:
-        # comments and alignment bring a few lines of the other kind into most files
-        if min(tabs, spaces) * 4 > max(tabs, spaces):
-            return None
+    # comments and alignment bring a few lines of the other kind into most files
+    if not tabs + spaces or min(tabs, spaces) * 4 > max(tabs, spaces):
+        return _Found(None, 0)
     if tabs > spaces:
-        return Unit(True, 1)
-    return Unit(False, min(steps, key=lambda step: (-steps[step], step)) if steps else 0)
+        return _Found(Unit(True, 1), tabs)
+    width = min(steps, key=lambda step: (-steps[step], step)) if steps else 0
+    return _Found(Unit(False, width), spaces if steps else 0)
 
 
 def leading(line: str) -> str:
@@ -142,7 +149,7 @@ def _is_consistent(layout: _Layout, unit: Unit, grammar: str | None) -> bool:
             if "\t" in line.lead and not unit.tab:
                 return False
             continue
-        if (" " in line.lead.removeprefix(layout.base)) if unit.tab else ("\t" in line.lead):
+        if (" " if unit.tab else "\t") in line.lead.removeprefix(layout.base):
             return False
         here = columns(line.lead)
         if grammar and unit.width and not _is_label(line, grammar):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from aix_lsp.completion.place import Place
 
-# The forms of the known families: `<|fim_middle|>`, `<fim_suffix>`, `▁<AIX-SPAN-POST>`, `<｜fim▁end｜>`, `<PRE>`, `<EOT>`.
+# The forms of the known families: `<|fim_middle|>`, `<fim_suffix>`, `▁<AIX-SPAN-POST>`, `<｜fim▁end｜>`, `<PRE>`, …
 _MARKER = re.compile(
     r"▁?<AIX-SPAN-\w+>"
     r"|<[|｜][A-Za-z_▁][\w▁/]*[|｜]>"
@@ -16,6 +16,8 @@ _MARKER = re.compile(
     r"|\[/?(?:PREFIX|SUFFIX|MIDDLE|INST)\]"
     r"|</s>|<s>|<(?:pad|unk|bos|eos|eot)>"
 )
+# one that generation was cut in
+_BEGUN = re.compile(r"(?:▁?<AIX-\w*(?:-\w*)*|<[|｜][\w▁]*[|｜]?|<(?:fim|file|repo)_\w*)$")
 _FENCE = re.compile(r"^[ \t]*```[\w+#.-]*[ \t]*$", re.MULTILINE)
 _OPENING_FENCE = re.compile(r"[ \t]*```[\w+#.-]*[ \t]*(?:\r\n|\n|\r)")
 _NEIGHBOURHOOD = 4000
@@ -28,7 +30,8 @@ def without_markers(text: str, place: Place) -> str:
     for match in _MARKER.finditer(text):
         if match.group() not in near and match.group().replace("</", "<") not in near:
             return text[: match.start()]
-    return text
+    begun = _BEGUN.search(text)
+    return text[: begun.start()] if begun and begun.group() not in near else text
 
 
 def without_fences(text: str, place: Place) -> str:

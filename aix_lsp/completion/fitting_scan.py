@@ -11,7 +11,7 @@ the braces of interpolated code (`${`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -294,3 +294,15 @@ def scan_lines(text: str, grammar: str | None, stack: tuple[str, ...] = ()) -> S
 @lru_cache(maxsize=2048)
 def _scan_part(text: str, grammar: str | None, stack: tuple[str, ...]) -> Scan:
     return scan(text, grammar, stack)
+
+
+def code_lines(text: str, grammar: str | None) -> Iterator[str]:
+    """The lines that are not blank, without paragraphs that begin or end inside of a string or a comment."""
+    stack: tuple[str, ...] = ()
+    start = 0
+    for match in [*_PARAGRAPH.finditer(text), None]:
+        end = match.end() if match else len(text)
+        before, stack = stack, _scan_part(text[start:end], grammar, stack).stack
+        if not any(map(is_text, (*before[-1:], *stack[-1:]))):
+            yield from (line for line in text[start:end].splitlines() if line.strip())
+        start = end

@@ -7,13 +7,24 @@ quotes of the whole document without a partner; of several such places the last.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-from aix_lsp.completion.fitting_scan import LINE_COMMENT, OPENING, Scan, Step, at_line_end, is_text, scan, scan_lines
+from aix_lsp.completion.fitting_scan import (
+    LINE_COMMENT,
+    OPENING,
+    Scan,
+    Step,
+    at_line_end,
+    is_text,
+    scan,
+    scan_above,
+    scan_lines,
+)
 from aix_lsp.completion.place import Place
 
-_BEFORE_CHARACTERS = 60_000
 _BEHIND_CHARACTERS = 20_000
 _CLOSERS_ONLY = re.compile(r"[)\]}>\"'`,;:\s]*")
 # After these a value is missing, so that nothing can end there: `x =`, `a.`, `return`, `if`.
@@ -27,8 +38,10 @@ _ANNOUNCES = re.compile(r"[ \t]*(?:@[\w.]+(?:\(.*\))?|#\[.*\]|//.*|#.*|/?\*.*)")
 
 def keep_balance(text: str, place: Place) -> str:
     """`text`, or the beginning of it that leaves the document most balanced."""
-    around = Around(place)
+    around = around_of(place)
     read = around.read(text)
+    if around.is_whole(read):
+        return text
     most = around.cost(read)
     if most == 0:
         return text
@@ -44,7 +57,7 @@ def keep_balance(text: str, place: Place) -> str:
 def closes_something(text: str, place: Place) -> bool:
     """Whether the document has fewer brackets and quotes without a partner with `text` than without it. Angle brackets
     are counted on the line: `List<List<String|` and `>>`."""
-    around = Around(place)
+    around = around_of(place)
     if around.cost(around.read(text)) < around.cost(around.read("")):
         return True
     line = place.around.before + place.around.after
@@ -54,7 +67,7 @@ def closes_something(text: str, place: Place) -> bool:
 
 def balance_is_kept(shorter: str, text: str, place: Place, *, more: bool = False) -> bool:
     """Whether the document is as balanced with the shorter text as with `text`; `more`: more so."""
-    around = Around(place)
+    around = around_of(place)
     difference = around.cost(around.read(text)) - around.cost(around.read(shorter))
     return difference > 0 if more else difference >= 0
 
@@ -85,10 +98,7 @@ class Around:
         around = place.around
         self.grammar = place.grammar
         self.after = around.after
-        above = place.prefix[: len(place.prefix) - len(around.before)] if place.prefix else ""
-        head = scan_lines(_bounded_above(above), self.grammar)
-        line = scan(around.before, self.grammar, head.stack)
-        self.stack = line.stack
+        self.stack = scan(around.before, self.grammar, scan_above(place).stack).stack
         self.below = place.suffix[len(around.after) :][:_BEHIND_CHARACTERS]
         rest = scan(self.after, self.grammar, self.stack)
         self.signs = rest.signs
@@ -99,12 +109,21 @@ class Around:
         read = scan(text, self.grammar, self.stack, steps=True)
         return _Read(read.stack, read.lost + len(read.closers), read.steps)
 
+    def is_whole(self, read: _Read) -> bool:
+        """Whether an offer closes all that it opens and nothing else, so that no end of it is better than another."""
+        depth = len(self.stack)
+        return (
+            not read.lost
+            and read.stack == self.stack
+            and all(step.opens or len(step.stack) > depth for step in read.steps)
+        )
+
     def read_to(self, text: str, end: int, whole: _Read) -> _Read:
         """The same for the first `end` characters, from what is known of the whole."""
         start, stack, lost = 0, self.stack, 0
-        for step in whole.steps:
-            if step.position > end:
-                break
+        index = bisect_right(whole.steps, end, key=lambda step: step.position)
+        if index:
+            step = whole.steps[index - 1]
             start, stack, lost = step.position, step.stack, step.lost
         part = scan(text[start:end], self.grammar, stack)
         return _Read(part.stack, lost + part.lost + len(part.closers))
@@ -118,9 +137,15 @@ class Around:
         inside = _text_part(stack)
         below = scan_lines(self.below, self.grammar, inside)
         lost = read.lost + rest.lost + len(rest.closers) + cut + below.lost + swallowed
-        # a string or a comment that only the offer opens, or closes, turns all that stands below inside out
-        lost += inside != self.text_below
+        # a string or a comment that only the offer opens turns all that stands below inside out
+        lost += bool(inside) and inside != self.text_below
         return lost + _joined(stack[: len(stack) - len(inside)], below.closers) + Scan(below.stack, (), 0, 0).unmatched
+
+
+@lru_cache(maxsize=8)
+def around_of(place: Place) -> Around:
+    """What stands around a place, kept: several rules ask."""
+    return Around(place)
 
 
 def _text_part(stack: tuple[str, ...]) -> tuple[str, ...]:
@@ -139,16 +164,6 @@ def _joined(stack: tuple[str, ...], closers: tuple[str, ...]) -> int:
             lost += len(is_open) - 1 - found
             del is_open[found:]
     return lost + len(is_open)
-
-
-def _bounded_above(text: str) -> str:
-    """The end of what stands above, from a line that begins at the margin if it is long."""
-    if len(text) <= _BEFORE_CHARACTERS:
-        return text
-    # the bound moves in steps, so that paragraphs stay the same while a document grows
-    start = (len(text) - _BEFORE_CHARACTERS) // _BEFORE_CHARACTERS * _BEFORE_CHARACTERS
-    match = re.compile(r"\n(?=[A-Za-z@])").search(text, start)
-    return text[match.end() if match else start :]
 
 
 def _ends(text: str, steps: tuple[Step, ...], place: Place) -> Iterator[int]:

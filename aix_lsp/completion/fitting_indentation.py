@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from aix_lsp.completion.fitting_scan import at_line_end, code_lines, is_text, scan, scan_lines
+from aix_lsp.completion.fitting_scan import at_line_end, code_lines, is_text, lines_above, scan, scan_above
 from aix_lsp.completion.place import Place
 from aix_lsp.completion.policy import opens_block
 
@@ -28,7 +28,6 @@ _LABELLED = frozenset(("c", "cpp"))
 _OPENS = re.compile(r"(?:[:{(\[]|=>|->)\s*(?:#.*|//.*)?$")
 _COLUMNS_OF_TAB = 4
 _LEADS = re.compile(r"(?:^|[\r\n])[ \t]")
-_LONGEST = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +43,12 @@ class Unit:
         return _COLUMNS_OF_TAB if self.tab else self.width
 
 
+@lru_cache(maxsize=8)
 def unit_of(place: Place) -> Unit | None:
     """How the document is indented: what stands above a place decides, and what stands below where that is too little.
     None where nothing is indented, or where both ways are mixed."""
     around = place.around
-    above = place.prefix[: len(place.prefix) - len(around.before)][-_WINDOW:]
-    found = _unit(above, place.grammar)
+    found = _unit(lines_above(place)[-_WINDOW:], place.grammar)
     if found.lines >= _ENOUGH:
         return found.unit
     below = _unit(place.suffix[len(around.after) :][:_WINDOW], place.grammar)
@@ -180,8 +179,7 @@ def _layout(text: str, place: Place) -> _Layout:
 def _lines(text: str, place: Place) -> Iterator[_Line]:
     """The lines of an offer, the cursor's own as a whole, and what their indentation means."""
     before = place.around.before
-    above = place.prefix[: len(place.prefix) - len(before)] if place.prefix else ""
-    stack = scan_lines(above, place.grammar).stack if len(above) <= _LONGEST else ()
+    stack = scan_above(place).stack
     # for every mark on the stack: the line that opened it (-1: above), and whether what follows is aligned with it
     owners: list[tuple[int, bool]] = [(-1, False)] * len(stack)
     for index, line in enumerate(_LINE_BREAK.split(before + text)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from rapidfuzz import fuzz
 
@@ -13,13 +14,15 @@ _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _WORD = re.compile(r"\w+")
 _FOLLOWING_CHARACTERS = 4000
 _NEAR = 90.0
+_FAR = 75.0
 _SHORT = 12
 
 
-def lines_below(place: Place) -> list[str]:
+@lru_cache(maxsize=8)
+def lines_below(place: Place) -> tuple[str, ...]:
     """The next lines with something on them, without the white space at their ends."""
     behind = place.suffix[len(place.around.after) :][:_FOLLOWING_CHARACTERS]
-    return [line.rstrip() for line in _LINE_BREAK.split(behind)[1:] if line.strip()]
+    return tuple(line.rstrip() for line in _LINE_BREAK.split(behind)[1:] if line.strip())
 
 
 def without_lines_below(text: str, place: Place) -> str:
@@ -50,6 +53,8 @@ def without_lines_below(text: str, place: Place) -> str:
 
 def _says_again(rest: Sequence[str], below: Sequence[str]) -> bool:
     """Whether an offer that goes on with these lines repeats the lines below from there on."""
+    if not fuzz.ratio(rest[0].strip(), below[0].strip(), score_cutoff=_FAR):
+        return False
     same = 0
     for line, other in zip(rest, below, strict=False):
         if line != other:

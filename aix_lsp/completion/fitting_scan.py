@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from aix_lsp.completion.place import Place
+
 OPENING = {")": "(", "]": "[", "}": "{"}
 _INTERPOLATION = "${"
 LINE_COMMENT = "//"
@@ -87,6 +89,8 @@ _CODE: Mapping[str, str] = {
     rf"|{_IN_WORD}|(?P<string>{_DOUBLE}|{_SINGLE}|`[^`\n\r]*`)|(?P<quote>[\"'])",
 }
 _SAME = {"typescript": "javascript", "tsx": "javascript"}
+_LONGEST = 60_000
+_MARGIN = re.compile(r"\n(?=[A-Za-z@])")
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n")
 _BEFORE_REGEX = re.compile(r"(?:^|[=(,:\[!&|?{};+\n\r]|\breturn|\btypeof|=>)[ \t]*$")
 
@@ -100,7 +104,8 @@ def _tokens(grammar: str | None, line_breaks: bool) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a bracket or quote stands, and how things are right before it. `opens` says that it opens something."""
+    """Where a bracket or quote stands, or the comment that a text ends in, and how things are right before it. `opens`
+    says that it opens something."""
 
     position: int
     stack: tuple[str, ...]
@@ -169,7 +174,10 @@ class _Scanner:
     def _note(self, position: int, opens: bool) -> None:
         self.signs += 1
         if self.steps is not None:
-            self.steps.append(Step(position, tuple(self.stack), self.lost + len(self.closers), opens))
+            self.steps.append(Step(position, tuple(self.stack), self._gone(), opens))
+
+    def _gone(self) -> int:
+        return self.lost + len(self.closers)
 
     def _push(self, mark: str) -> None:
         self.stack.append(mark)
@@ -220,6 +228,8 @@ class _Scanner:
                 if self.within_line:  # `f"{x:#x}"`: no comment
                     return match.start() + 1
                 if match.end() == len(self.text):
+                    if self.steps is not None:
+                        self.steps.append(Step(match.start(), tuple(self.stack), self._gone(), False))
                     self._push(LINE_COMMENT)
             elif name in ("string", "raw"):
                 self._note(match.start(), opens=True)
@@ -294,6 +304,23 @@ def scan_lines(text: str, grammar: str | None, stack: tuple[str, ...] = ()) -> S
 @lru_cache(maxsize=2048)
 def _scan_part(text: str, grammar: str | None, stack: tuple[str, ...]) -> Scan:
     return scan(text, grammar, stack)
+
+
+@lru_cache(maxsize=8)
+def scan_above(place: Place) -> Scan:
+    """All that stands above the cursor's line, or the last part of it where that is very long."""
+    above = lines_above(place)
+    if len(above) > _LONGEST:
+        # the bound moves in steps, so that paragraphs stay the same while a document grows
+        start = (len(above) - _LONGEST) // _LONGEST * _LONGEST
+        match = _MARGIN.search(above, start)
+        above = above[match.end() if match else start :]
+    return scan_lines(above, place.grammar)
+
+
+def lines_above(place: Place) -> str:
+    """What stands above the cursor's line; "" where a place does not say."""
+    return place.prefix[: len(place.prefix) - len(place.around.before)] if place.prefix else ""
 
 
 def code_lines(text: str, grammar: str | None) -> Iterator[str]:

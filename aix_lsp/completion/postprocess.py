@@ -57,7 +57,7 @@ def fit(text: str, place: Place) -> Fitted:
         fitted = _apply_rules(text, place, changes)
         if fitted == text:
             return Fitted(text, tuple(changes))
-        text, place = fitted, replace(place, unfinished=False)
+        text, place = fitted, replace(place, unfinished=False) if place.unfinished else place
     return Fitted("", tuple(changes))  # rules that undo one another: what would be offered is anybody's guess
 
 

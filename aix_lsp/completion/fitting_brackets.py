@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from aix_lsp.completion.fitting_scan import (
@@ -98,16 +98,22 @@ class Around:
         around = place.around
         self.grammar = place.grammar
         self.after = around.after
-        self.stack = scan(around.before, self.grammar, scan_above(place).stack).stack
+        # half of `//`, `/*` or `*/` may stand before the cursor
+        self.lead = around.before[-1:] if around.before[-1:] in ("/", "*") else ""
+        before = around.before[: len(around.before) - len(self.lead)]
+        self.stack = scan(before, self.grammar, scan_above(place).stack).stack
         self.below = place.suffix[len(around.after) :][:_BEHIND_CHARACTERS]
-        rest = scan(self.after, self.grammar, self.stack)
+        rest = scan(self.after, self.grammar, scan(self.lead, self.grammar, self.stack).stack)
         self.signs = rest.signs
         self.text_below = _text_part(at_line_end(rest.stack)[0])
 
     def read(self, text: str) -> _Read:
         """The offer, with every place where it opens or closes something."""
-        read = scan(text, self.grammar, self.stack, steps=True)
-        return _Read(read.stack, read.lost + len(read.closers), read.steps)
+        read = scan(self.lead + text, self.grammar, self.stack, steps=True)
+        steps = read.steps
+        if self.lead:
+            steps = tuple(replace(step, position=step.position - 1) for step in steps if step.position)
+        return _Read(read.stack, read.lost + len(read.closers), steps)
 
     def is_whole(self, read: _Read) -> bool:
         """Whether an offer closes all that it opens and nothing else, so that no end of it is better than another."""
@@ -125,7 +131,7 @@ class Around:
         if index:
             step = whole.steps[index - 1]
             start, stack, lost = step.position, step.stack, step.lost
-        part = scan(text[start:end], self.grammar, stack)
+        part = scan(text[start:end] if index else self.lead + text[:end], self.grammar, stack)
         return _Read(part.stack, lost + part.lost + len(part.closers))
 
     def cost(self, read: _Read) -> int:

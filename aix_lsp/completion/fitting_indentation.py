@@ -225,6 +225,7 @@ def _rewritten(text: str, layout: _Layout, unit: Unit, place: Place) -> str:
         elif here < column:
             out = max(1, round((column - here) / _step(layout, unit)))
             lead = lead[: max(0, len(lead) - out * len(one))]
+            levels = [(here, lead)]
         leads[index], opened = lead, line.opens
     return _with_leads(text, leads, layout, place)
 

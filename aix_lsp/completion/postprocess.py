@@ -54,23 +54,25 @@ def fit(text: str, place: Place) -> Fitted:
     case. A text is unfinished only the first time; what is left after that ends where a rule ended it."""
     changes: dict[str, None] = {}
     for _ in range(_MOST_ROUNDS):
-        fitted = _apply_rules(text, place, changes)
-        if fitted == text:
+        fitted, fired = _apply_rules(text, place)
+        if fitted == text:  # also where one rule took back what another did
             return Fitted(text, tuple(changes))
+        changes |= fired
         text, place = fitted, replace(place, unfinished=False) if place.unfinished else place
     return Fitted("", tuple(changes))  # rules that undo one another: what would be offered is anybody's guess
 
 
-def _apply_rules(text: str, place: Place, changes: dict[str, None]) -> str:
-    """Every rule once; adds the names of those that changed something to `changes`."""
+def _apply_rules(text: str, place: Place) -> tuple[str, dict[str, None]]:
+    """Every rule once, and the names of those that changed something."""
+    fired: dict[str, None] = {}
     for rule in RULES:
         if not text:
             break
         fitted = rule(text, place)
         if fitted != text:
-            changes[name_of(rule)] = None
+            fired[name_of(rule)] = None
             text = fitted
-    return text
+    return text, fired
 
 
 def name_of(rule: Callable[[str, Place], str]) -> str:

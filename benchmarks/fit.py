@@ -62,7 +62,7 @@ from aix_lsp.syntax import parse
 from aix_lsp.types import CompletionRequest, DocumentSnapshot, Generation, GenerationRequest, ModelInfo, Prompt
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "fixtures"
-STANDARD = ("argparse", "ast", "configparser", "csv", "difflib", "fractions", "heapq", "inspect", "mailbox", "shutil")
+STANDARD = ("configparser", "csv", "fractions", "heapq", "shutil")
 ENDINGS = {"python": (".py",), "typescript": (".ts", ".tsx"), "java": (".java",), "go": (".go",)}
 LONGEST_FILE = 60_000
 PAIRS = {")": "(", "]": "[", "}": "{"}

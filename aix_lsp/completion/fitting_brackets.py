@@ -30,7 +30,7 @@ _CLOSERS_ONLY = re.compile(r"[)\]}>\"'`,;:\s]*")
 # After these a value is missing, so that nothing can end there: `x =`, `a.`, `return`, `if`.
 _WANTS_MORE = re.compile(
     r"(?:\b(?:and|or|not|in|is|return|if|elif|while|for|switch|catch|match|with|assert|raise|throw|new|await|yield"
-    r"|case|del|import|from|lambda|def|class|func|fn|function|var|let|const|typeof|instanceof)"
+    r"|case|del|import|from|lambda|try|else|do|finally|export|default|async|static|public|private|protected|def|class|func|fn|function|var|let|const|typeof|instanceof)"
     r"|[-+*/%&|^<>=!~.:@\\#?,(\[{]|=>)\s*$"
 )
 _ANNOUNCES = re.compile(r"[ \t]*(?:@[\w.]+(?:\(.*\))?|#\[.*\]|//.*|#.*|/?\*.*)")

@@ -28,14 +28,12 @@ while typing), `rules` (how often each rule changed an offer) and with --show N 
 from __future__ import annotations
 
 import argparse
-import ast
 import asyncio
 import json
 import random
 import sys
 import sysconfig
 import time
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -43,9 +41,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from fit_balance import Balance, balance, parses
 from fit_places import Hole, draw, with_faults
-from pygments.lexers import get_lexer_by_name
-from pygments.token import Token
 
 from aix_lsp.completion import fitting_brackets, fitting_indentation, fitting_repeats, fitting_scan
 from aix_lsp.completion.fitting_indentation import is_consistent
@@ -56,16 +53,14 @@ from aix_lsp.completion.service import CompletionService, NoRetrieval
 from aix_lsp.engine.base import Engine
 from aix_lsp.engine.local import LocalEngine
 from aix_lsp.engine.scripted import ScriptedEngine
-from aix_lsp.languages import language_id_of, language_of
+from aix_lsp.languages import language_id_of
 from aix_lsp.settings import Settings
-from aix_lsp.syntax import parse
 from aix_lsp.types import CompletionRequest, DocumentSnapshot, Generation, GenerationRequest, ModelInfo, Prompt
 
 FIXTURES = Path(__file__).parents[1] / "tests" / "fixtures"
 STANDARD = ("configparser", "csv", "fractions", "heapq", "shutil")
 ENDINGS = {"python": (".py",), "typescript": (".ts", ".tsx"), "java": (".java",), "go": (".go",)}
 LONGEST_FILE = 60_000
-PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
 class Recorder:
@@ -172,59 +167,6 @@ def place_of(answer: Answer) -> Place:
     return replace(place, unfinished=answer.finish in ("length", "timeout"))
 
 
-def parses(text: str, name: str) -> bool:
-    """Whether a file's text is without an error."""
-    if name.endswith(".py"):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError):
-            return False
-        return True
-    tree = parse(text, language_of(name).grammar or "")
-    return tree is not None and not tree.root_node.has_error
-
-
-@dataclass(frozen=True, slots=True)
-class Balance:
-    """Brackets of a text as Pygments reads it: pairs, the offsets of those without a partner (quotes too)."""
-
-    pairs: int
-    closing: tuple[int, ...]
-    opening: tuple[int, ...]
-    quotes: tuple[int, ...]
-
-    @property
-    def unmatched(self) -> int:
-        return len(self.closing) + len(self.opening) + len(self.quotes)
-
-
-def balance(text: str, name: str) -> Balance:
-    """Read a text with Pygments, which knows nothing of this project."""
-    lexer = get_lexer_by_name(language_of(name).name, stripnl=False, ensurenl=False)
-    opened: list[tuple[str, int]] = []
-    closing, opening, quotes, pairs = [], [], [], 0
-    for offset, kind, value in lexer.get_tokens_unprocessed(text):
-        if kind in Token.Error and value in "\"'`":
-            quotes.append(offset)
-        if not (kind in Token.Punctuation or kind in Token.Operator):
-            continue
-        for index, sign in enumerate(value):
-            if sign in "([{":
-                opened.append((sign, offset + index))
-            elif sign in PAIRS:
-                depth = next((i for i in range(len(opened) - 1, -1, -1) if opened[i][0] == PAIRS[sign]), None)
-                if depth is None:
-                    closing.append(offset + index)
-                else:
-                    opening += [position for _, position in opened[depth + 1 :]]
-                    del opened[depth:]
-                    pairs += 1
-    opening += [position for _, position in opened]
-    return Balance(pairs, tuple(closing), tuple(opening), tuple(quotes))
-
-
 def judge(answer: Answer, text: str, hole: Balance, hole_parses: bool) -> dict[str, bool]:
     """What is true of a text inserted at a place."""
     here = answer.hole
@@ -259,7 +201,7 @@ def clock(answers: Sequence[Answer]) -> dict[str, list[float]]:
         place = place_of(answer)
         for module in (fitting_scan, fitting_indentation, fitting_brackets, fitting_repeats):
             for kept in vars(module).values():
-                if hasattr(kept, "cache_clear") and kept is not fitting_scan._tokens:
+                if hasattr(kept, "cache_clear") and kept is not fitting_scan.tokens:
                     kept.cache_clear()
         for spent in times.values():
             began = time.thread_time()

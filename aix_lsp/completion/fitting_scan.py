@@ -11,95 +11,18 @@ the braces of interpolated code (`${`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from aix_lsp.completion.fitting_lexis import BEFORE_REGEX, INTERPOLATION, KINDS, LINE_COMMENT, tokens
 from aix_lsp.completion.place import Place
 
 OPENING = {")": "(", "]": "[", "}": "{"}
-_INTERPOLATION = "${"
-LINE_COMMENT = "//"
-_BARE = frozenset("([{") | {_INTERPOLATION}
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How a kind of string or comment goes on: `events` finds its end, an escape, a line break where that ends it, or
-    the start of interpolated code."""
-
-    events: re.Pattern[str]
-    end: str
-    one_line: bool = True
-
-
-def _kind(end: str, *, one_line: bool, escapes: bool = True, code: str = "", doubled: bool = False) -> _Kind:
-    parts = [r"\\[\s\S]"] if escapes else []
-    if doubled:
-        parts.append(re.escape(end * 2))
-    if code:
-        parts += ([r"\{\{"] if code == "{" else []) + [re.escape(code)]
-    parts.append(re.escape(end))
-    if one_line:
-        parts.append(r"[\n\r]")
-    return _Kind(re.compile("|".join(parts)), end, one_line)
-
-
-_KINDS: Mapping[str, _Kind] = {
-    '"': _kind('"', one_line=True),
-    "'": _kind("'", one_line=True),
-    '"""': _kind('"""', one_line=False),
-    "'''": _kind("'''", one_line=False),
-    'f"': _kind('"', one_line=True, code="{"),
-    "f'": _kind("'", one_line=True, code="{"),
-    'f"""': _kind('"""', one_line=False, code="{"),
-    "f'''": _kind("'''", one_line=False, code="{"),
-    "`": _kind("`", one_line=False, code="${"),
-    "raw `": _kind("`", one_line=False, escapes=False),
-    'long "': _kind('"', one_line=False),
-    '@"': _kind('"', one_line=False, escapes=False, doubled=True),
-    '#"': _kind('"#', one_line=False, escapes=False),
-    "/*": _kind("*/", one_line=False, escapes=False),
-    LINE_COMMENT: _Kind(re.compile(r"[\n\r]"), "\n"),
-}
-
-_BRACKETS = r"(?P<bracket>[()\[\]{}])"
-_DOUBLE = r"\"(?:[^\"\\\n\r]|\\[\s\S])*\""
-_SINGLE = r"'(?:[^'\\\n\r]|\\[\s\S])*'"
-_C_COMMENT = r"(?P<comment>//[^\n\r]*)|(?P<block>/\*)"
-_REGEX = r"(?P<regex>/(?![/*])(?:[^/\\\n\r\[]|\\.|\[(?:[^\]\\\n\r]|\\.)*\])+/[a-z]*)"
-_IN_WORD = r"(?P<skip>(?<=[A-Za-z])'(?=[A-Za-z]))"
-
-_CODE: Mapping[str, str] = {
-    "python": r"(?P<comment>#[^\n\r]*)"
-    r"|(?P<formatted>(?<!\w)(?:[fFtT][rR]?|[rR][fFtT])(?P<fquote>\"\"\"|'''|\"|'))"
-    r"|(?P<triple>\"\"\"|''')"
-    rf"|(?P<string>{_DOUBLE}|{_SINGLE})|(?P<quote>[\"'])",
-    "javascript": rf"{_C_COMMENT}|{_REGEX}|{_IN_WORD}|(?P<string>{_DOUBLE}|{_SINGLE})|(?P<quote>[\"'`])",
-    "java": rf"{_C_COMMENT}|(?P<triple>\"\"\")|(?P<string>{_DOUBLE}|{_SINGLE})|(?P<quote>[\"'])",
-    "go": rf"{_C_COMMENT}|(?P<string>{_DOUBLE}|{_SINGLE}|`[^`]*`)|(?P<rawquote>`)|(?P<quote>[\"'])",
-    "rust": rf"{_C_COMMENT}|(?P<hash>\bb?r\#\")|(?P<raw>\bb?r\"[^\"]*\")"
-    r"|(?P<string>b?'(?:[^'\\\n\r]|\\(?:x..|u\{[^}]*\}|.))')|(?P<skip>')|(?P<long>\")",
-    "c": rf"{_C_COMMENT}|(?P<string>{_DOUBLE}|{_SINGLE})|(?P<quote>[\"'])",
-    "cpp": rf"{_C_COMMENT}|(?P<skip>\b\d(?:'?\w)+|R\"(?P<fence>[^()\\\s]{{0,16}})\([\s\S]*?\)(?P=fence)\")"
-    rf"|(?P<string>{_DOUBLE}|{_SINGLE})|(?P<quote>[\"'])",
-    "csharp": rf"{_C_COMMENT}|(?P<verbatim>\$?@\$?\")|(?P<triple>\$*\"\"\")|(?P<formatted>\$(?P<fquote>\"))"
-    rf"|(?P<string>{_DOUBLE}|{_SINGLE})|(?P<quote>[\"'])",
-    "": r"(?P<comment>(?:^|(?<=\s))(?:#|//|--|;;)(?=[ \t])[^\n\r]*)"
-    rf"|{_IN_WORD}|(?P<string>{_DOUBLE}|{_SINGLE}|`[^`\n\r]*`)|(?P<quote>[\"'])",
-}
-_SAME = {"typescript": "javascript", "tsx": "javascript"}
+_BARE = frozenset("([{") | {INTERPOLATION}
 _LONGEST = 60_000
 _MARGIN = re.compile(r"\n(?=[A-Za-z@])")
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n")
-_BEFORE_REGEX = re.compile(r"(?:^|[=(,:\[!&|?{};+\n\r]|\breturn|\btypeof|=>)[ \t]*$")
-
-
-@lru_cache(maxsize=32)
-def _tokens(grammar: str | None, line_breaks: bool) -> re.Pattern[str]:
-    """What to look for in code; line breaks too where they would end the string around interpolated code."""
-    code = _CODE.get(_SAME.get(grammar or "", grammar or ""), _CODE[""])
-    return re.compile(f"{_BRACKETS}|{code}" + (r"|(?P<line>[\n\r])" if line_breaks else ""), re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +84,7 @@ class _Scanner:
 
     @staticmethod
     def _is_short(mark: str) -> bool:
-        return is_text(mark) and _KINDS[mark].one_line
+        return is_text(mark) and KINDS[mark].one_line
 
     def run(self) -> Scan:
         position, length = 0, len(self.text)
@@ -191,7 +114,7 @@ class _Scanner:
     def _text(self, position: int) -> int:
         """Go on inside a string or a comment."""
         mark = self.stack[-1]
-        kind = _KINDS[mark]
+        kind = KINDS[mark]
         for match in kind.events.finditer(self.text, position):
             found = match.group()
             if found == kind.end or found in "\n\r":
@@ -207,13 +130,13 @@ class _Scanner:
                 return match.end()
             if found in ("{", "${"):
                 self._note(match.start(), opens=True)
-                self._push(_INTERPOLATION)
+                self._push(INTERPOLATION)
                 return match.end()
         return len(self.text)
 
     def _code(self, position: int) -> int:
         """Go on in code up to the next string or comment that does not end at once."""
-        for match in _tokens(self.grammar, bool(self.within_line)).finditer(self.text, position):
+        for match in tokens(self.grammar, bool(self.within_line)).finditer(self.text, position):
             name, found = match.lastgroup, match.group()
             if match["bracket"]:
                 self._bracket(found, match.start())
@@ -235,7 +158,7 @@ class _Scanner:
                 self._note(match.start(), opens=True)
                 self._note(match.start(), opens=True)
             elif name == "regex":
-                if not _BEFORE_REGEX.search(self.text[max(0, match.start() - 16) : match.start()]):
+                if not BEFORE_REGEX.search(self.text[max(0, match.start() - 16) : match.start()]):
                     return match.start() + 1
             elif name is not None and name != "skip" and found:
                 mark = self._mark(match)
@@ -267,11 +190,11 @@ class _Scanner:
             mark = self.stack[index]
             if is_text(mark):
                 break
-            if mark == opening or (mark == _INTERPOLATION and found == "}"):
+            if mark == opening or (mark == INTERPOLATION and found == "}"):
                 self.lost += len(self.stack) - 1 - index
                 del self.stack[index:]
                 return
-            if mark == _INTERPOLATION:
+            if mark == INTERPOLATION:
                 break
         self.closers.append(found)
 
@@ -280,7 +203,7 @@ def at_line_end(stack: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
     """What is open after a line break, and how many marks it cut off."""
     lost = 0
     kept = list(stack)
-    while any(is_text(mark) and _KINDS[mark].one_line for mark in kept):
+    while any(is_text(mark) and KINDS[mark].one_line for mark in kept):
         lost += kept.pop() != LINE_COMMENT
     return tuple(kept), lost
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aix_lsp.completion.fitting_scan import LINE_COMMENT, scan, scan_lines
+from aix_lsp.completion.fitting_lexis import LINE_COMMENT
+from aix_lsp.completion.fitting_scan import scan, scan_lines
 from aix_lsp.languages import language_of
 
 SOURCES = sorted(path for path in Path(__file__).parents[1].joinpath("fixtures", "sources").iterdir() if path.is_file())

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from aix_lsp.completion.fitting_lexis import LINE_COMMENT
 from aix_lsp.completion.fitting_scan import (
-    LINE_COMMENT,
     OPENING,
     Scan,
     Step,

@@ -1,6 +1,24 @@
-"""Making generated text fit its place: a list of small rules in one order, each a pure function of the text.
+"""Making generated text fit its place: small rules in one order, each a pure function of the text and its place.
 
-A rule that changed something is named in the result, so that a user can see why an offer looks as it does.
+The order, with what each of them is for:
+
+ 1. drop broken characters: what follows a sequence of bytes that is no UTF-8
+ 2. drop markers: the model's own marks and end tokens, and the fences of a chat answer
+ 3. end where the offer ends: the rest of the line or the block, circles and accidental ends (`extent.py`)
+ 4. use the indentation that is there: what is typed already is not said again
+ 5. use the documents indentation: tabs or spaces, and how many
+ 6. drop the rest of the line: what stands behind the cursor
+ 7. drop lines that follow: what stands below, exact, at another depth, or nearly so
+ 8. keep brackets and quotes balanced: the document has no more of them without a partner than it must
+ 9. drop trailing space
+10. drop lone closing punctuation: unless the document needs exactly that
+11. drop what repeats the lines above
+12. drop what repeats the line below
+13. drop secrets: keys and passwords that a model remembers, or makes up
+14. use the documents line breaks: CRLF stays CRLF
+
+A rule that changed something is named in the result, so that a user can see why an offer looks as it does. Nothing is
+ever added but white space, and nothing around the cursor is touched.
 """
 
 from __future__ import annotations
@@ -10,15 +28,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aix_lsp.completion.extent import extent
+from aix_lsp.completion.fitting_brackets import balance_is_kept, closes_something, keep_balance, only_closes
+from aix_lsp.completion.fitting_indentation import use_units
+from aix_lsp.completion.fitting_markers import without_fences, without_markers
+from aix_lsp.completion.fitting_repeats import overlap, repeats_line_below, repeats_lines_above, without_lines_below
 from aix_lsp.completion.place import Place
-from aix_lsp.completion.policy import indentation, opens_block, unevenness
+from aix_lsp.completion.policy import indentation, opens_block
+from aix_lsp.workspace.secrets import contains_secret
 
-_PAIRS = {")": "(", "]": "[", "}": "{"}
-_CLOSING = frozenset(")]}\"'`")
-_UNEVEN = re.compile(r"[()\[\]{}\"'`]")
 _WORD = re.compile(r"\w")
-_FOLLOWING_CHARACTERS = 4000
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
+_MOST_ROUNDS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +53,42 @@ def fit(text: str, place: Place) -> Fitted:
     """Apply every rule in order, and all of them again until none changes anything: one rule's cut may be another's
     case. A text is unfinished only the first time; what is left after that ends where a rule ended it."""
     changes: dict[str, None] = {}
-    while True:
-        fitted = _apply_rules(text, place, changes)
-        if fitted == text:
+    for _ in range(_MOST_ROUNDS):
+        fitted, fired = _apply_rules(text, place)
+        if fitted == text:  # also where one rule took back what another did
             return Fitted(text, tuple(changes))
-        text, place = fitted, replace(place, unfinished=False)
+        changes |= fired
+        text, place = fitted, replace(place, unfinished=False) if place.unfinished else place
+    return Fitted("", tuple(changes))  # rules that undo one another: what would be offered is anybody's guess
 
 
-def _apply_rules(text: str, place: Place, changes: dict[str, None]) -> str:
-    """Every rule once; adds the names of those that changed something to `changes`."""
+def _apply_rules(text: str, place: Place) -> tuple[str, dict[str, None]]:
+    """Every rule once, and the names of those that changed something."""
+    fired: dict[str, None] = {}
     for rule in RULES:
-        fitted = rule(text, place)
-        if fitted != text:
-            changes[rule.__name__.replace("_", " ")] = None
-            text = fitted
         if not text:
             break
-    return text
+        fitted = rule(text, place)
+        if fitted != text:
+            fired[name_of(rule)] = None
+            text = fitted
+    return text, fired
+
+
+def name_of(rule: Callable[[str, Place], str]) -> str:
+    """A rule as `Fitted.changes` calls it."""
+    return rule.__name__.replace("_", " ")
 
 
 def drop_broken_characters(text: str, place: Place) -> str:
     """A generation that was cut inside a UTF-8 sequence, or went on with something else, holds the replacement
-    character; what comes from there on is not what the model meant."""
-    return text.partition("\N{REPLACEMENT CHARACTER}")[0]
+    character; what comes from there on is not what the model meant. Neither is a character that no file of text has."""
+    return re.split("[\N{REPLACEMENT CHARACTER}\0]", text, maxsplit=1)[0]
+
+
+def drop_markers(text: str, place: Place) -> str:
+    """Markers and end tokens that were written out, or that a server did not take for what they are."""
+    return without_fences(without_markers(text, place), place)
 
 
 def end_where_the_offer_ends(text: str, place: Place) -> str:
@@ -75,65 +108,63 @@ def use_the_indentation_that_is_there(text: str, place: Place) -> str:
     return text
 
 
+def use_the_documents_indentation(text: str, place: Place) -> str:
+    """Tabs in a file of tabs, and as many spaces as the file has (`fitting_indentation.py`)."""
+    return use_units(text, place)
+
+
 def drop_the_rest_of_the_line(text: str, place: Place) -> str:
-    """The end of the offer that repeats what follows on this line. Words are dropped whole; brackets and quotes only
-    if that makes them more even: in `f(|)` and `g(a)` the bracket is the offer's own."""
+    """The end of the offer that repeats what follows on this line, or its beginning. Words are dropped whole; brackets
+    and quotes only if that leaves fewer without a partner: in `f(|)` and `g(a)` the bracket is the offer's own."""
     rest = place.around.after.strip()
-    if not rest or not text.rstrip().endswith(rest):
+    if not rest:
         return text
+    if not text.rstrip().endswith(rest):
+        length = overlap(text, rest)
+        shorter = text[: len(text) - length]
+        return shorter if length and balance_is_kept(shorter, text, place) else text
     shorter = text.rstrip()[: -len(rest)]
     if _WORD.match(rest) and _WORD.match(shorter[-1:]):
         return text
-    return shorter if not _UNEVEN.search(rest) or _is_more_even(shorter, text, place) else text
+    return shorter if balance_is_kept(shorter, text, place, more=not _WORD.search(rest)) else text
 
 
 def drop_lines_that_follow(text: str, place: Place) -> str:
-    """The last lines of the offer that repeat the lines below, indentation and all: a closing bracket further in is
-    another bracket."""
-    following = [line.rstrip() for line in _LINE_BREAK.split(place.suffix[:_FOLLOWING_CHARACTERS])[1:] if line.strip()]
-    lines = _LINE_BREAK.split(text)
-    whole = [line.rstrip() for line in [place.around.before + lines[0], *lines[1:]]]
-    for count in range(min(len(lines), len(following)), 0, -1):
-        cut = len(lines) - count
-        if cut == 0 and place.around.before.strip():
-            continue
-        if whole[cut:] == following[:count]:
-            return text[: sum(map(len, lines[:cut])) + _breaks(text, cut)].rstrip()
-    return text
+    """Lines that the document has below already (`fitting_repeats.py`)."""
+    return without_lines_below(text, place)
 
 
 def keep_brackets_and_quotes_balanced(text: str, place: Place) -> str:
-    """Closing brackets and quotes that the rest of the line has already are cut off the end, while that makes the
-    line more even: in `print(f(|)` and `a))` one of the two is needed."""
-    rest = place.around.after.strip()
-    if not rest or rest[0] not in _CLOSING:
-        return text
-    while text.strip():
-        shorter, last = text.rstrip()[:-1], text.rstrip()[-1]
-        if last not in _CLOSING or last not in rest or not _is_more_even(shorter, text, place):
-            break
-        text = shorter
-    return text
-
-
-def end_where_the_rest_closes(text: str, place: Place) -> str:
-    """A model that goes on after the bracket that stands behind the cursor already, as in `f"{|}"` and
-    `x} is what it was"`: end before its bracket, if that makes the line more even."""
-    closer = place.around.after.strip()[:1]
-    if closer not in _PAIRS:
-        return text
-    depth = 0
-    for position, character in enumerate(text):
-        depth += (character == _PAIRS[closer]) - (character == closer)
-        if depth < 0:
-            return text[:position] if _is_more_even(text[:position], text, place) else text
-    return text
+    """Closing brackets and quotes that stand behind the cursor already, and all others that the document has no partner
+    for (`fitting_brackets.py`)."""
+    return keep_balance(text, place)
 
 
 def drop_trailing_space(text: str, place: Place) -> str:
-    """White space at the end of an offer is invisible and unwanted, but for one space that parts it from a word."""
+    """White space at the end of an offer, and of its lines, is invisible and unwanted, but for one space that parts it
+    from a word."""
     kept = text.rstrip()
     return kept + " " if kept and kept != text and _WORD.match(place.around.after) else kept
+
+
+def drop_lone_closing_punctuation(text: str, place: Place) -> str:
+    """Closers that close nothing, and a lone comma or semicolon, are not worth a key."""
+    return "" if only_closes(text) and not closes_something(text, place) else text
+
+
+def drop_what_repeats_the_lines_above(text: str, place: Place) -> str:
+    """An offer that is the line above over again helps nobody; small models fall into such loops."""
+    return "" if repeats_lines_above(text, place) else text
+
+
+def drop_what_repeats_the_line_below(text: str, place: Place) -> str:
+    """A line that is what the next line is."""
+    return "" if repeats_line_below(text, place) else text
+
+
+def drop_secrets(text: str, place: Place) -> str:
+    """A key or a password in an offer is somebody's, or nobody's."""
+    return "" if contains_secret(place.around.before + text) else text
 
 
 def use_the_documents_line_breaks(text: str, place: Place) -> str:
@@ -141,34 +172,19 @@ def use_the_documents_line_breaks(text: str, place: Place) -> str:
     return _LINE_BREAK.sub(lambda _: place.line_break, text)
 
 
-def drop_what_repeats_the_line_above(text: str, place: Place) -> str:
-    """An offer that is the line above over again helps nobody; small models fall into such loops."""
-    whole = (place.around.before + text).strip()
-    if whole and len(whole) > 3 and whole == place.around.above.strip():
-        return ""
-    return text
-
-
 RULES: tuple[Callable[[str, Place], str], ...] = (
     drop_broken_characters,
+    drop_markers,
     end_where_the_offer_ends,
     use_the_indentation_that_is_there,
+    use_the_documents_indentation,
     drop_the_rest_of_the_line,
     drop_lines_that_follow,
     keep_brackets_and_quotes_balanced,
-    end_where_the_rest_closes,
     drop_trailing_space,
-    drop_what_repeats_the_line_above,
+    drop_lone_closing_punctuation,
+    drop_what_repeats_the_lines_above,
+    drop_what_repeats_the_line_below,
+    drop_secrets,
     use_the_documents_line_breaks,
 )
-
-
-def _is_more_even(shorter: str, text: str, place: Place) -> bool:
-    """Whether the line has fewer brackets and quotes without a partner with the shorter text."""
-    before, rest = place.around.before, place.around.after
-    return unevenness(before + shorter + rest) < unevenness(before + text + rest)
-
-
-def _breaks(text: str, count: int) -> int:
-    """Characters taken by the first `count` line breaks."""
-    return sum(len(match.group()) for _, match in zip(range(count), _LINE_BREAK.finditer(text), strict=False))

@@ -177,6 +177,18 @@ class WorkspaceContext:
         self._sets.note(document.uri, document.text, offset, key, Chosen(kept, last.marks))
         return [marked(_shown(item)) for item in kept]
 
+    def silence(self, document: DocumentSnapshot) -> str:
+        """Why nothing may be offered in this file by itself; empty if it may."""
+        return ""
+
+    def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
+        """Another value once a file of these snippets has changed in an index, an index was replaced, or something was
+        edited in another document of the editor. A file that one folder has not stays as it is there."""
+        paths = {snippet.path for snippet in snippets}
+        indexes = [folder.index for folder in self.folders]
+        changes = tuple((index.serial, *(index.changed_at(path) for path in sorted(paths))) for index in indexes)
+        return self._documents.edits_elsewhere(document.path), changes
+
     def _roots(self, document: DocumentSnapshot, settings: Settings) -> Iterator[_Root]:
         """All indexes as this document sees them; number 0 is that of the documents outside all folders."""
         path = document.path

@@ -101,6 +101,10 @@ class Bm25Index:
         """The present moment, for `load`."""
         return self._clock
 
+    def changed_at(self, path: str) -> int:
+        """The moment of a file's latest change here; 0 for one that came with a segment or is not known."""
+        return self._changed.get(path, 0)
+
     def changed_since(self, path: str, mark: int) -> bool:
         """Whether a file was put in, replaced or removed after the moment `mark`."""
         return self._changed.get(path, 0) > mark

@@ -93,6 +93,10 @@ class RetrievalIndex:
         """The present moment, for `load`: take it before a build in another process begins."""
         return self._bm25.mark()
 
+    def changed_at(self, path: str) -> int:
+        """The moment of a file's latest change, as a mark; 0 where it has not changed since the index was built."""
+        return self._bm25.changed_at(path)
+
     def changed_since(self, path: str, mark: int) -> bool:
         """Whether a file changed after the moment `mark`."""
         return self._bm25.changed_since(path, mark)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from aix_lsp.engine.base import Engine, LoadEvent
     from aix_lsp.server.app import AixServer
     from aix_lsp.settings import Settings
+    from aix_lsp.types import CompletionRequest, CompletionResult
     from aix_lsp.workspace.watcher import WorkspaceWatcher
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ class Session:
             self._paths_changed, self._message_from_thread, mode=settings.workspace.watch
         )
         self.engine = self.server.engine_factory(settings, self._load_event)
-        self.service = parts.CompletionService(self.engine, self.context)
+        self.service = parts.CompletionService(self.engine, self.context, client=self.client_name)
         for path in self.folders.values():
             self._begin_folder(path)
         for document in self.documents:
@@ -148,6 +149,16 @@ class Session:
                 innermost = max(holding, key=lambda folder: len(folder.parts))
                 return self.configuration.for_folder(self._folder_values[innermost])
         return self.settings
+
+    def silence(self, request: CompletionRequest) -> str:
+        """Why the user has switched completions off; empty where they are on."""
+        return ""
+
+    def asked(self) -> None:
+        """A request goes to the service."""
+
+    def answered(self, request: CompletionRequest, result: CompletionResult) -> None:
+        """It was answered."""
 
     # folders
 

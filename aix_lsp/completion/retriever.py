@@ -1,0 +1,42 @@
+"""What the service asks of the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from aix_lsp.settings import Settings
+from aix_lsp.types import DocumentSnapshot, Snippet
+
+
+class Retriever(Protocol):
+    """Where snippets of other files come from. Called on the event loop."""
+
+    def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
+        """The best snippets for a place, best first; never from the document itself."""
+        ...
+
+    def silence(self, document: DocumentSnapshot) -> str:
+        """Why nothing may be offered in this file by itself; empty if it may."""
+        ...
+
+    def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
+        """Another value once a file of these snippets has changed, or another document in the editor. Cheap: it is
+        asked at every key."""
+        ...
+
+
+class NoRetrieval:
+    """A workspace with nothing in it."""
+
+    def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
+        """No snippets."""
+        return []
+
+    def silence(self, document: DocumentSnapshot) -> str:
+        """Nothing speaks against an offer."""
+        return ""
+
+    def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
+        """Nothing ever changes."""
+        return ()

@@ -17,7 +17,7 @@ from aix_lsp.settings import CompletionSettings, ModelSettings, Settings
 from aix_lsp.types import CompletionRequest, CompletionResult, DocumentSnapshot, ModelInfo, TriggerKind
 from tests.unit.quotes import Quotes
 
-SETTINGS = Settings(completion=CompletionSettings(debounce_ms=0))
+SETTINGS = Settings(completion=CompletionSettings(debounce="fixed", debounce_ms=0))
 MARKED = "def f(a, b):\n    return a +|\n"
 
 
@@ -124,7 +124,7 @@ async def test_the_latest_request_wins() -> None:
 
 
 async def test_debounce_holds_automatic_requests_only() -> None:
-    slow = Settings(completion=CompletionSettings(debounce_ms=150))
+    slow = Settings(completion=CompletionSettings(debounce="fixed", debounce_ms=150, reuse=False))
     loop = asyncio.get_running_loop()
     async with running(" b") as engine:
         service = CompletionService(engine, NoRetrieval())

@@ -1,7 +1,7 @@
 """Offers that can be made again without asking anybody: typed into, at the same place, or worked out ahead.
 
-An entry dies with the settings and the model that it was made with, when a file changes that it quotes, and when there
-are too many; that there is nothing to add at a place is remembered for a short while only.
+An entry dies with the settings and the model that it was made with, when a file changes that it quotes or could quote,
+and when there are too many; that there is nothing to add at a place is remembered for a short while only.
 """
 
 from __future__ import annotations

@@ -182,12 +182,14 @@ class WorkspaceContext:
         return ""
 
     def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
-        """Another value once a file of these snippets has changed in an index, an index was replaced, or something was
-        edited in another document of the editor. A file that one folder has not stays as it is there."""
-        paths = {snippet.path for snippet in snippets}
-        indexes = [folder.index for folder in self.folders]
-        changes = tuple((index.serial, *(index.changed_at(path) for path in sorted(paths))) for index in indexes)
-        return self._documents.edits_elsewhere(document.path), changes
+        """Another value once any other file than the document has changed, here or in the editor: besides those that
+        are quoted, a file that fits better now counts too. Saving the document itself changes nothing."""
+        path = document.path
+        indexes = tuple(
+            (folder.index.serial, folder.phase, folder.index.changed_besides(folder.relative(path) if path else None))
+            for folder in self.folders
+        )
+        return self._documents.edits_elsewhere(path), indexes
 
     def _roots(self, document: DocumentSnapshot, settings: Settings) -> Iterator[_Root]:
         """All indexes as this document sees them; number 0 is that of the documents outside all folders."""

@@ -21,8 +21,8 @@ class Retriever(Protocol):
         ...
 
     def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
-        """Another value once a file of these snippets has changed, or another document in the editor. Cheap: it is
-        asked at every key."""
+        """Another value once a file of these snippets has changed, or what else would bring others. Cheap: it is asked
+        at every key."""
         ...
 
 

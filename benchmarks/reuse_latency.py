@@ -2,9 +2,10 @@
 
     python benchmarks/reuse_latency.py --folder aix_lsp --requests 500
 
-A whole server runs in this process with an engine that writes what it is told to, on a folder that is indexed and a file
-of it that is open. An offer is made, then typed into and undone, a key per request; each time from the bytes of the
-request to the bytes of its answer is taken on the server's own thread. Prints one JSON object.
+A whole server runs in this process with an engine that writes what it is told to, on a folder that is indexed and a
+file of it that is open. An offer is made, then typed into and undone, a key per request; each time from the bytes of the request
+to the bytes of its answer is taken on the server's own thread, and what of it that thread was at work (`cpu_ms`). Prints
+one JSON object.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +43,15 @@ class Server:
     def __init__(self) -> None:
         options = {"statistics.enabled": False, "workspace.watch": "off", "completion.prepare_next": False}
         self.server = AixServer({**options, "completion.confidence": "off"}, scripted)
-        self.came: dict[int, float] = {}
-        self.left: dict[int, float] = {}
-        self.answers: dict[int, Any] = {}
+        self.came: dict[int, tuple[float, float]] = {}
+        self.answers: dict[int, asyncio.Future[tuple[Any, float, float]]] = {}
         protocol = self.server.protocol
         handle, send = protocol.handle_body, protocol._send_data
 
         def handled(body: bytes) -> None:
             number = json.loads(body).get("id")
             if isinstance(number, int):
-                self.came[number] = time.perf_counter()
+                self.came[number] = time.perf_counter(), time.thread_time()
             handle(body)
 
         def sent(data: Any) -> None:
@@ -60,8 +61,8 @@ class Server:
             else:
                 number, result = getattr(data, "id", None), getattr(data, "result", None)
             if isinstance(number, int) and number in self.came:
-                self.left[number] = time.perf_counter()
-                self.answers[number] = result
+                wall, work = self.came[number]
+                self.answers[number].set_result((result, time.perf_counter() - wall, time.thread_time() - work))
 
         protocol.handle_body = handled  # type: ignore[method-assign]
         protocol._send_data = sent  # type: ignore[method-assign]
@@ -76,14 +77,12 @@ class Server:
         body = json.dumps({"jsonrpc": "2.0", "method": method, "params": params, **more}).encode()
         os.write(self._sink, b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
-    async def ask(self, method: str, params: Any) -> tuple[Any, float]:
-        """A request's result, and how many milliseconds it took in the server."""
+    async def ask(self, method: str, params: Any) -> tuple[Any, float, float]:
+        """A request's result, and how many seconds it took in the server: by the clock, and of its thread's work."""
         self._number += 1
-        number = self._number
-        self.tell(method, params, id=number)
-        while number not in self.left:
-            await asyncio.sleep(0.0005)
-        return self.answers[number], (self.left[number] - self.came[number]) * 1000
+        answer = self.answers[self._number] = asyncio.get_running_loop().create_future()
+        self.tell(method, params, id=self._number)
+        return await answer
 
     async def close(self) -> None:
         """Shut the server down."""
@@ -92,11 +91,8 @@ class Server:
         await self._serving
 
 
-async def measure(folder: Path, requests: int) -> dict[str, Any]:
-    """All figures."""
-    folder = folder.resolve()
-    path = max(folder.rglob("*.py"), key=lambda item: item.stat().st_size)
-    text = path.read_text(encoding="utf-8") + PLACE
+async def measure(folder: Path, path: Path, text: str, requests: int) -> dict[str, Any]:
+    """All figures, typing at the end of a file's text."""
     uri, line, column = path_to_uri(path), text.count("\n"), len(PLACE) - PLACE.rfind("\n") - 1
     server = Server()
     folders = [{"uri": path_to_uri(folder), "name": folder.name}]
@@ -108,10 +104,10 @@ async def measure(folder: Path, requests: int) -> dict[str, Any]:
     server.tell("textDocument/didOpen", {"textDocument": opened})
     session = server.server.session
     await session.settled.wait()
-    while any(item.phase != "ready" for item in session.context.folders):
+    while any(item.phase != "ready" for item in session.context.folders):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
-    figures: dict[str, list[float]] = {}
-    typed = version = 0
+    figures: dict[str, list[tuple[float, float]]] = {}
+    typed, version = -1, 0
     while len(figures.get("typed-through", ())) < requests:
         typed = (typed + 1) % (len(OFFER) - 1)
         version += 1
@@ -121,25 +117,30 @@ async def measure(folder: Path, requests: int) -> dict[str, Any]:
         server.tell("textDocument/didChange", {"textDocument": document, "contentChanges": [change]})
         place = {"line": line, "character": column + typed}
         params = {"textDocument": {"uri": uri}, "position": place, "context": {"triggerKind": 2}}
-        answer, milliseconds = await server.ask("textDocument/inlineCompletion", params)
+        answer, wall, work = await server.ask("textDocument/inlineCompletion", params)
         latest = session.trace.latest
         assert latest is not None
         if latest.result.items:
             assert answer.items[0].insert_text == OFFER[typed:]
-        figures.setdefault(latest.result.source, []).append(milliseconds)
+        figures.setdefault(latest.result.source, []).append((wall * 1000, work * 1000))
     await server.close()
     return {
         "file": path.name,
         "characters": len(text),
-        "answers": {
-            source: {
-                "requests": len(times),
-                "p50_ms": round(statistics.median(times), 3),
-                "p95_ms": round(statistics.quantiles(times, n=20)[-1], 3) if len(times) > 1 else round(times[0], 3),
-                "most_ms": round(max(times), 3),
-            }
-            for source, times in figures.items()
-        },
+        "answers": {name: told(times) for name, times in figures.items()},
+    }
+
+
+def told(times: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """The figures of one kind of answer."""
+    wall, work = ([round(item, 3) for item in column] for column in zip(*times, strict=True))
+    cuts = [statistics.quantiles(column, n=20)[-1] if len(column) > 1 else column[0] for column in (wall, work)]
+    return {
+        "requests": len(times),
+        "p50_ms": statistics.median(wall),
+        "p95_ms": round(cuts[0], 3),
+        "most_ms": max(wall),
+        "cpu_ms": {"p50": statistics.median(work), "p95": round(cuts[1], 3)},
     }
 
 
@@ -149,7 +150,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("aix_lsp"))
     parser.add_argument("--requests", type=int, default=500)
     given = parser.parse_args()
-    print(json.dumps(asyncio.run(measure(given.folder, given.requests))))  # noqa: T201
+    folder = given.folder.resolve()
+    path = max(folder.rglob("*.py"), key=lambda item: item.stat().st_size)
+    text = path.read_text(encoding="utf-8") + PLACE
+    print(json.dumps(asyncio.run(measure(folder, path, text, given.requests))))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from aix_lsp.cli.lsp_client import LspClient, ServerError, inline_params
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import INVOICE, StartServer, trace
@@ -118,10 +116,8 @@ async def test_a_cancel_as_one_types_on_leaves_the_model_at_work_for_the_next_re
     (item,) = answer["items"]
     assert item["insertText"].startswith("al")
     for sent, future in requests[:-1]:
-        try:
-            assert (await future)["items"] is not None
-        except ServerError as error:
-            assert error.code == -32800
+        (outcome,) = await asyncio.gather(future, return_exceptions=True)
+        assert (isinstance(outcome, ServerError) and outcome.code == -32800) or outcome == {"items": []}
         assert client.answers[sent] == 1
     # and the offer is typed on
     editor.type("al")

@@ -3,9 +3,9 @@
     python benchmarks/reuse_latency.py --folder aix_lsp --requests 500
 
 A whole server runs in this process with an engine that writes what it is told to, on a folder that is indexed and a
-file of it that is open. An offer is made, then typed into and undone, a key per request; each time from the bytes of the request
-to the bytes of its answer is taken on the server's own thread, and what of it that thread was at work (`cpu_ms`). Prints
-one JSON object.
+file of it that is open. An offer is made, then typed into and undone, a key per request. Each time from the bytes of a
+request to the bytes of its answer is taken on the server's own thread, and what of it that thread was at work
+(`cpu_ms`). Prints one JSON object.
 """
 
 from __future__ import annotations

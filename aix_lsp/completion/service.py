@@ -79,9 +79,12 @@ class CompletionService:
         else:
             known = hit.left if hit is not None else ()
             ran, source, left = await self._ask_model(asked, decision, settings, stages, known, on_text, text_now)
-            if ran.entry is None:
+            if ran.entry is not None:
+                entry, result = ran.entry, from_run(ran, ran.entry.result, source, stages)
+            elif hit is not None and hit.left:
+                entry, left, result = hit.entry, hit.left, from_cache(hit, stages)
+            else:
                 return ran.result or refused("the model was not asked", stages)
-            entry, result = ran.entry, from_run(ran, ran.entry.result, source, stages)
         entry.prepared = False
         result = with_items(result, request, left if request.trigger == "invoked" else left[:1])
         if result.items and number == self._asked:

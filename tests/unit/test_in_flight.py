@@ -22,7 +22,7 @@ async def until_streamed(here: Desk, text: str) -> None:
 
 
 async def test_typing_on_in_agreement_the_last_request_gets_what_is_left_of_the_one_run() -> None:
-    async with desk(LONG, delay=0.02) as here:
+    async with desk(LONG, delay=0.05) as here:
         first = here.send("x = |\n")
         await until_streamed(here, "total(")
         second = here.send("x = t|\n")
@@ -55,7 +55,7 @@ async def test_what_was_typed_before_the_first_token_may_turn_out_to_agree() -> 
 @pytest.mark.parametrize("streamed", ["", "total("])
 async def test_typing_that_disagrees_ends_the_run_at_once(streamed: str) -> None:
     script = by_ending({"x = q": "uick", "": LONG + " + more" * 100})
-    async with desk(script, delay=0.02) as here:
+    async with desk(script, delay=0.05) as here:
         first = here.send("x = |\n")
         await here.until(lambda: here.runs == 1)
         if streamed:
@@ -67,7 +67,7 @@ async def test_typing_that_disagrees_ends_the_run_at_once(streamed: str) -> None
 
 
 async def test_a_run_whose_prompt_was_not_begun_is_begun_anew() -> None:
-    async with desk(LONG, settings(debounce_ms=40)) as here:
+    async with desk(LONG, settings(debounce_ms=300)) as here:
         first = here.send("x = |\n")
         await asyncio.sleep(0.01)
         result = await here.ask("x = t|\n")
@@ -77,7 +77,7 @@ async def test_a_run_whose_prompt_was_not_begun_is_begun_anew() -> None:
 
 
 async def test_a_run_is_not_joined_where_the_answer_could_be_another() -> None:
-    async with desk(LONG, delay=0.02, alternatives=["sum(a)"]) as here:
+    async with desk(LONG, delay=0.05, alternatives=["sum(a)"]) as here:
         for other in ({"trigger": "invoked"}, {"selected": (4, "sum")}):
             first = here.send("x = |\n")
             await until_streamed(here, "total(")
@@ -89,7 +89,7 @@ async def test_a_run_is_not_joined_where_the_answer_could_be_another() -> None:
 
 
 async def test_without_reuse_no_run_is_joined() -> None:
-    async with desk(LONG, settings(reuse=False), delay=0.02) as here:
+    async with desk(LONG, settings(reuse=False), delay=0.05) as here:
         first = here.send("x = |\n")
         await until_streamed(here, "total(")
         result = await here.ask("x = t|\n")
@@ -105,7 +105,7 @@ async def test_runs_of_two_documents_do_not_meet() -> None:
 
 
 async def test_a_joined_request_can_follow_the_text_from_where_it_is() -> None:
-    async with desk(LONG, delay=0.02) as here:
+    async with desk(LONG, delay=0.05) as here:
         first = here.send("x = |\n")
         await until_streamed(here, "total(")
         seen: list[str] = []
@@ -134,7 +134,7 @@ async def test_a_cancel_of_who_types_on_leaves_the_run_to_the_next_request(
     now: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_flight, "GRACE_SECONDS", 5.0)
-    async with desk(LONG, delay=0.02) as here:
+    async with desk(LONG, delay=0.05) as here:
         await cancelled(here, now)
         marked = now.replace("\n", "|\n") if ")" not in now else "x = total(|)\n"
         result = await here.ask(marked)

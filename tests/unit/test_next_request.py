@@ -143,12 +143,12 @@ async def test_nothing_is_prepared_without_an_offer_or_when_switched_off(answer:
 
 
 async def test_a_declined_request_and_the_end_drop_it_too() -> None:
-    async with desk(" b", AHEAD, idle_seconds=0.02) as here:
+    async with desk(" b", AHEAD, idle_seconds=0.2) as here:
         await here.ask(MARKED)
         here.settings = settings(enabled=False)
         assert texts(await here.ask(MARKED)) == []
         here.settings = AHEAD
         await here.ask(MARKED)
         here.service.close()
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.3)
         assert here.backgrounds() == [False]

@@ -24,6 +24,6 @@ class Debounce:
     def accepted(self) -> None:
         """An offer was accepted."""
 
-    def delay(self, trigger: TriggerKind, settings: CompletionSettings) -> float:
-        """Seconds to wait."""
+    def delay(self, trigger: TriggerKind, settings: CompletionSettings, new_line: bool = False) -> float:
+        """Seconds to wait. `new_line`: nothing but white space stands before the cursor on its line."""
         return settings.debounce_ms / 1000 if trigger == "automatic" else 0.0

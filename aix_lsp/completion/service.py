@@ -20,7 +20,7 @@ from aix_lsp.completion.in_flight import InFlight, Ran, Run, TextNow
 from aix_lsp.completion.job import job_for
 from aix_lsp.completion.next_request import IDLE_SECONDS, NextRequest, Prepared
 from aix_lsp.completion.offer import Entry, Left, offers_for
-from aix_lsp.completion.place import place_at
+from aix_lsp.completion.place import place_at, surroundings
 from aix_lsp.completion.policy import Decision, decide
 from aix_lsp.completion.retriever import NoRetrieval as NoRetrieval
 from aix_lsp.completion.retriever import Retriever as Retriever
@@ -95,14 +95,14 @@ class CompletionService:
 
     def _note_typing(self, request: CompletionRequest) -> None:
         """Tell the debounce how it goes on: by a key, or because the latest offer was accepted."""
-        if request.trigger == "automatic":
-            self._debounce.asked()
         latest, self._latest = self._latest, None
         if latest is not None and request.document.uri == latest[0].document.uri:
             (before, item), offset = latest, request.offset
             is_there = request.document.text.startswith(item.text, item.start)
             if is_there and offset == item.start + len(item.text) > before.offset + 1:
                 self._debounce.accepted()
+        if request.trigger == "automatic":
+            self._debounce.asked()
 
     def _policy(self, request: CompletionRequest, settings: Settings) -> tuple[Decision, str]:
         """How much to offer, or why nothing."""
@@ -151,7 +151,8 @@ class CompletionService:
         """From the wait for the next key to an entry that can be kept. `known` are offers that are shown at this place
         already, and come first."""
         asked, settings = run.request, run.settings
-        wait = self._debounce.delay(asked.trigger, settings.completion) - stages.milliseconds() / 1000
+        new_line = not surroundings(asked.document.text, asked.offset).before.strip()
+        wait = self._debounce.delay(asked.trigger, settings.completion, new_line) - stages.milliseconds() / 1000
         if wait > 0:
             await asyncio.sleep(wait)
         stages.end("debounce")

@@ -154,7 +154,7 @@ async def test_the_debounce_hears_of_keys_answers_and_accepts() -> None:
         noted = service._debounce = Noted()
         off = settings(reuse=False)
         steps = {"return a +|\n": ["asked", "answered"], "return a + |\n": ["asked", "answered"]}
-        steps["return a +  b + c|\n"] = ["asked", "accepted", "answered"]
+        steps["return a +  b + c|\n"] = ["accepted", "asked", "answered"]
         for marked, told in steps.items():
             noted.told = []
             await service.complete(request(marked, "automatic"), off)

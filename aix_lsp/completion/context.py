@@ -16,6 +16,7 @@ from aix_lsp.completion.following import DiskFollower
 from aix_lsp.completion.index_job import IndexReport
 from aix_lsp.completion.open_documents import OpenDocuments, OpenText
 from aix_lsp.completion.packing import Packer
+from aix_lsp.completion.policy import Silence
 from aix_lsp.completion.several_roots import OTHER_FOLDER_WEIGHT, Found, best_of_all
 from aix_lsp.completion.snippet_set import Chosen, SnippetSets, marked, still_good
 from aix_lsp.languages import is_code
@@ -177,9 +178,9 @@ class WorkspaceContext:
         self._sets.note(document.uri, document.text, offset, key, Chosen(kept, last.marks))
         return [marked(_shown(item)) for item in kept]
 
-    def silence(self, document: DocumentSnapshot) -> str:
-        """Why nothing may be offered in this file by itself; empty if it may."""
-        return ""
+    def silence(self, document: DocumentSnapshot) -> Silence:
+        """Why nothing is offered in a document."""
+        return Silence()
 
     def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
         """Another value once any other file than the document has changed, here or in the editor: besides those that

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from aix_lsp.completion.place import Surroundings, surroundings
 from aix_lsp.settings import CompletionSettings
-from aix_lsp.types import Amount, CompletionRequest, DocumentSnapshot
+from aix_lsp.types import Amount, CompletionRequest, DocumentSnapshot, TriggerKind
 from aix_lsp.workspace.secrets import is_secret_path
 
 _CLOSING_ONLY = re.compile(r"[)\]}>\"'`]*\s*[:;,{]?")
@@ -33,6 +33,21 @@ class Decision:
     amount: Amount = "line"
     max_new_tokens: int = 0
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why nothing is offered in a file, in one sentence; empty where there is no reason.
+
+    `always` says that an explicit request is not answered either: the text holds a secret. What is merely ignored is
+    answered when somebody asks for it."""
+
+    reason: str = ""
+    always: bool = False
+
+    def holds_for(self, trigger: TriggerKind) -> bool:
+        """Whether a request of this kind is not answered."""
+        return bool(self.reason) and (self.always or trigger == "automatic")
 
 
 def decide(request: CompletionRequest, settings: CompletionSettings) -> Decision:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from aix_lsp.completion.policy import Silence
 from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot, Snippet
 
@@ -16,8 +17,8 @@ class Retriever(Protocol):
         """The best snippets for a place, best first; never from the document itself."""
         ...
 
-    def silence(self, document: DocumentSnapshot) -> str:
-        """Why nothing may be offered in this file by itself; empty if it may."""
+    def silence(self, document: DocumentSnapshot) -> Silence:
+        """Why nothing is offered in this file. Cheap: it is asked at every key."""
         ...
 
     def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
@@ -33,9 +34,9 @@ class NoRetrieval:
         """No snippets."""
         return []
 
-    def silence(self, document: DocumentSnapshot) -> str:
+    def silence(self, document: DocumentSnapshot) -> Silence:
         """Nothing speaks against an offer."""
-        return ""
+        return Silence()
 
     def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
         """Nothing ever changes."""

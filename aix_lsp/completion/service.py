@@ -109,7 +109,8 @@ class CompletionService:
         decision = decide(request, settings.completion)
         if not decision.answer:
             return decision, decision.reason
-        return decision, self._retriever.silence(request.document) if request.trigger == "automatic" else ""
+        silence = self._retriever.silence(request.document)
+        return decision, silence.reason if silence.holds_for(request.trigger) else ""
 
     def _look_up(self, asked: CompletionRequest, settings: Settings) -> Hit | None:
         """What is known of this place without asking anybody."""

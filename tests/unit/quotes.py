@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aix_lsp.completion.policy import Silence
 from aix_lsp.settings import Settings
 from aix_lsp.types import DocumentSnapshot, Snippet
 
@@ -15,14 +16,14 @@ class Quotes:
     def __init__(self) -> None:
         self.asked = 0
         self.version = 1
-        self.silent = ""
+        self.silent = Silence()
 
     def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
         """The one snippet."""
         self.asked += 1
         return [Snippet("other.py", 1, 2, 3.0, "similar", "def g(x):\n    return x")]
 
-    def silence(self, document: DocumentSnapshot) -> str:
+    def silence(self, document: DocumentSnapshot) -> Silence:
         """As told."""
         return self.silent
 

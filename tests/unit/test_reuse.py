@@ -9,6 +9,7 @@ import pytest
 from aix_lsp.completion.cache import CHARACTERS, DOCUMENTS, ENTRIES_OF_A_DOCUMENT, NOTHING_SECONDS, OfferCache
 from aix_lsp.completion.offer import Entry, Offer
 from aix_lsp.completion.origin import Origin
+from aix_lsp.completion.policy import Silence
 from aix_lsp.completion.retriever import NoRetrieval
 from aix_lsp.settings import PromptSettings
 from aix_lsp.types import CompletionResult
@@ -94,7 +95,7 @@ async def test_where_nothing_is_offered_by_itself_nothing_is_left_either() -> No
     async with desk("f(a, b) + c") as here:
         first = await here.ask("x = |\n")
         assert "follows the cursor" in (await here.ask("x = f(|y\n")).reason
-        here.quotes.silent = "this file is ignored"
+        here.quotes.silent = Silence("this file is ignored")
         assert (await here.ask("x = f|\n")).reason == "this file is ignored"
         explicit = await here.ask("x = f|\n", "invoked")
         assert explicit.items[0].id == first.items[0].id

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aix_lsp.completion.debounce import Debounce
+from aix_lsp.completion.policy import Silence
 from aix_lsp.completion.service import CompletionService, NoRetrieval
 from aix_lsp.engine.base import EngineError, Superseded
 from aix_lsp.engine.scripted import ScriptedEngine
@@ -97,12 +98,14 @@ async def test_other_languages_are_let_through_where_that_is_wanted() -> None:
 
 async def test_what_is_silent_by_itself_speaks_when_it_is_asked() -> None:
     quotes = Quotes()
-    quotes.silent = "this file is ignored"
+    quotes.silent = Silence("this file is ignored")
     async with running(" b") as engine:
         service = CompletionService(engine, quotes)
         assert (await service.complete(request(trigger="automatic"), SETTINGS)).reason == "this file is ignored"
         assert engine.requests == []
         assert (await service.complete(request(trigger="invoked"), SETTINGS)).items
+        quotes.silent = Silence("this text holds a key", always=True)
+        assert (await service.complete(request(trigger="invoked"), SETTINGS)).reason == "this text holds a key"
 
 
 async def test_an_answer_tells_where_it_came_from_and_what_it_took() -> None:

@@ -93,28 +93,34 @@ def latest_wins(session: Session, work: Coroutine[Any, Any, Any], nothing: Any) 
 
 async def complete(session: Session, request: CompletionRequest) -> CompletionResult:
     """Ask the service; a request that a newer one overtook has an empty result."""
-    from aix_lsp.engine.base import Superseded
-
     await session.settled.wait()
     if not session.started.is_set():
         return CompletionResult(reason="the server could not start")
-    if silent := session.silence(request):
-        result = CompletionResult(reason=silent)
-        session.trace.note(request, result)
-        return result
-    settings = session.settings_for(request.document.path)
     result = CompletionResult(reason="the request was cancelled")
     session.asked()
     try:
-        result = await session.service.complete(request, settings, text_now=lambda: _text_now(session, request))
-        if _text_now(session, request) != request.document.text:
-            # typed on meanwhile: what we have belongs to a text that is gone
-            result = replace(result, items=(), reason="the text has changed meanwhile")
-        session.trace.note(request, result)
-    except Superseded:
-        result = CompletionResult(reason="a newer request came")
+        result = await _complete(session, request)
     finally:
         session.answered(request, result)
+    return result
+
+
+async def _complete(session: Session, request: CompletionRequest) -> CompletionResult:
+    from aix_lsp.engine.base import Superseded
+
+    if silence := session.silence(request):
+        result = CompletionResult(reason=silence)
+        session.trace.note(request, result)
+        return result
+    settings = session.settings_for(request.document.path)
+    try:
+        result = await session.service.complete(request, settings, text_now=lambda: _text_now(session, request))
+    except Superseded:
+        return CompletionResult(reason="a newer request came")
+    if _text_now(session, request) != request.document.text:
+        # typed on meanwhile: what we have belongs to a text that is gone
+        result = replace(result, items=(), reason="the text has changed meanwhile")
+    session.trace.note(request, result)
     if result.failed:
         session.messages.warn(result.reason)
     elif result.reason:

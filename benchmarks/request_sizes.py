@@ -105,7 +105,7 @@ async def measure(root: Path, places: Sequence[Place], keys: int, tokenizer: Tok
     """All figures, by prompt format."""
     found: dict[str, Any] = {}
     for order in [name for name in get_args(FimFormat) if name != "l2r"]:
-        settings = Settings.model_validate({"prompt": {"format": order}})
+        settings = Settings.model_validate({"prompt": {"format": order}, "completion": {"reuse": False}})
         context = WorkspaceContext(settings)
         context.index_now(root)
         first, all_tokens, new, written = [], [], [], []

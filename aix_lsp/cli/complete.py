@@ -76,6 +76,9 @@ async def _at(location: str, workspace: Path | None, settings: Settings) -> dict
         context = open_workspace(folder, settings)
         await engine.ready()
         service = CompletionService(engine, context)
+        # one completion is what was asked for
+        completion = settings.completion.model_copy(update={"candidates": 1})
+        settings = settings.model_copy(update={"completion": completion})
         request = CompletionRequest(place.document, place.offset, "invoked")
         return result_to_dict(await service.complete(request, settings), place.buffer)
     finally:

@@ -208,6 +208,16 @@ class WorkspaceContext:
         self._sets.note(document.uri, document.text, offset, key, Chosen(kept, last.marks))
         return [marked(_shown(item)) for item in kept]
 
+    def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
+        """Another value once any other file than the document has changed, here or in the editor: besides those that
+        are quoted, a file that fits better now counts too. Saving the document itself changes nothing."""
+        path = document.path
+        indexes = tuple(
+            (folder.index.serial, folder.phase, folder.index.changed_besides(folder.relative(path) if path else None))
+            for folder in self.folders
+        )
+        return self._documents.edits_elsewhere(path), indexes
+
     def _roots(self, document: DocumentSnapshot, settings: Settings) -> Iterator[_Root]:
         """All indexes as this document sees them; number 0 is that of the documents outside all folders."""
         path = document.path

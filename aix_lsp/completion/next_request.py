@@ -1,30 +1,44 @@
-"""Reading ahead: after an answer, while nothing else is asked, the model reads what accepting it would ask for next.
+"""Working ahead: while an offer is shown and nothing else is asked, what accepting it would ask for next is answered.
 
-The next request then finds all of its prompt but the last tokens computed. Whatever else is asked ends this at once.
+The answer is kept, so that the request that follows an accept has it at once. At the end of a finished line the model
+mostly has nothing to add, and the next key is Enter: then the line below is worked out. Whatever else is asked ends
+this at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from typing import Literal
 
-from aix_lsp.completion.policy import decide
-from aix_lsp.engine.base import Engine, EngineError
-from aix_lsp.prompt.build import build_prompt
+from aix_lsp.completion.place import line_break_of, surroundings
+from aix_lsp.completion.policy import opens_block
+from aix_lsp.engine.base import EngineError
 from aix_lsp.settings import Settings
-from aix_lsp.types import CompletionItem, CompletionRequest, GenerationRequest, Snippet
+from aix_lsp.types import CompletionItem, CompletionRequest, Snippet
 
 IDLE_SECONDS = 0.15
 """How long nothing must be asked before the model is put to work: somebody who types on asks sooner."""
+
+Prepared = Literal["offer", "nothing to add", "nothing to know"]
+"""What working ahead for one place came to; `nothing to know`: no request would be answered there, or nothing is to be
+kept."""
+
+Prepare = Callable[[CompletionRequest, Sequence[Snippet], Settings], Awaitable[Prepared]]
+"""Works out the answer to a request that nobody has made, with the same snippets, and keeps it. Raises EngineError."""
+
+_INDENTATION = re.compile(r"[ \t]*")
+_LEAVES_BLOCK = re.compile(r"\s*(return|pass|raise|break|continue)\b")
+_NEAR = 20_000
 
 
 class NextRequest:
     """At most one request that nobody has made yet. Lives on the event loop."""
 
-    def __init__(self, engine: Engine, idle_seconds: float = IDLE_SECONDS) -> None:
-        self._engine = engine
+    def __init__(self, prepare: Prepare, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._prepare = prepare
         self._idle_seconds = idle_seconds
         self._task: asyncio.Task[None] | None = None
 
@@ -35,34 +49,27 @@ class NextRequest:
             self._task = None
 
     def prepare(
-        self, request: CompletionRequest, item: CompletionItem, snippets: Sequence[Snippet], settings: Settings
+        self,
+        request: CompletionRequest,
+        item: CompletionItem,
+        snippets: Sequence[Snippet],
+        settings: Settings,
+        *,
+        below: bool = True,
     ) -> None:
-        """Soon have the model read what comes after accepting `item`, the offer for `request`, with the same
-        snippets; nothing where no offer would be made by itself."""
+        """Soon work out what comes after accepting `item`, the offer for `request`; and the line `below` where that is
+        nothing."""
         self.drop()
-        after = accepted(request, item)
-        decision = decide(after, settings.completion)
-        if not decision.answer:
-            return
-        job = GenerationRequest(
-            build_prompt=partial(
-                build_prompt,
-                document=after.document,
-                offset=after.offset,
-                snippets=snippets,
-                settings=settings.prompt,
-                max_new_tokens=decision.max_new_tokens,
-            ),
-            max_new_tokens=1,
-            document=after.document.uri,
-            background=True,
-        )
-        self._task = asyncio.ensure_future(self._run(job))
+        self._task = asyncio.ensure_future(self._run(accepted(request, item), snippets, settings, below))
 
-    async def _run(self, job: GenerationRequest) -> None:
+    async def _run(
+        self, after: CompletionRequest, snippets: Sequence[Snippet], settings: Settings, below: bool
+    ) -> None:
         await asyncio.sleep(self._idle_seconds)
         try:
-            await self._engine.generate(job)
+            found = await self._prepare(after, snippets, settings)
+            if found == "nothing to add" and below and (line := line_below(after)) is not None:
+                await self._prepare(line, snippets, settings)
         except EngineError:
             return  # another request came, or the real one will say what is wrong
 
@@ -72,3 +79,37 @@ def accepted(request: CompletionRequest, item: CompletionItem) -> CompletionRequ
     document = request.document
     text = document.text[: item.start] + item.text + document.text[item.end :]
     return CompletionRequest(replace(document, text=text), item.start + len(item.text))
+
+
+def line_below(request: CompletionRequest) -> CompletionRequest | None:
+    """What an editor asks by itself once Enter is pressed; None where the cursor is not at the end of a line with
+    text. Editors indent as the line above, one level deeper below the header of a block, and in Python one less deep
+    behind a statement that leaves one."""
+    document, offset = request.document, request.offset
+    around = surroundings(document.text, offset)
+    if around.after.strip() or not around.before.strip():
+        return None
+    match = _INDENTATION.match(around.before)
+    indentation = match.group() if match else ""
+    unit = indentation_unit(document.text[max(offset - _NEAR, 0) : offset + _NEAR])
+    if opens_block(around.before):
+        indentation += unit
+    elif document.language_id == "python" and _LEAVES_BLOCK.match(around.before):
+        indentation = indentation.removesuffix(unit)
+    added = line_break_of(document.text) + indentation
+    text = document.text[:offset] + added + document.text[offset:]
+    return replace(request, document=replace(document, text=text), offset=offset + len(added))
+
+
+def indentation_unit(text: str) -> str:
+    """One level of indentation as a text has it: a tab, or the fewest spaces (from two on) before any line; four where
+    nothing is indented."""
+    widths = []
+    for line in text.splitlines():
+        match = _INDENTATION.match(line)
+        space = match.group() if match else ""
+        if space.startswith("\t"):
+            return "\t"
+        if len(space) >= 2 and len(space) < len(line):
+            widths.append(len(space))
+    return " " * min(widths, default=4)

@@ -3,6 +3,7 @@ yet, and the order in which files were worked on."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class OpenDocuments:
         self._recent: dict[Path, None] = {}  # the latest last
         self.stale: set[Path] = set()
         """Those whose text is not yet in the index that they belong to."""
+        self._edits: Counter[Path] = Counter()
 
     def __contains__(self, path: Path) -> bool:
         return path in self._open
@@ -56,7 +58,10 @@ class OpenDocuments:
 
     def put(self, path: Path, text: str, language_id: str) -> None:
         """A document was opened or edited."""
-        self._open[path] = OpenText(text, language_id, self._open.get(path))
+        before = self._open.get(path)
+        if before is not None and before.text != text:
+            self._edits[path] += 1
+        self._open[path] = OpenText(text, language_id, before)
         self.stale.add(path)
         self._recent.pop(path, None)
         self._recent[path] = None
@@ -67,6 +72,10 @@ class OpenDocuments:
         """A document was closed. It was worked on nevertheless."""
         self._open.pop(path, None)
         self.stale.discard(path)
+
+    def edits_elsewhere(self, path: Path | None) -> int:
+        """How many edits were made in other documents than this one."""
+        return self._edits.total() - (self._edits[path] if path is not None else 0)
 
     def all_stale(self) -> None:
         """An index was replaced, or the folders are others now."""

@@ -64,6 +64,10 @@ class Bm25Index:
         self._writing = threading.Lock()
         self._clock = 0
         self._changed: dict[str, int] = {}
+        # the latest change to any chunks, which file's it was if one's alone, and the latest of all others before
+        self._last_change = 0
+        self._last_path: str | None = None
+        self._others_changed = 0
 
     def __len__(self) -> int:
         """Number of living chunks."""
@@ -101,6 +105,10 @@ class Bm25Index:
         """The present moment, for `load`."""
         return self._clock
 
+    def changed_besides(self, path: str | None) -> int:
+        """The moment of the latest change to the chunks of another file than this one."""
+        return self._others_changed if path is not None and path == self._last_path else self._last_change
+
     def changed_since(self, path: str, mark: int) -> bool:
         """Whether a file was put in, replaced or removed after the moment `mark`."""
         return self._changed.get(path, 0) > mark
@@ -135,6 +143,10 @@ class Bm25Index:
             views.append(added)
         elif not gone:
             return
+        path = next(iter(paths)) if len(paths) == 1 else None
+        if path is None or path != self._last_path:
+            self._last_path, self._others_changed = path, self._last_change
+        self._last_change = self._clock
         views = [view for view in views if view.chunks]
         chunks = sum(view.chunks for view in views)
         histogram = _moved(old, gone, added)

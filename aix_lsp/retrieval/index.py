@@ -93,6 +93,10 @@ class RetrievalIndex:
         """The present moment, for `load`: take it before a build in another process begins."""
         return self._bm25.mark()
 
+    def changed_besides(self, path: str | None) -> int:
+        """The moment of the latest change to another file than this one."""
+        return self._bm25.changed_besides(path)
+
     def changed_since(self, path: str, mark: int) -> bool:
         """Whether a file changed after the moment `mark`."""
         return self._bm25.changed_since(path, mark)

@@ -127,7 +127,7 @@ class Session:
         self.engine = self.server.engine_factory(settings, self.reports.load_event)
         self.activity.is_remote = parts.is_remote(settings)
         self.reports.watch(self.engine, self.context)
-        self.service = parts.CompletionService(self.engine, self.context)
+        self.service = parts.CompletionService(self.engine, self.context, client=self.client_name)
         for path in self.folders.values():
             self._begin_folder(path)
         for document in self.documents:

@@ -33,7 +33,12 @@ storm a query also takes over what was typed in four documents, at a few millise
 it; with other work on two cores that is twice the time. What must not be is a wait for the indexer, the disk or a merge
 of the whole index, which take a tenth of a second and more."""
 
-QUICK = ["completion.max_tokens_line=2", "completion.max_tokens_block=2", "statistics.enabled=false"]
+QUICK = [
+    "completion.max_tokens_line=2",
+    "completion.max_tokens_block=2",
+    "completion.reuse=false",  # every request is to query
+    "statistics.enabled=false",
+]
 _DEFINED = re.compile(r"def ((?:lantern|heath|marsh|tarn)_\w+)\(")
 
 

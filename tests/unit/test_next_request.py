@@ -1,73 +1,77 @@
-"""While an offer is shown, the model reads what accepting it would ask for next."""
+"""While an offer is shown, what follows its acceptance is worked out, and kept for the request that comes then."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from aix_lsp.completion.next_request import accepted
-from aix_lsp.completion.service import CompletionService
-from aix_lsp.engine.scripted import ScriptedEngine
-from aix_lsp.settings import CompletionSettings, Settings
-from aix_lsp.types import CompletionItem, CompletionRequest, DocumentSnapshot
-from tests.unit.quotes import Quotes
+from aix_lsp.completion.next_request import accepted, indentation_unit, line_below
+from aix_lsp.settings import Settings
+from aix_lsp.types import CompletionItem, ModelInfo
+from tests.unit.desk import by_ending, desk, request, settings, texts
 
-SETTINGS = Settings(completion=CompletionSettings(debounce_ms=0))
 MARKED = "def f(a, b):\n    return a +|\n"
-URI = "file:///a.py"
+AFTER = "def f(a, b):\n    return a + b|\n"
+AHEAD = settings(prepare_next=True)
 
 
-class Desk:
-    """An engine that says what it is told to, and a service with hardly any patience."""
-
-    def __init__(self, engine: ScriptedEngine, idle_seconds: float) -> None:
-        self.engine = engine
-        self.quotes = Quotes()
-        self.service = CompletionService(engine, self.quotes, idle_seconds)
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
-            while not true():
-                await asyncio.sleep(0.005)
-
-    def backgrounds(self) -> list[bool]:
-        return [request.background for request in self.engine.requests]
-
-
-@asynccontextmanager
-async def desk(script: Any, idle_seconds: float = 0.0, **more: Any) -> AsyncIterator[Desk]:
-    engine = ScriptedEngine(script, **more)
-    engine.start(asyncio.get_running_loop())
-    made = Desk(engine, idle_seconds)
-    try:
-        yield made
-    finally:
-        made.service.close()
-        engine.close()
-
-
-def request(marked: str = MARKED) -> CompletionRequest:
-    offset = marked.index("|")
-    return CompletionRequest(DocumentSnapshot(URI, marked.replace("|", "", 1), "python", 1, "a.py"), offset)
-
-
-async def test_the_prompt_that_was_prepared_is_that_of_the_next_request() -> None:
-    async with desk(" b + c") as here:
-        asked = request()
-        (item,) = (await here.service.complete(asked, SETTINGS)).items
-        await here.until(lambda: len(here.engine.requests) == 2)
-        assert here.quotes.asked == 1
+async def test_the_request_after_an_accept_is_answered_at_once() -> None:
+    async with desk(by_ending({"a + b": " - c", "": " b"}), AHEAD) as here:
+        shown = await here.ask(MARKED)
+        assert texts(shown) == [" b"]
+        await here.until(lambda: here.runs == 2)
         prepared = here.engine.requests[1]
-        assert (prepared.background, prepared.max_new_tokens, prepared.document) == (True, 1, URI)
-        await here.service.complete(accepted(asked, item), SETTINGS)
-        assert here.backgrounds() == [False, True, False]
-        assert here.engine.requests[0].document == URI
+        assert (prepared.background, prepared.candidates, prepared.document) == (True, 1, "file:///a.py")
+        await here.until(lambda: len(here.service._cache) == 2)
+        result = await here.ask(AFTER)
+        assert (texts(result), result.source) == ([" - c"], "prepared")
+        assert here.backgrounds()[:2] == [False, True]
+        assert here.quotes.asked == 1
+        again = await here.ask(AFTER)
+        assert (again.source, again.items[0].id) == ("cached", result.items[0].id)
+
+
+async def test_an_offer_that_was_typed_to_its_end_is_none_any_more_and_the_prepared_one_counts() -> None:
+    async with desk(by_ending({"a + b": " - c", "": " b"}), AHEAD) as here:
+        shown = await here.ask(MARKED)
+        await here.until(lambda: len(here.service._cache) == 2)
+        typed = await here.ask("def f(a, b):\n    return a + |\n")
+        assert (typed.source, typed.items[0].id) == ("typed-through", shown.items[0].id)
+        assert (await here.ask(AFTER)).source == "prepared"
+
+
+async def test_at_the_end_of_a_finished_line_the_line_below_is_worked_out() -> None:
+    script = by_ending({"b = 2\n    ": "c = 3", "b = 2": "", "": "b = 2"})
+    async with desk(script, AHEAD) as here:
+        assert texts(await here.ask("def f():\n    |\n")) == ["b = 2"]
+        await here.until(lambda: len(here.service._cache) == 3)
+        assert here.backgrounds() == [False, True, True]
+        nothing = await here.ask("def f():\n    b = 2|\n")
+        assert (texts(nothing), nothing.source) == ([], "prepared")
+        below = await here.ask("def f():\n    b = 2\n    |\n")
+        assert (texts(below), below.source) == (["c = 3"], "prepared")
+
+
+async def test_a_server_that_others_use_too_works_out_what_follows_an_accept_and_no_more() -> None:
+    info = ModelInfo("elsewhere", 4096, dtype="remote")
+    async with desk(by_ending({"b = 2": "", "": "b = 2"}), AHEAD, info=info) as here:
+        await here.ask("def f():\n    |\n")
+        await here.until(lambda: len(here.service._cache) == 2)
+        await asyncio.sleep(0.05)
+        assert here.backgrounds() == [False, True]
+
+
+async def test_without_reuse_the_prompt_is_read_ahead_and_nothing_is_kept() -> None:
+    async with desk(" b", settings(prepare_next=True, reuse=False)) as here:
+        shown = await here.ask(MARKED)
+        await here.until(lambda: here.runs == 2)
+        assert here.engine.requests[1].max_new_tokens == 1
+        await asyncio.sleep(0.02)
+        assert (here.runs, len(here.service._cache)) == (2, 0)
+        await here.service.complete(accepted(request(MARKED), shown.items[0]), here.settings)
         assert here.engine.prompts[2].ids == here.engine.prompts[1].ids
-        assert "return a + b +" in here.engine.prompts[1].text
 
 
 def test_accepting_puts_the_offer_in_the_place_of_what_it_replaces() -> None:
@@ -76,46 +80,75 @@ def test_accepting_puts_the_offer_in_the_place_of_what_it_replaces() -> None:
     assert after.trigger == "automatic"
 
 
+@pytest.mark.parametrize(
+    ("marked", "language", "expected"),
+    [
+        ("a = 1|\n", "python", "a = 1\n|\n"),
+        ("def f():\n    a = 1|\n", "python", "def f():\n    a = 1\n    |\n"),
+        ("def f():\n  a = 1\nif b:|\n", "python", "def f():\n  a = 1\nif b:\n  |\n"),
+        ("if b:|\n", "python", "if b:\n    |\n"),
+        ("def f():\n    return 1|\n", "python", "def f():\n    return 1\n|\n"),
+        ("function f() {\n\treturn 1;|\n}\n", "javascript", "function f() {\n\treturn 1;\n\t|\n}\n"),
+        ("function f() {\n\tif (a) {|\n", "javascript", "function f() {\n\tif (a) {\n\t\t|\n"),
+        ("def f():\r\n    a = 1|\r\n", "python", "def f():\r\n    a = 1\r\n    |\r\n"),
+        ("f(a|)\n", "python", None),
+        ("    |\n", "python", None),
+    ],
+)
+def test_the_line_below_is_indented_as_an_editor_would(marked: str, language: str, expected: str | None) -> None:
+    below = line_below(request(marked, language=language))
+    if expected is None:
+        assert below is None
+    else:
+        assert below is not None
+        text, offset = below.document.text, below.offset
+        assert f"{text[:offset]}|{text[offset:]}" == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [("a\n", "    "), ("a\n  b\n    c\n", "  "), ("a\n\tb\n", "\t"), ("a\n * b\n        c\n", " " * 8), ("", "    ")],
+)
+def test_a_level_of_indentation_is_what_the_text_has(text: str, unit: str) -> None:
+    assert indentation_unit(text) == unit
+
+
 async def test_whoever_types_on_is_not_held_up() -> None:
-    async with desk(" b", idle_seconds=0.05) as here:
+    async with desk(" b", AHEAD, idle_seconds=0.05) as here:
         for _ in range(3):
-            assert (await here.service.complete(request(), SETTINGS)).items
-        await here.until(lambda: len(here.engine.requests) == 4)
-        assert here.backgrounds() == [False, False, False, True]
+            assert texts(await here.ask(MARKED)) == [" b"]
+        await here.until(lambda: here.runs == 2)
+        assert here.backgrounds() == [False, True]
 
 
 async def test_another_request_takes_the_models_place() -> None:
     long = " b" + " c" * 500
-    async with desk(lambda prompt: long if "a + b +" in prompt.text else " b + c", delay=0.01) as here:
-        await here.service.complete(request(), SETTINGS)
-        await here.until(lambda: len(here.engine.requests) == 2)
-        assert "a + b +" in here.engine.prompts[1].text
-        result = await here.service.complete(request("y = |\n"), SETTINGS)
-        assert result.items
-        assert not result.failed
+    async with desk(by_ending({"a + b": long, "": " b"}), AHEAD, delay=0.01) as here:
+        await here.ask(MARKED)
+        await here.until(lambda: here.runs == 2)
+        result = await here.ask("y = |\n")
+        assert texts(result) == [" b"]
+        assert here.backgrounds() == [False, True, False]
 
 
 @pytest.mark.parametrize(
-    ("answer", "settings"),
-    [
-        ("", SETTINGS),
-        (" b", Settings(completion=CompletionSettings(debounce_ms=0, prepare_next=False))),
-        ([ValueError("broken")], SETTINGS),
-    ],
+    ("answer", "given"),
+    [("", AHEAD), (" b", settings(prepare_next=False)), ([ValueError("broken")], AHEAD)],
 )
-async def test_nothing_is_prepared_without_an_offer_or_when_switched_off(answer: Any, settings: Settings) -> None:
-    async with desk(answer) as here:
-        await here.service.complete(request(), settings)
+async def test_nothing_is_prepared_without_an_offer_or_when_switched_off(answer: Any, given: Settings) -> None:
+    async with desk(answer, given) as here:
+        await here.ask(MARKED)
         await asyncio.sleep(0.05)
-        assert len(here.engine.requests) == 1
+        assert here.runs == 1
 
 
 async def test_a_declined_request_and_the_end_drop_it_too() -> None:
-    off = Settings(completion=CompletionSettings(enabled=False))
-    async with desk(" b", idle_seconds=0.02) as here:
-        await here.service.complete(request(), SETTINGS)
-        assert (await here.service.complete(request(), off)).items == ()
-        await here.service.complete(request(), SETTINGS)
+    async with desk(" b", AHEAD, idle_seconds=0.2) as here:
+        await here.ask(MARKED)
+        here.settings = settings(enabled=False)
+        assert texts(await here.ask(MARKED)) == []
+        here.settings = AHEAD
+        await here.ask(MARKED)
         here.service.close()
-        await asyncio.sleep(0.06)
-        assert here.backgrounds() == [False, False]
+        await asyncio.sleep(0.3)
+        assert here.backgrounds() == [False]

@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from aix_lsp.completion.debounce import Debounce
+from aix_lsp.completion.policy import Silence
 from aix_lsp.completion.service import CompletionService, NoRetrieval
 from aix_lsp.engine.base import EngineError, Superseded
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.settings import CompletionSettings, ModelSettings, Settings
 from aix_lsp.types import CompletionRequest, CompletionResult, DocumentSnapshot, ModelInfo, TriggerKind
+from tests.unit.desk import settings
 from tests.unit.quotes import Quotes
 
-SETTINGS = Settings(completion=CompletionSettings(debounce_ms=0))
+SETTINGS = Settings(completion=CompletionSettings(debounce="fixed", debounce_ms=0))
 MARKED = "def f(a, b):\n    return a +|\n"
 
 
@@ -84,6 +87,86 @@ async def test_a_model_of_few_languages_is_silent_in_others_unless_asked() -> No
     assert spoken.items[0].text == "x;"
 
 
+async def test_other_languages_are_let_through_where_that_is_wanted() -> None:
+    info = ModelInfo("small", 1024, languages=("python",))
+    wanted = settings(other_languages=True)
+    async with running("x;", info=info) as engine:
+        service = CompletionService(engine, NoRetrieval())
+        result = await service.complete(request("let a = |", "automatic", language="javascript"), wanted)
+    assert result.items[0].text == "x;"
+
+
+async def test_what_is_silent_by_itself_speaks_when_it_is_asked() -> None:
+    quotes = Quotes()
+    quotes.silent = Silence("this file is ignored")
+    async with running(" b") as engine:
+        service = CompletionService(engine, quotes)
+        assert (await service.complete(request(trigger="automatic"), SETTINGS)).reason == "this file is ignored"
+        assert engine.requests == []
+        assert (await service.complete(request(trigger="invoked"), SETTINGS)).items
+        quotes.silent = Silence("this text holds a key", always=True)
+        assert (await service.complete(request(trigger="invoked"), SETTINGS)).reason == "this text holds a key"
+
+
+async def test_an_answer_tells_where_it_came_from_and_what_it_took() -> None:
+    async with running(" b") as engine:
+        service = CompletionService(engine, Quotes())
+        result = await service.complete(request(), SETTINGS)
+        known = await service.complete(request(), SETTINGS)
+        refused = await service.complete(request("x = | + 1", "automatic"), SETTINGS)
+    assert (result.source, result.amount, result.finish, result.tokens) == ("model", "line", "end", 2)
+    names = ["cache", "debounce", "load", "retrieval", "queue", "prompt", "first token", "decode", "fit"]
+    assert [span.name for span in result.spans] == names
+    assert all(before.end <= after.start for before, after in pairwise(result.spans))
+    assert all(0 <= span.start <= span.end <= result.timings.total for span in result.spans)
+    assert (known.source, known.amount, known.tokens, known.prompt) == ("cached", "line", 0, None)
+    assert known.snippets == result.snippets
+    assert [span.name for span in known.spans] == ["cache"]
+    assert (refused.source, refused.amount, refused.spans) == ("none", None, ())
+
+
+async def test_what_is_known_is_offered_where_the_model_fails() -> None:
+    async with running([" b", EngineError("the GPU is out of memory")]) as engine:
+        service = CompletionService(engine, NoRetrieval())
+        shown = await service.complete(request(trigger="automatic"), SETTINGS)
+        assert (await service.complete(request(), SETTINGS)).items == shown.items
+        assert len(engine.requests) == 2
+
+
+class Noted(Debounce):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def asked(self) -> None:
+        self.told.append("asked")
+
+    def answered(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.told.append("answered")
+
+    def accepted(self) -> None:
+        self.told.append("accepted")
+
+
+async def test_the_debounce_hears_of_keys_answers_and_accepts() -> None:
+    async with running(" b + c") as engine:
+        service = CompletionService(engine, NoRetrieval())
+        noted = service._debounce = Noted()
+        off = settings(reuse=False)
+        steps = {"return a +|\n": ["asked", "answered"], "return a + |\n": ["asked", "answered"]}
+        steps["return a +  b + c|\n"] = ["accepted", "asked", "answered"]
+        for marked, told in steps.items():
+            noted.told = []
+            await service.complete(request(marked, "automatic"), off)
+            assert noted.told == told
+        noted.told = []
+        await service.complete(request("return a|\n"), off)
+        assert noted.told == ["answered"]
+
+
 async def test_the_selected_entry_counts_as_typed() -> None:
     seen: list[str] = []
 
@@ -124,7 +207,7 @@ async def test_the_latest_request_wins() -> None:
 
 
 async def test_debounce_holds_automatic_requests_only() -> None:
-    slow = Settings(completion=CompletionSettings(debounce_ms=150))
+    slow = Settings(completion=CompletionSettings(debounce="fixed", debounce_ms=150, reuse=False))
     loop = asyncio.get_running_loop()
     async with running(" b") as engine:
         service = CompletionService(engine, NoRetrieval())

@@ -48,6 +48,7 @@ def register(server: AixServer) -> None:
             "device": engine.model.device if engine.model is not None else None,
             "sharing": getattr(engine, "sharing", ""),
             "folders": [folder_to_dict(folder) for folder in session.context.folders],
+            "engine": {"runs": session.service.runs, "background_runs": session.service.background_runs},
             "counts": dict(session.statistics.totals),
         }
 

@@ -79,7 +79,7 @@ def _register(server: AixServer) -> None:
 async def _answer(session: Session, request: CompletionRequest, position: lsp.Position) -> lsp.CompletionList:
     result = await complete(session, request)
     items = []
-    for item in result.items:
+    for number, item in enumerate(result.items):
         first = item.text.strip().splitlines()[0]
         session.acceptance.offered(item.id, request.document.uri, request.document.language_id, item.end, item.text)
         word = _word_before(request.document.text, request.offset)
@@ -90,7 +90,7 @@ async def _answer(session: Session, request: CompletionRequest, position: lsp.Po
                 detail="aix",
                 # most clients drop an entry that does not begin with the word under the cursor
                 filter_text=word + first,
-                sort_text="\x00",
+                sort_text=f"\x00{number}",
                 text_edit=lsp.TextEdit(
                     range=lsp.Range(start=position, end=position), new_text=one_line_break(item.text)
                 ),

@@ -114,11 +114,10 @@ async def _complete(session: Session, request: CompletionRequest) -> CompletionR
         return result
     settings = session.settings_for(request.document.path)
     try:
-        result = await session.service.complete(request, settings)
+        result = await session.service.complete(request, settings, text_now=lambda: _text_now(session, request))
     except Superseded:
         return CompletionResult(reason="a newer request came")
-    document = session.documents.get(request.document.uri)
-    if document is None or document.text != request.document.text:
+    if _text_now(session, request) != request.document.text:
         # typed on meanwhile: what we have belongs to a text that is gone
         result = replace(result, items=(), reason="the text has changed meanwhile")
     session.trace.note(request, result)
@@ -129,12 +128,19 @@ async def _complete(session: Session, request: CompletionRequest) -> CompletionR
     return result
 
 
+def _text_now(session: Session, request: CompletionRequest) -> str | None:
+    document = session.documents.get(request.document.uri)
+    return document.text if document is not None else None
+
+
 async def _answer(session: Session, request: CompletionRequest) -> lsp.InlineCompletionList:
     result = await complete(session, request)
     document = session.documents.get(request.document.uri)
     if document is None:
         return lsp.InlineCompletionList(items=[])
-    return lsp.InlineCompletionList(items=[_item(session, request, document.buffer, item) for item in result.items])
+    # the first comes last: it is the one that is shown, and the one that is followed while somebody types
+    items = [_item(session, request, document.buffer, item) for item in reversed(result.items)]
+    return lsp.InlineCompletionList(items=items[::-1])
 
 
 def one_line_break(text: str) -> str:
@@ -151,6 +157,8 @@ def _item(
     session.acceptance.offered(
         item.id, request.document.uri, request.document.language_id, item.end, item.text[typed:] if typed else item.text
     )
+    # Always a plain string: LSP 3.18 gives inline completion no client capability that would say whether a snippet
+    # (StringValue) is understood; InlineCompletionClientCapabilities has dynamicRegistration alone.
     return lsp.InlineCompletionItem(
         insert_text=one_line_break(item.text),
         range=lsp.Range(

@@ -1,0 +1,125 @@
+"""Typing into offers, with the real server and the embedded model: what is known already is answered at once."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from aix_lsp.cli.lsp_client import LspClient, ServerError, inline_params
+from aix_lsp.uris import path_to_uri
+from tests.e2e.conftest import INVOICE, StartServer, trace
+
+LINE, COLUMN = INVOICE.count("\n"), len(INVOICE) - INVOICE.rfind("\n") - 1
+
+
+class Editor:
+    """A document with a cursor at its end, and what an editor sends about it."""
+
+    def __init__(self, client: LspClient, uri: str) -> None:
+        self.client, self.uri, self.version = client, uri, 1
+        self.line, self.column = LINE, COLUMN
+        client.open(uri, INVOICE)
+
+    def type(self, keys: str) -> None:
+        """One edit that inserts text without a line break."""
+        self.version += 1
+        self.client.insert(self.uri, self.version, self.line, self.column, keys)
+        self.column += len(keys)
+
+    def delete(self, count: int) -> None:
+        """Take the last characters away: deleting, or undo."""
+        self.version += 1
+        place = {"line": self.line, "character": self.column - count}
+        end = {"line": self.line, "character": self.column}
+        self.client.change(self.uri, self.version, [{"range": {"start": place, "end": end}, "text": ""}])
+        self.column -= count
+
+    def send(self, kind: int = 2) -> tuple[int, asyncio.Future[Any]]:
+        """An automatic request at the cursor."""
+        params = inline_params(self.uri, self.line, self.column, kind)
+        return self.client.start_request("textDocument/inlineCompletion", params)
+
+    async def ask(self, kind: int = 2) -> list[tuple[str, str]]:
+        """Text and id of each item at the cursor."""
+        answer = await asyncio.wait_for(self.send(kind)[1], 60)
+        place = {"line": self.line, "character": self.column}
+        assert all(item["range"] == {"start": place, "end": place} for item in answer["items"])
+        return [(item["insertText"], item["command"]["arguments"][0]) for item in answer["items"]]
+
+
+async def asked_the_model(client: LspClient) -> bool:
+    """Whether the latest request did: a prompt was built for it."""
+    return bool((await trace(client)).get("prompt"))
+
+
+OPTIONS = ("completion.prepare_next=false", "completion.confidence=off", "completion.debounce=fixed")
+QUIET = [part for option in OPTIONS for part in ("--set", option)]
+"""Nothing is worked out ahead, and nothing kept back."""
+
+
+async def test_an_offer_is_typed_through_undone_and_asked_for_explicitly_with_one_run_of_the_model(
+    start: StartServer, workspace: Path
+) -> None:
+    client = await start([workspace], arguments=QUIET)
+    editor = Editor(client, path_to_uri(workspace / "shop" / "invoice.py"))
+    ((offer, number),) = await editor.ask()
+    assert offer.startswith("total")
+    assert await asked_the_model(client)
+    for end in range(1, 5):
+        editor.type(offer[end - 1])
+        assert await editor.ask() == [(offer[end:], number)]
+        assert not await asked_the_model(client)
+        assert (await trace(client))["timings_ms"]["retrieval"] == 0
+    editor.delete(3)
+    assert await editor.ask() == [(offer[1:], number)]
+    editor.type(offer[1:4])
+    assert await editor.ask() == [(offer[4:], number)]
+    # what disagrees is the model's business again, and undone it agrees
+    editor.type("x")
+    assert (offer[5:], number) not in await editor.ask()
+    assert await asked_the_model(client)
+    editor.delete(1)
+    assert await editor.ask() == [(offer[4:], number)]
+    # several candidates, the one that is shown in the first place, all kept
+    several = await editor.ask(kind=1)
+    assert several[0] == (offer[4:], number)
+    assert len({text for text, _ in several}) == len(several) <= 3
+    assert await editor.ask(kind=1) == several
+    assert not await asked_the_model(client)
+
+
+async def test_after_an_accept_the_next_offer_is_there(start: StartServer, workspace: Path) -> None:
+    client = await start([workspace], arguments=["--set", "completion.confidence=off"])
+    editor = Editor(client, path_to_uri(workspace / "shop" / "invoice.py"))
+    ((offer, _),) = await editor.ask()
+    await asyncio.sleep(3)  # nothing is asked meanwhile: what follows the accept is worked out
+    editor.type(offer)
+    await editor.ask()
+    assert not await asked_the_model(client)
+
+
+async def test_a_cancel_as_one_types_on_leaves_the_model_at_work_for_the_next_request(
+    start: StartServer, workspace: Path
+) -> None:
+    client = await start([workspace], arguments=QUIET)
+    editor = Editor(client, path_to_uri(workspace / "shop" / "invoice.py"))
+    # as VS Code does at each key: the change, the cancel of the request before, the next request
+    number, request = editor.send()
+    requests = [(number, request)]
+    for key in "tot":
+        await asyncio.sleep(0.02)
+        editor.type(key)
+        client.cancel(requests[-1][0])
+        requests.append(editor.send())
+    answer = await asyncio.wait_for(requests[-1][1], 60)
+    (item,) = answer["items"]
+    assert item["insertText"].startswith("al")
+    for sent, future in requests[:-1]:
+        (outcome,) = await asyncio.gather(future, return_exceptions=True)
+        assert (isinstance(outcome, ServerError) and outcome.code == -32800) or outcome == {"items": []}
+        assert client.answers[sent] == 1
+    # and the offer is typed on
+    editor.type("al")
+    ((rest, again),) = await editor.ask()
+    assert (rest, again) == (item["insertText"][2:], item["command"]["arguments"][0])

@@ -45,22 +45,22 @@ def steady(interval: float, latency: float, client: str = "") -> Typist:
 @pytest.mark.parametrize(
     ("interval", "latency", "expected"),
     [
-        # fast typing: the fastest 30 % of the keys are left out
-        (0.08, 0.04, 0.060),
-        (0.12, 0.04, 0.090),
-        (0.12, 0.12, 0.090),
-        (0.2, 0.08, 0.100),
+        # fast typing: most runs would be wasted
+        (0.08, 0.04, 0.028),
+        (0.12, 0.04, 0.042),
+        (0.12, 0.12, 0.042),
+        (0.2, 0.08, 0.070),
         # slow typing beside a fast model: an offer can be read before the next key comes
-        (0.35, 0.04, 0.070),
-        (0.5, 0.04, 0.029),
-        (0.7, 0.04, 0.009),
+        (0.35, 0.04, 0.033),
+        (0.5, 0.04, 0.013),
+        (0.7, 0.04, 0.004),
         # a slow model does not wait long on top
-        (0.12, 0.25, 0.050),
-        (0.12, 0.5, 0.071),
+        (0.12, 0.5, 0.042),
+        (0.5, 0.25, 0.050),
         (0.5, 0.5, 0.071),
         # limits
         (0.0, 0.1, 0.0),
-        (0.3, 0.0, 0.047),
+        (0.3, 0.0, 0.022),
     ],
 )
 def test_the_wait_follows_typing_and_latency(interval: float, latency: float, expected: float) -> None:
@@ -190,10 +190,10 @@ def test_clocks_that_go_back_and_odd_latencies_do_no_harm() -> None:
 
 @pytest.mark.parametrize("latency", [0.04, 0.08, 0.12])
 @pytest.mark.parametrize("spread", [0.5, 0.6])
-def test_at_120_ms_a_key_fewer_than_60_of_100_keys_reach_the_model_and_30_are_answered_in_time(
+def test_at_120_ms_a_key_fewer_than_60_of_100_keys_reach_the_model_and_40_are_answered_in_time(
     latency: float, spread: float
 ) -> None:
-    """A quarter of the keys is answered from what is known; the bar of the replay, without its pauses."""
+    """Nearly half of the keys need no model, as in the replay, of which these are the bars; without its pauses."""
     draw = random.Random(1)
     typist = Typist()
     runs = seen = 0
@@ -201,7 +201,7 @@ def test_at_120_ms_a_key_fewer_than_60_of_100_keys_reach_the_model_and_30_are_an
     for _ in range(keys):
         interval = 0.12 * math.exp(spread * draw.gauss(0, 1))
         typist.debounce.asked()
-        if draw.random() < 0.25:
+        if draw.random() < 0.45:
             seen += 1
         elif (wait := typist.delay()) < interval:
             runs += 1
@@ -210,4 +210,4 @@ def test_at_120_ms_a_key_fewer_than_60_of_100_keys_reach_the_model_and_30_are_an
                 typist.debounce.answered(latency)
         typist.clock += interval
     assert runs < 0.57 * keys
-    assert seen > 0.33 * keys
+    assert seen > 0.6 * keys

@@ -107,7 +107,7 @@ class Reader:
             if allowed and token not in allowed:
                 return ()  # the true text is not spelled the way healing spells it
             right = self._ends if number == len(true) - 1 else frozenset((token,))
-            steps.append(self._step(logits[number], prior.match(allowed), allowed, right))
+            steps.append(self._step(logits[number], prior.match(allowed, required), allowed, right))
             required = self._vocabulary.rest(token, required) if allowed else ""
             prior.push(token)
         return tuple(steps)

@@ -10,7 +10,8 @@ overruled. Its six numbers belong to a model: they are in its folder's aix.json,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,13 +19,16 @@ from typing import TYPE_CHECKING, Final
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import read_json
 from aix_lsp.engine.signatures import Signatures
-from aix_lsp.engine.token_index import TokenIndex, reading_order
+from aix_lsp.engine.token_index import BORDER, TokenIndex, reading_order
 
 if TYPE_CHECKING:
     import torch
 
 LONGEST: Final = 16
 """Matches longer than this count as this long."""
+
+_MANY: Final = 50
+"""Occurrences of a token that are looked at one by one."""
 
 _LEAST: Final = 1e-6  # of a probability, before its logarithm is taken
 
@@ -120,22 +124,74 @@ class CopyPrior:
     def push(self, token: int) -> None:
         """This token was generated."""
         self._index.push(token)
+        self._signatures.text(token)
 
-    def match(self, allowed: Collection[int] = ()) -> Match | None:
-        """The longest match that one of the `allowed` tokens follows, any token where that is empty."""
+    def match(self, allowed: Collection[int] = (), required: str = "") -> Match | None:
+        """The longest match that one of the `allowed` tokens follows, any token where that is empty.
+
+        While an unfinished word or number is spelled anew (`required` is what is left of it) a follower counts only
+        where the text goes on to spell all of it, and what it spells belongs to the match: the word that stands
+        elsewhere is found whatever stands before it.
+        """
         without = () if self._signatures.is_open(self._index) else self._not_in_calls
+        if any(map(str.isalnum, required)):
+            return self._spelling(allowed, required, without)
         length, followers = self._index.followers(allowed, without)
         return Match(length, tuple(followers.most_common())) if followers else None
 
-    def mix(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> torch.Tensor:
+    def _spelling(self, allowed: Collection[int], required: str, without: Collection[int]) -> Match | None:
+        before = self._index.matches
+        longest, followers = 0, Counter[int]()
+        for token in allowed:
+            for place, spelled in self._spelled(token, required):
+                length = min(before.get(place - 1, 0) + spelled, LONGEST)
+                if length < longest or place in without:
+                    continue
+                if length > longest:
+                    longest, followers = length, Counter()
+                followers[token] += 1
+        return Match(longest, tuple(followers.most_common())) if followers else None
+
+    def _spelled(self, token: int, required: str) -> Iterator[tuple[int, int]]:
+        """Where what is required is spelled from this token on, and with how many tokens."""
+        index = self._index
+        rest = required[len(self._signatures.text(token)) :]
+        places = index.positions(token)
+        if not rest:
+            yield from ((place, 1) for place in places)
+            return
+        ids, texts = index.ids, self._signatures.texts
+        if len(places) > _MANY:
+            # most occurrences of a short token go on with something else: one look at the next one leaves them out
+            following = {each for each in index.known if rest.startswith(texts[each]) or texts[each].startswith(rest)}
+            places = [place for place in places if place + 1 < len(ids) and ids[place + 1] in following]
+        for place in places:
+            spelled = self._spells(ids, place, required)
+            if spelled:
+                yield place, spelled
+
+    def _spells(self, ids: Sequence[int], place: int, required: str) -> int:
+        """How many tokens from a position on spell out what is required; 0 where they say something else."""
+        spelled = ""
+        for number, token in enumerate(ids[place : place + len(required)], 1):
+            if token == BORDER:
+                return 0
+            spelled += self._signatures.text(token)
+            if spelled.startswith(required):
+                return number
+            if not required.startswith(spelled):
+                return 0
+        return 0
+
+    def mix(self, logits: torch.Tensor, allowed: Sequence[int] = (), required: str = "") -> torch.Tensor:
         """Logarithms of the mixed probabilities, shape (vocabulary,), from the model's logits of the same shape.
 
-        Where only some tokens are allowed (token healing), both distributions are those over them; all others come
-        back as minus infinity.
+        Where only some tokens are allowed (token healing, of what is `required` still), both distributions are those
+        over them; all others come back as minus infinity.
         """
         import torch
 
-        match = self.match(frozenset(allowed))
+        match = self.match(allowed, required) if required else self.match(frozenset(allowed))
         if match is None:
             return logits
         if allowed:

@@ -69,7 +69,7 @@ class Picker:
         """The next token, and the logarithm of its probability where it was computed."""
         allowed = self._words.beginnings(self.required) if self._words is not None and self.required else ()
         if self._prior is not None:
-            logits = self._prior.mix(logits, allowed)
+            logits = self._prior.mix(logits, allowed, self.required if allowed else "")
         token = self._sampler.pick(logits, allowed)
         score = _log_probability(logits, token, allowed)
         self.required = self._words.rest(token, self.required) if self._words is not None and allowed else ""

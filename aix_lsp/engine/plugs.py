@@ -35,9 +35,9 @@ class Prior(Protocol):
         """A request starts with these tokens."""
         ...
 
-    def mix(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> torch.Tensor:
+    def mix(self, logits: torch.Tensor, allowed: Sequence[int] = (), required: str = "") -> torch.Tensor:
         """The logits to pick from, in place of the model's, shape (vocabulary,), float32 on the model's device. Where
-        `allowed` is not empty, only its tokens may come."""
+        `allowed` is not empty, only its tokens may come: the text has to begin with what is `required`."""
         ...
 
     def push(self, token: int) -> None:

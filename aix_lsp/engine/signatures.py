@@ -23,7 +23,8 @@ class Signatures:
 
     def __init__(self, text_of: Callable[[int], str]) -> None:
         self._text_of = text_of
-        self._texts: dict[int, str] = {}
+        self.texts: dict[int, str] = {}
+        """Of every token seen so far."""
         self._keywords: set[int] = set()
 
     def not_in_calls(self, index: TokenIndex) -> set[int]:
@@ -52,8 +53,8 @@ class Signatures:
         return inside
 
     def _is_keyword(self, token: int) -> bool:
-        if token not in self._texts:
-            self._text(token)
+        if token not in self.texts:
+            self.text(token)
         return token in self._keywords
 
     def _signature(self, ids: Sequence[int], start: int) -> Iterator[tuple[int, bool]]:
@@ -69,18 +70,19 @@ class Signatures:
 
     def _step(self, token: int, depth: int, inside: bool) -> tuple[int, bool, bool]:
         """Open brackets, whether the first has been opened, and whether the signature's last line has ended."""
-        text = self._text(token)
+        text = self.text(token)
         depth += text.count("(") - text.count(")")
         return depth, inside or "(" in text, token < 0 or (depth <= 0 and "\n" in text)
 
     def _is_annotation(self, token: int) -> bool:
-        text = self._text(token)
+        text = self.text(token)
         return ":" in text or "->" in text or text.strip() in _RECEIVERS
 
-    def _text(self, token: int) -> str:
-        text = self._texts.get(token)
+    def text(self, token: int) -> str:
+        """The text of a token; empty for a negative id."""
+        text = self.texts.get(token)
         if text is None:
-            text = self._texts[token] = self._text_of(token) if token >= 0 else ""
+            text = self.texts[token] = self._text_of(token) if token >= 0 else ""
             if text.strip() in _KEYWORDS:
                 self._keywords.add(token)
         return text

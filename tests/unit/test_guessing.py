@@ -114,7 +114,7 @@ class Ban:
     def begin(self, prompt: Sequence[int]) -> None:
         self.seen: list[int] = []
 
-    def mix(self, logits: torch.Tensor, allowed: Sequence[int] = ()) -> torch.Tensor:
+    def mix(self, logits: torch.Tensor, allowed: Sequence[int] = (), required: str = "") -> torch.Tensor:
         return logits.index_fill(0, torch.tensor(self.seen, dtype=torch.long), -torch.inf)
 
     def push(self, token: int) -> None:

@@ -25,7 +25,7 @@ from tests.unit.tiny_models import VOCABULARY, embedded_folder, tiny_model
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NEW = 20
-COPYING = CopyWeights(base=-1.0, length=0.9, agreement=1.5, model=0.1, healing=1.5)
+COPYING = CopyWeights(base=-1.0, length=0.9, agreement=1.5, model=0.1, healing=1.5, lone=-0.5)
 
 
 def tokens(count: int, seed: int = 0) -> list[int]:
@@ -86,10 +86,10 @@ def test_with_copying_scores_are_of_the_mixture_that_decided() -> None:
     model = tiny_model()
     repeated = tokens(10, seed=4)
     ids = [*repeated, *repeated, *repeated[:5]]
-    decoder = Decoder(model, prior=CopyPrior(COPYING, ()))
+    decoder = Decoder(model, prior=CopyPrior(COPYING, (), str))
     answer, scores = answered(decoder, ids)
     rows = logits_before(model, ids, answer)
-    oracle = CopyPrior(COPYING, ())
+    oracle = CopyPrior(COPYING, (), str)
     oracle.begin(ids)
     mixed = []
     for number, token in enumerate(answer):

@@ -60,8 +60,10 @@ class Messages:
 
     def warn(self, text: str) -> None:
         """Show a warning in the editor, once."""
-        logger.warning("%s", text)
-        if text not in self._shown:
+        if text in self._shown:
+            logger.info("%s", text)
+        else:
+            logger.warning("%s", text)
             self._shown.add(text)
             self._server.protocol.notify(
                 lsp.WINDOW_SHOW_MESSAGE, lsp.ShowMessageParams(type=lsp.MessageType.Warning, message=f"aix: {text}")

@@ -121,3 +121,32 @@ async def test_line_breaks_are_sent_as_line_feeds_whatever_the_document_has() ->
     messages = await Client(body).run(opened("def f():\r\n"), asked(1, 8))
     (item,) = result(messages, 1)["items"]
     assert item["insertText"] == "\n    x = 1\n    return x"
+
+
+async def test_of_a_document_with_a_secret_the_trace_holds_no_text_whatever_kept_it_silent() -> None:
+    client = Client(scripted)
+    secret = "password = 'hX9kQ2mZ7vB4nT6wY1pL'"
+    # within a word, behind it, and switched off: the reasons differ, and only one of them is the secret
+    toggle = {"id": 3, "method": "workspace/executeCommand", "params": {"command": "aix.toggle"}}
+    await client.run(opened(secret), asked(1, 3, kind=2), asked(2, len(secret)), toggle, asked(4, 3))
+    records = list(client.server.session.trace)
+    assert records
+    assert "hX9kQ2mZ7vB4nT6wY1pL" not in repr(records)
+
+
+async def test_requests_that_were_overtaken_or_cancelled_are_counted() -> None:
+    client = Client(scripted)
+    several = [asked(number, 4) for number in (1, 2, 3)]
+    cancel = {"method": "$/cancelRequest", "params": {"id": 3}}
+    messages = await client.run(opened("a = "), *several, cancel, asked(4, 4))
+    assert result(messages, 4)["items"]
+    session = client.server.session
+    assert (session.given_up, session.trace.asked) == (3, 1)
+
+
+async def test_a_warning_that_comes_back_is_no_second_warning_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    client = Client(scripted)
+    await client.run()
+    for _ in range(3):
+        client.server.session.messages.warn("the disk is full")
+    assert [record.levelname for record in caplog.records if "disk is full" in record.message] == ["WARNING"]

@@ -58,7 +58,7 @@ class Session:
         self.in_flight: Callable[[], None] | None = None
         self.client_name = ""
         self.given_up = 0
-        """Requests that the trace does not hold: a newer one came, the editor cancelled them, or all was switched off."""
+        """Requests that the trace does not hold: overtaken, cancelled, or ended because all was switched off."""
         self._folder_values: dict[Path, Mapping[str, Any]] = {}
         self._folder_settings: dict[Path, Settings] = {}
         self._statistics_file: Path

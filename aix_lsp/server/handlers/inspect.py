@@ -53,9 +53,7 @@ def register(server: AixServer) -> None:
             return None
         details = [found] if found is not None else list(log)[-_IN_DETAIL:]
         try:
-            text = page(
-                [found] if found is not None else list(log), details, 0 if found is not None else session.given_up
-            )
+            text = page(details, details) if found is not None else page(list(log), details, session.given_up)
             path = session.inspecting.write_page(text)
         except OSError as error:
             _tell(server, f"the page cannot be written: {error.strerror or error}")

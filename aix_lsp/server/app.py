@@ -182,10 +182,11 @@ def _close_when_told(server: AixServer) -> None:
         loop.remove_signal_handler(number)
         server.stop(128 + number)
 
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
             with contextlib.suppress(NotImplementedError):  # Windows
-                loop.add_signal_handler(getattr(signal, name), told, getattr(signal, name))
+                loop.add_signal_handler(number, told, number)
 
 
 def _leave(code: int) -> NoReturn:

@@ -96,7 +96,10 @@ class Session:
         try:
             await self._start()
         except Exception as error:
-            self.messages.warn(f"the server could not start ({type(error).__name__}); run `aix-lsp doctor`")
+            # our own errors hold no text of the user's
+            own = type(error).__module__.startswith("aix_lsp.")
+            why = error if own else type(error).__name__
+            self.messages.warn(f"the server could not start: {why}; run `aix-lsp doctor`")
             raise
         finally:
             self.settled.set()

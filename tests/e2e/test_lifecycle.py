@@ -91,6 +91,24 @@ async def test_a_closed_stdin_ends_the_server(start: StartServer, workspace: Pat
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+async def test_a_signal_ends_the_server_as_its_client_would(
+    start: StartServer, number: signal.Signals, tmp_path: Path
+) -> None:
+    away = ["--set", "model.name=remote", "--set", "remote.url=http://127.0.0.1:9", "--set", "remote.fallback=false"]
+    client = await start([], ready=False, env={"TMPDIR": str(tmp_path)}, arguments=away)
+    page = None
+    async with asyncio.timeout(20):
+        while page is None:
+            page = await client.request("workspace/executeCommand", {"command": "aix.inspect"})
+    assert Path(page["path"]).is_file()
+    assert client.process is not None
+    client.process.send_signal(number)
+    assert await asyncio.wait_for(client.process.wait(), 10) == 128 + number
+    assert not list(tmp_path.glob("aix-lsp*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 async def test_a_killed_editor_ends_the_server_though_the_pipe_stays_open(start: StartServer) -> None:
     editor = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     client = await start([], process_id=editor.pid)

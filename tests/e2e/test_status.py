@@ -230,6 +230,10 @@ async def test_a_server_elsewhere_that_is_away_is_degraded_and_not_failed(start:
     degraded = await until(client, "degraded")
     assert "refuses the connection" in degraded["message"]
     assert degraded["model"] is None
+    # and no display of a load is left open
+    shown = [m["params"] for m in client.notifications if m["method"] == "$/progress"]
+    ends = {kind: {part["token"] for part in shown if part["value"]["kind"] == kind} for kind in ("begin", "end")}
+    assert ends["begin"] == ends["end"] != set()
 
 
 async def test_a_client_that_does_not_ask_gets_no_unknown_notification_and_its_counts_are_read_by_the_command(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aix_lsp.engine.base import Engine, EngineError
+from aix_lsp.engine.base import Engine, EngineError, ModelError
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.server.app import AixServer
 
@@ -89,6 +89,15 @@ async def test_a_start_that_fails_is_told_and_requests_are_answered(capsys: pyte
     (shown,) = [message for message in messages if message.get("method") == "window/showMessage"]
     assert "could not start" in shown["params"]["message"]
     assert "private" not in json.dumps(messages)
+
+
+async def test_a_wrong_setting_that_keeps_it_from_starting_is_named() -> None:
+    def unfit(settings: Any, on_event: Any) -> Engine:
+        raise ModelError("remote.url is no address")
+
+    messages = await Client(unfit).run(opened("a = "), asked(1, 4))
+    (shown,) = [message for message in messages if message.get("method") == "window/showMessage"]
+    assert shown["params"]["message"].startswith("aix: the server could not start: remote.url is no address; run")
 
 
 async def test_positions_are_utf_16_unless_agreed_otherwise() -> None:

@@ -39,7 +39,8 @@ def register(server: AixServer) -> None:
 
         session = server.session
         if not session.started.is_set():
-            _tell(server, "the server is still starting; nothing was asked yet")
+            failed = session.settled.is_set()
+            _tell(server, "the server could not start" if failed else "the server is still starting; ask again")
             return None
         log = session.trace
         number = _number(arguments)

@@ -303,9 +303,13 @@ def _show(findings: list[Finding]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from aix_lsp.completion.trace_words import printable
+
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}
     table = Table(show_header=False, box=None, padding=(0, 1))
     for finding in findings:
-        text = escape(finding.detail) + (f"\n[dim]-> {escape(finding.remedy)}[/dim]" if finding.remedy else "")
+        # names of folders and editors come from elsewhere
+        detail, remedy = (escape(printable(said, keep="\n")) for said in (finding.detail, finding.remedy))
+        text = detail + (f"\n[dim]-> {remedy}[/dim]" if remedy else "")
         table.add_row(f"[{colours[finding.status]}]{finding.status}[/]", f"[bold]{finding.check}[/]", text)
     Console().print(table)

@@ -30,11 +30,13 @@ def run(
             return
         records = _records(server, last, request)
     if html is not None:
-        _write(html, trace_html.page(records, server.about.name))
-        sys.stderr.write(f"aix-lsp: {len(records)} requests of {server.about.name} are in {html}\n")
+        _write(html, trace_html.page(records, server.about.name, server.about.summary.given_up))
+        count = "1 request" if len(records) == 1 else f"{len(records)} requests"
+        sys.stderr.write(f"aix-lsp: {count} of {server.about.name} {'is' if len(records) == 1 else 'are'} in {html}\n")
     if as_json:
-        about = {"pid": server.about.pid, "client": server.about.client, "state": server.about.state}
-        folders = [str(folder) for folder in server.about.folders]
+        known, given_up = server.about, server.about.summary.given_up
+        about = {"pid": known.pid, "client": known.client, "state": known.state, "given_up": given_up}
+        folders = [str(folder) for folder in known.folders]
         data = {"server": {**about, "folders": folders}, "requests": [traced_to_dict(traced) for traced in records]}
         print(json.dumps(data))  # noqa: T201
     elif html is None:

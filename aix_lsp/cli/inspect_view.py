@@ -15,6 +15,7 @@ from aix_lsp.cli.servers import About
 from aix_lsp.completion import trace_words as words
 from aix_lsp.completion.trace import Traced
 from aix_lsp.completion.trace_markdown import waterfall
+from aix_lsp.completion.trace_words import Summary
 from aix_lsp.types import Snippet
 
 _GHOST = "italic grey50"
@@ -36,13 +37,15 @@ class View:
                 self._console.print(_details(traced))
             return
         if not records:
-            none = "inspect.requests is 0: nothing is remembered" if not about.capacity else "nothing was asked yet"
-            self._console.print(none)
+            none = Summary(0, 0, 0, given_up=about.summary.given_up)
+            said = words.summary_in_words(none) if about.capacity else "inspect.requests is 0: nothing is remembered"
+            self._console.print(said)
             return
         for traced in records:
             self.line(traced)
         self._console.print()
-        self._console.print(_clean(words.summary_in_words(words.summarize(records))), soft_wrap=True)
+        summary = words.summarize(records, about.summary.given_up)
+        self._console.print(_clean(words.summary_in_words(summary)), soft_wrap=True)
         self._console.print(Text("one of them: aix-lsp inspect --request NUMBER; a page: --html FILE", style="dim"))
 
     def following(self, about: About) -> None:
@@ -82,7 +85,7 @@ def _fitted(text: str, width: int) -> str:
 def _clean(text: str, style: str = "") -> Text:
     """Text that a terminal can print: no control characters of somebody's source, no halves of surrogate pairs."""
     plain = text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n").expandtabs(4)
-    return Text("".join(letter if letter == "\n" or letter.isprintable() else "�" for letter in plain), style=style)
+    return Text(words.printable(plain, keep="\n"), style=style)
 
 
 def _details(traced: Traced) -> Group:
@@ -116,7 +119,8 @@ def _panel(title: str, text: Text, style: str = "grey50") -> Panel:
 
 def _snippet(snippet: Snippet) -> list[object]:
     head = _clean(f"{snippet.path}:{snippet.start_line}-{snippet.end_line}", "bold")
-    head.append(f"  {', '.join([snippet.kind, f'score {snippet.score:.2f}', *snippet.notes])}", style="not bold dim")
+    said = ", ".join([snippet.kind, f"score {snippet.score:.2f}", *snippet.notes])
+    head.append_text(_clean(f"  {said}", "not bold dim"))
     parts: list[object] = [head]
     if snippet.terms:
         matching = ", ".join(f"{term} {share:.2f}" for term, share in snippet.terms)

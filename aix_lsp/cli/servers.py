@@ -12,7 +12,7 @@ from typing import Any
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.completion.trace import Traced
 from aix_lsp.completion.trace_data import traced_of
-from aix_lsp.completion.trace_words import Summary
+from aix_lsp.completion.trace_words import Summary, printable
 from aix_lsp.engine.base import EngineError
 from aix_lsp.engine.host_place import Place
 from aix_lsp.engine.host_protocol import Message, ProtocolError, Unpacker, pack, proof, proves
@@ -46,7 +46,7 @@ class About:
         """`process 4711 (neovim) of /home/me/shop`."""
         client = f" ({self.client})" if self.client else ""
         folders = ", ".join(map(str, self.folders)) or "no folder"
-        return f"process {self.pid}{client} of {folders}"
+        return printable(f"process {self.pid}{client} of {folders}")
 
 
 class RunningServer:
@@ -140,7 +140,9 @@ def about_of(data: Any) -> About:
             model=str(data["model"]),
             capacity=int(data["capacity"]),
             latest=float(data["latest"]),
-            summary=Summary(int(data["asked"]), int(data["offered"]), int(data["accepted"]), reasons),
+            summary=Summary(
+                int(data["asked"]), int(data["offered"]), int(data["accepted"]), reasons, int(data.get("given_up", 0))
+            ),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ServerGone(f"the server describes itself in a way that is not understood ({error})") from None
@@ -160,7 +162,7 @@ def running() -> Iterator[tuple[list[RunningServer], list[str]]]:
             except (FileNotFoundError, ConnectionError, ValueError):
                 continue  # it is only about to begin, or to end
             except (OSError, ServerGone) as error:
-                problems.append(f"process {process}: {error}")
+                problems.append(printable(f"process {process}: {error}"))
         yield servers, problems
     finally:
         for server in servers:

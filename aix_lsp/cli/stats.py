@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aix_lsp.completion.statistics import PERCENTILES, Row, read_rows, statistics_file, sum_of, summary
+from aix_lsp.completion.trace_words import printable
 
 _NO_NAME = "(none)"
 
@@ -31,7 +32,7 @@ def run(*, as_json: bool, days: int | None, language: str | None) -> None:
         "days": _groups(rows, lambda row: row.day),
     }
     if as_json:
-        print(json.dumps(data, ensure_ascii=False))  # noqa: T201
+        print(json.dumps(data))  # noqa: T201
     elif rows:
         _show(data)
     else:
@@ -71,7 +72,7 @@ def _show(data: Mapping[str, Any]) -> None:
     for part in ("languages", "days"):
         table.add_row()
         for name, counts in data[part].items():
-            table.add_row(escape(name), *_cells(counts))
+            table.add_row(escape(printable(name)), *_cells(counts))
     console = Console(highlight=False)
     console.width = max(console.width, 120)  # a narrow terminal wraps lines, where the table would cut numbers off
     console.print(table)

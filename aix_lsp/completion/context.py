@@ -16,7 +16,7 @@ from aix_lsp.completion.following import DiskFollower
 from aix_lsp.completion.index_job import IndexReport
 from aix_lsp.completion.open_documents import MOST_RECENT, OpenDocuments, OpenText
 from aix_lsp.completion.packing import Packer
-from aix_lsp.completion.policy import Silence
+from aix_lsp.completion.policy import Silence, holds_secrets
 from aix_lsp.completion.secret_text import SecretFinder
 from aix_lsp.completion.several_roots import OTHER_FOLDER_WEIGHT, Found, best_of_all
 from aix_lsp.completion.snippet_set import Chosen, SnippetSets, marked, still_good
@@ -158,6 +158,10 @@ class WorkspaceContext:
         if not rules:
             return Silence()
         return Silence(f"this file is ignored by {rules}; change that, or ask explicitly to complete here")
+
+    def is_private(self, document: DocumentSnapshot) -> bool:
+        """Whether nothing of a document's text may be remembered or shown: it holds a secret, or its name says so."""
+        return holds_secrets(document) or self._has_secret(document)
 
     def _has_secret(self, document: DocumentSnapshot) -> bool:
         opened = None if document.path is None else self._documents.get(document.path)

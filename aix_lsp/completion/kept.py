@@ -118,9 +118,12 @@ class KeptLog:
 
 def _apply(item: _Followed, start: int, end: int, text: str) -> None:
     first, last = item.start, item.start + len(item.text)
-    if start >= last:
+    if not item.text and start == end == first:
+        # what was deleted is put back, by redo or by a formatter that takes two steps
+        item.text = text
+    elif start >= last:
         return
-    if end <= first:
+    elif end <= first:
         # what is inserted right before it does not belong to it
         item.start += len(text) - (end - start)
     elif start <= first and end >= last and item.text and (at := text.find(item.text)) >= 0:

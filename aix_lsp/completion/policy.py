@@ -87,7 +87,7 @@ def _forbidden(document: DocumentSnapshot, settings: CompletionSettings) -> str:
         return f"completions are switched off for {language} (completion.disabled_languages)"
     if names_file(settings.disabled_files, document):
         return "completions are switched off for this file (completion.disabled_files)"
-    return "this file is of a kind that holds secrets" if _holds_secrets(document) else ""
+    return "this file is of a kind that holds secrets" if holds_secrets(document) else ""
 
 
 def _unwanted(request: CompletionRequest, around: Surroundings, settings: CompletionSettings) -> str:
@@ -125,8 +125,9 @@ def _in_comment_or_string(request: CompletionRequest, around: Surroundings) -> L
     return "comment" if here.comment else "string"
 
 
-def _holds_secrets(document: DocumentSnapshot) -> bool:
-    """By its name or by its full path: outside a workspace the name is the last part only (`config` in `.ssh`)."""
+def holds_secrets(document: DocumentSnapshot) -> bool:
+    """Whether a file is of a kind that does, by its name or by its full path: outside a workspace the name is the last
+    part only (`config` in `.ssh`)."""
     return is_secret_path(document.name) or (document.path is not None and is_secret_path(str(document.path)))
 
 

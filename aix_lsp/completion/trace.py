@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from aix_lsp.types import CompletionRequest, CompletionResult, Span, TriggerKind
+from aix_lsp.workspace.secrets import contains_secret
 
 LINES_BEFORE = 6
 LINES_AFTER = 3
 _LONGEST_LINE = 200
+_LONGEST_SELECTION = 400
+WITHHELD = "(withheld: it holds what looks like a key or a password)"
+"""What stands in place of a text that holds a secret."""
 _MOST_CHARACTERS = 1 << 24
 """Of all records together: with long prompts fewer requests are remembered than the settings say."""
 
@@ -121,12 +125,12 @@ class TraceLog:
         self._capacity = max(capacity, 0)
         self._forget()
 
-    def note(self, request: CompletionRequest, result: CompletionResult) -> None:
-        """Remember one more."""
+    def note(self, request: CompletionRequest, result: CompletionResult, *, private: bool = False) -> None:
+        """Remember one more; of a `private` document no text, see `record`."""
         self._number += 1
         if not self._capacity:
             return
-        traced = record(self._number, time.time(), request, result)
+        traced = record(self._number, time.time(), request, result, private=private)
         self._kept.append(traced)
         self._characters += traced.characters
         self._forget()
@@ -175,13 +179,21 @@ class TraceLog:
         return iter(tuple(self._kept))
 
 
-def record(number: int, when: float, request: CompletionRequest, result: CompletionResult) -> Traced:
-    """What is kept of a request and its answer."""
+def record(
+    number: int, when: float, request: CompletionRequest, result: CompletionResult, *, private: bool = False
+) -> Traced:
+    """What is kept of a request and its answer. A `private` document holds secrets: of its text nothing is kept. Nor is
+    what a model wrote that looks like one."""
     text, offset = request.document.text, min(max(request.offset, 0), len(request.document.text))
     prompt = result.prompt
     place = _place(text, offset)
     # Ids take several times the room of the text, and what a prompt had no room for may be a whole file.
     slim = replace(result, prompt=replace(prompt, ids=(), elsewhere=())) if prompt is not None else result
+    if result.raw and contains_secret(result.raw):
+        slim = replace(slim, raw=WITHHELD)
+    before = _last_lines(text[max(0, offset - LINES_BEFORE * _LONGEST_LINE) : offset])
+    after = _first_lines(text[offset : offset + LINES_AFTER * _LONGEST_LINE])
+    selected = request.selected[1][:_LONGEST_SELECTION] if request.selected is not None else ""
     return Traced(
         number=number,
         time=when,
@@ -189,9 +201,9 @@ def record(number: int, when: float, request: CompletionRequest, result: Complet
         language=request.document.language_id,
         place=place,
         trigger=request.trigger,
-        selected=request.selected[1] if request.selected is not None else "",
-        before=_last_lines(text[max(0, offset - LINES_BEFORE * _LONGEST_LINE) : offset]),
-        after=_first_lines(text[offset : offset + LINES_AFTER * _LONGEST_LINE]),
+        selected="" if private else selected,
+        before=WITHHELD if private else before,
+        after="" if private else after,
         result=slim,
         prompt_tokens=len(prompt.ids) if prompt is not None else 0,
         starts=tuple(place if item.start == offset else _place(text, item.start) for item in result.items),

@@ -27,11 +27,12 @@ _KINDS = {
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(records: Sequence[Traced], title: str) -> str:
-    """The whole file; `title` says which server it is of. The latest request comes first, and is shown."""
+def page(records: Sequence[Traced], title: str, given_up: int = 0) -> str:
+    """The whole file; `title` says which server it is of. The latest request comes first, and is shown. `given_up` as
+    in `Summary`."""
     listed = sorted(records, key=lambda traced: -traced.number)
     numbers = [traced.number for traced in listed]
-    return "\n".join(
+    text = "\n".join(
         [
             "<!doctype html>",
             '<html lang="en"><head><meta charset="utf-8">',
@@ -42,7 +43,7 @@ def page(records: Sequence[Traced], title: str) -> str:
             *(_choice(number, is_first=number == numbers[0]) for number in numbers),
             '<div class="page"><nav>',
             f"<h1>aix-lsp: why</h1><p>{escape(title)}</p>",
-            *_summary(listed),
+            *_summary(listed, given_up),
             *map(_entry, listed),
             "</nav><main>",
             *(line for traced in listed for line in _request(traced)),
@@ -51,6 +52,7 @@ def page(records: Sequence[Traced], title: str) -> str:
             "",
         ]
     )
+    return words.harmless(text)
 
 
 def _chosen(number: int) -> str:
@@ -67,9 +69,11 @@ def _choice(number: int, *, is_first: bool) -> str:
     return f'<input class="choice" type="radio" name="request" id="r{number}" aria-label="request {number}"{checked}>'
 
 
-def _summary(records: Sequence[Traced]) -> Iterator[str]:
+def _summary(records: Sequence[Traced], given_up: int) -> Iterator[str]:
     summary = words.summarize(records)
     yield f"<p>{summary.asked} asked, {summary.offered} offered, {summary.accepted} taken</p>"
+    if given_up:
+        yield f"<p>{given_up} more overtaken by newer ones or cancelled since the start</p>"
     if summary.reasons:
         rows = "".join(f"<li><span>{escape(reason)}</span><b>{count}</b></li>" for reason, count in summary.reasons)
         yield f'<ul class="reasons">{rows}</ul>'

@@ -19,12 +19,14 @@ _BACKTICKS = re.compile("`+")
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
-def page(records: Sequence[Traced], details: Sequence[Traced]) -> str:
-    """A page with a table of `records` and a section for each of `details`, the latest first."""
+def page(records: Sequence[Traced], details: Sequence[Traced], given_up: int = 0) -> str:
+    """A page with a table of `records` and a section for each of `details`, the latest first. `given_up` as in
+    `Summary`."""
     lines = ["# aix-lsp: why", ""]
+    said = f"{_plain(words.summary_in_words(words.summarize(records, given_up)))}."
     if not records:
-        return "\n".join([*lines, "No request is remembered.", ""])
-    lines += [f"{_plain(words.summary_in_words(words.summarize(records)))}.", ""]
+        return "\n".join([*lines, "No request is remembered.", *(("", said) if given_up else ()), ""])
+    lines += [said, ""]
     lines += [
         "| # | time | place | what | from | offer | ms | outcome |",
         "| ---: | --- | --- | --- | --- | --- | ---: | --- |",
@@ -32,7 +34,7 @@ def page(records: Sequence[Traced], details: Sequence[Traced]) -> str:
     lines += [_row(traced) for traced in reversed(records)]
     for traced in sorted(details, key=lambda item: -item.number):
         lines += ["", *_section(traced)]
-    return "\n".join([*lines, ""])
+    return words.harmless("\n".join([*lines, ""]))
 
 
 def span(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -25,19 +26,28 @@ _FINISHES = {
     "timeout": "cut at the time limit",
 }
 
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_UNSEEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)
+"""Controls but for tabs and line ends, and the characters of Unicode's property Bidi_Control, line and paragraph
+separators, and tags."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """How the remembered requests ended. `accepted` counts items that were taken, at least in part; `reasons` counts
-    why there was no offer, the most frequent first."""
+    why there was no offer, the most frequent first; `given_up` how many requests since the server's start have no
+    record, because a newer one overtook them or the editor cancelled them."""
 
     asked: int
     offered: int
     accepted: int
     reasons: tuple[tuple[str, int], ...] = ()
+    given_up: int = 0
 
 
-def summarize(records: Iterable[Traced]) -> Summary:
+def summarize(records: Iterable[Traced], given_up: int = 0) -> Summary:
     """Counts over some records. What a reason advises (behind a semicolon) is no part of it."""
     listed = list(records)
     reasons = Counter(
@@ -51,18 +61,33 @@ def summarize(records: Iterable[Traced]) -> Summary:
         # an offer that is typed into is answered anew with the same item
         accepted=len(frozenset[str]().union(*(traced.taken for traced in listed))),
         reasons=tuple(reasons.most_common()),
+        given_up=given_up,
     )
 
 
 def summary_in_words(summary: Summary) -> str:
     """One line: `40 asked, 25 offered (9 taken); no offer: code follows the cursor on its line: 12, …`."""
+    given_up = f"{summary.given_up} more overtaken by newer ones or cancelled since the start"
     if not summary.asked:
-        return "nothing was asked yet"
+        return f"nothing was answered yet; {given_up}" if summary.given_up else "nothing was asked yet"
     taken = f" ({summary.accepted} taken)" if summary.accepted else ""
     text = f"{summary.asked} asked, {summary.offered} offered{taken}"
     if summary.reasons:
         text += "; no offer: " + ", ".join(f"{reason}: {count}" for reason, count in summary.reasons)
-    return text
+    return f"{text}; {given_up}" if summary.given_up else text
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Text that can do nothing to a terminal: somebody's source, or a folder's name, may hold escape sequences and
+    marks that turn the direction of writing. What is neither printable nor in `keep` is replaced."""
+    return "".join(letter if letter.isprintable() or letter in keep else _REPLACEMENT for letter in text)
+
+
+def harmless(page: str) -> str:
+    """A page whose source may be seen in a terminal, and whose lines are in the order in which they are shown: control
+    characters as their pictures (Unicode, "Control Pictures"), and no marks that turn the direction of writing (Boucher
+    and Anderson 2023, "Trojan Source")."""
+    return _UNSEEN.sub(lambda found: chr(0x2400 + ord(found[0])) if found[0] < " " else _REPLACEMENT, page)
 
 
 def clock(traced: Traced) -> str:

@@ -135,6 +135,11 @@ class Front(ABC):
         return True
 
     def _fail(self, error: ModelError) -> None:
+        with self._changed:
+            # before it is told: whoever hears of it looks at the state
+            if self._failure is None:
+                self._failure = error
+                self._state = EngineState("failed", str(error))
         self._tell(LoadEvent("warning", str(error)))
         self._end(error)
 

@@ -188,7 +188,7 @@ def private_folder(runtime_name: str, cache_name: str, socket_name: str) -> Path
     import platformdirs
 
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if runtime and HAS_UNIX_SOCKETS and Path(runtime).is_dir():
+    if runtime and HAS_UNIX_SOCKETS and _is_ours(Path(runtime)):
         folder = Path(runtime) / runtime_name
     else:
         folder = platformdirs.user_cache_path("aix-lsp", appauthor=False) / cache_name
@@ -197,6 +197,16 @@ def private_folder(runtime_name: str, cache_name: str, socket_name: str) -> Path
         short = blake2b(os.fsencode(folder), digest_size=6).hexdigest()
         folder = Path(tempfile.gettempdir()) / f"aix-lsp-{os.getuid()}-{short}"
     return folder
+
+
+def _is_ours(runtime: Path) -> bool:
+    """Whether this is a folder of this user. `su` and `sudo -E` hand on somebody else's (the XDG Base Directory
+    Specification wants it owned by the user), and what root made there would shut its owner out."""
+    try:
+        found = runtime.stat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
 
 
 if sys.platform == "win32":

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -163,12 +164,29 @@ def _announce(line: str) -> None:
 
 def _run(server: AixServer, reader: BinaryIO, writer: BinaryIO) -> None:
     async def serve_and_leave() -> None:
+        _close_when_told(server)
         _leave(await server.serve(reader, writer))
 
     try:
         asyncio.run(serve_and_leave())
     except KeyboardInterrupt:
         _leave(130)
+
+
+def _close_when_told(server: AixServer) -> None:
+    """An editor or a system that ends us by a signal ends us as a client that is gone does: the page of `aix.inspect`
+    and the socket are removed, and what was counted is saved. The second signal ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def told(number: int) -> None:
+        loop.remove_signal_handler(number)
+        server.stop(128 + number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            with contextlib.suppress(NotImplementedError):  # Windows
+                loop.add_signal_handler(number, told, number)
 
 
 def _leave(code: int) -> NoReturn:

@@ -72,18 +72,35 @@ class Inspection:
         self._connections: set[asyncio.StreamWriter] = set()
 
     async def serve(self) -> None:
-        """Listen until `close`, or until this is cancelled. Where that cannot be, one line in the log says why."""
-        try:
-            place, self._lock = await asyncio.to_thread(self._claim)
-            self._place = place
+        """Listen until `close`, or until this is cancelled. As long as that cannot be (a full disk, somebody else's
+        folder), it is tried again each minute, and one line in the log says why."""
+        told = ""
+        while True:
+            try:
+                await self._see_to_it()
+                told = ""
+            except (EngineError, OSError) as error:
+                if told != str(error):
+                    told = str(error)
+                    logger.info("`aix-lsp inspect` cannot reach this server: %s", error)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _see_to_it(self) -> None:
+        """Listen, where that is not so (any more): what tidies up folders may have removed socket, lock or folder."""
+        place = self._place
+        if place is None or not place.lock_file.exists():
+            place = await self._take()
+        if self._server is None or not place.is_open(self._token):
             await self._listen(place)
-            while True:
-                await asyncio.sleep(_LOOK_S)
-                # what tidies up folders may have removed the socket
-                if not place.is_open(self._token):
-                    await self._listen(place)
-        except (EngineError, OSError) as error:
-            logger.info("`aix-lsp inspect` cannot reach this server: %s", error)
+
+    async def _take(self) -> Place:
+        """A place of ours; the one before has no lock any more, and others would take us for dead."""
+        before, self._place = self._place, None
+        if before is not None:
+            inspection_place.leave(before, self._lock)
+        place, self._lock = await asyncio.to_thread(self._claim)
+        self._place = place
+        return place
 
     def _claim(self) -> tuple[Place, int]:
         with contextlib.suppress(EngineError, OSError):
@@ -187,7 +204,7 @@ class Inspection:
 def describe(session: Session, began: float) -> dict[str, Any]:
     """What a server is, and how its latest requests went; for people and for choosing among several."""
     engine, now = session.engine, session.activity.status()
-    summary = summarize(session.trace)
+    summary = summarize(session.trace, session.given_up)
     latest = session.trace.latest
     return {
         "pid": os.getpid(),
@@ -204,6 +221,7 @@ def describe(session: Session, began: float) -> dict[str, Any]:
         "asked": summary.asked,
         "offered": summary.offered,
         "accepted": summary.accepted,
+        "given_up": summary.given_up,
         "reasons": [list(reason) for reason in summary.reasons],
     }
 

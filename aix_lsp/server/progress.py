@@ -52,7 +52,8 @@ class Progress:
 
 
 class Messages:
-    """Messages to the user; each text is shown once in a session, however often its cause comes back."""
+    """Messages to the user; each is shown once in a session, however often its cause comes back. What stands behind its
+    first semicolon (advice, or for how many seconds a server wants to be left alone) makes no other message of it."""
 
     def __init__(self, server: AixServer) -> None:
         self._server = server
@@ -60,9 +61,12 @@ class Messages:
 
     def warn(self, text: str) -> None:
         """Show a warning in the editor, once."""
-        logger.warning("%s", text)
-        if text not in self._shown:
-            self._shown.add(text)
+        cause = text.partition("; ")[0]
+        if cause in self._shown:
+            logger.info("%s", text)
+        else:
+            logger.warning("%s", text)
+            self._shown.add(cause)
             self._server.protocol.notify(
                 lsp.WINDOW_SHOW_MESSAGE, lsp.ShowMessageParams(type=lsp.MessageType.Warning, message=f"aix: {text}")
             )

@@ -57,6 +57,8 @@ class Session:
         self.asks_settings: Callable[[], Awaitable[bool]] | None = None
         self.in_flight: Callable[[], None] | None = None
         self.client_name = ""
+        self.given_up = 0
+        """Requests that the trace does not hold: overtaken, cancelled, or ended because all was switched off."""
         self._folder_values: dict[Path, Mapping[str, Any]] = {}
         self._folder_settings: dict[Path, Settings] = {}
         self._statistics_file: Path
@@ -94,7 +96,10 @@ class Session:
         try:
             await self._start()
         except Exception as error:
-            self.messages.warn(f"the server could not start ({type(error).__name__}); run `aix-lsp doctor`")
+            # our own errors hold no text of the user's
+            own = type(error).__module__.startswith("aix_lsp.")
+            why = error if own else type(error).__name__
+            self.messages.warn(f"the server could not start: {why}; run `aix-lsp doctor`")
             raise
         finally:
             self.settled.set()

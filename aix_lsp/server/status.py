@@ -202,8 +202,8 @@ class StatusLine:
             self.send(status.params())
 
     def _write(self, status: Status) -> None:
-        """To the log, but for flips to and from busy, and for the steps of a load."""
-        told = (status.state, "" if status.state in ("loading", "indexing") else status.message)
+        """To the log, but for flips to and from busy, the steps of a load, and the minutes of a pause."""
+        told = (status.state, "" if status.state in ("loading", "indexing", "paused") else status.message)
         if status.state != "busy" and told != self._logged:
             self._logged = told
             self._log(f"status: {status.state}" + (f", {status.message}" if status.message else ""))

@@ -31,11 +31,16 @@ class Switch:
 
     def toggle(self, settings: Settings, language: str = "") -> dict[str, Any]:
         """Switch a language, or everything ("", and what was said of single languages is forgotten), off if it is on
-        and on if it is off. `settings` are those of now. Returns the new state, see `state`."""
+        and on if it is off. `settings` are those of now; whoever is back at what they say hears of their next change.
+        Returns the new state, see `state`."""
         if language:
-            self._languages[language] = bool(self._why_off(settings, language))
+            turns_on = bool(self._why_off(settings, language))
+            self._languages.pop(language, None)
+            if turns_on == bool(self._why_off(settings, language)):
+                self._languages[language] = turns_on
         else:
-            self._everywhere = not self._is_on(settings)
+            turns_on = not self._is_on(settings)
+            self._everywhere = None if turns_on == settings.completion.enabled else turns_on
             self._languages.clear()
         self._changed()
         return self.state(settings, language)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,9 @@ def invoice_total(amounts: list[float], percent: float) -> float:
 StartServer = Callable[..., Awaitable[LspClient]]
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment_in(folder: Path) -> dict[str, str]:
     """The server's environment: nothing of the developer's own settings and counts."""
-    home = tmp_path / "home"
+    home = folder / "home"
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIX_LSP_")}
     return {
@@ -62,19 +61,37 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
+def workspace_in(folder: Path) -> Path:
     """A small Python project."""
-    root = (tmp_path / "workspace").resolve()
+    root = (folder / "workspace").resolve()
     (root / "shop").mkdir(parents=True)
     (root / "shop" / "pricing.py").write_text(PRICING)
     (root / "shop" / "invoice.py").write_text(INVOICE)
     return root
 
 
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment of the test's own."""
+    return environment_in(tmp_path)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A project of the test's own."""
+    return workspace_in(tmp_path)
+
+
 @pytest_asyncio.fixture
 async def start(environment: dict[str, str]) -> AsyncIterator[StartServer]:
-    """Start a server process; `ready=True` waits for model and index."""
+    """Start server processes that end with the test. A file whose tests share one has a fixture of its own."""
+    async with servers(environment) as start_server:
+        yield start_server
+
+
+@asynccontextmanager
+async def servers(environment: dict[str, str]) -> AsyncIterator[StartServer]:
+    """Start a server process; `ready=True` waits for model and index. They end with the context."""
     async with AsyncExitStack() as stack:
 
         async def start_server(

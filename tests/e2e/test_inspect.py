@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import stat
 import subprocess
 import sys
@@ -21,6 +22,12 @@ from tests.e2e.in_process import Call
 
 MINI = ("--set", "model.name=aix-mini", "--set", "completion.time_limit_ms=60000")
 SHOWS = {"window": {"showDocument": {"support": True}}}
+AWAY = tuple(
+    word
+    for option in ("model.name=remote", "remote.url=http://127.0.0.1:9", "remote.fallback=false")
+    for word in ("--set", option)
+)
+"""No model at all, and a start in a second: why a request got none is told all the same."""
 LINE, COLUMN = INVOICE.count("\n"), len(INVOICE) - INVOICE.rfind("\n") - 1
 
 
@@ -130,10 +137,17 @@ async def test_the_right_one_of_several_servers_is_asked_and_followed_and_strang
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    here, there = await asyncio.gather(*(start([folder], arguments=MINI) for folder in (workspace, other)))
+    here, there = await asyncio.gather(*(start([folder], arguments=AWAY, ready=False) for folder in (workspace, other)))
     assert here.process is not None
     assert there.process is not None
-    await ask(here, workspace)
+    for process in (here.process, there.process):
+        async with asyncio.timeout(30):
+            while not any((short_folder / "aix-lsp-servers").glob(f"{process.pid}-*.token")):
+                await asyncio.sleep(0.05)
+    uri = path_to_uri(workspace / "shop" / "invoice.py")
+    here.open(uri, INVOICE)
+    for _ in range(2):
+        assert await here.inline_completion(uri, LINE, 4, kind=2) == []
     assert told(call, workspace)["server"]["pid"] == here.process.pid
     assert told(call, other)["requests"] == []
     asked = told(call, other, "--pid", str(here.process.pid))
@@ -154,7 +168,6 @@ async def test_the_right_one_of_several_servers_is_asked_and_followed_and_strang
         *command, env=environment, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert following.stdout is not None
-    uri = path_to_uri(workspace / "shop" / "invoice.py")
     line = b""
     async with asyncio.timeout(60):
         while not line:  # until it listens
@@ -184,7 +197,15 @@ async def test_the_right_one_of_several_servers_is_asked_and_followed_and_strang
     left = {path.name.partition("-")[0] for path in (short_folder / "aix-lsp-servers").iterdir()}
     assert left == {str(there.process.pid)}
     assert page.exists()
-    await start([other], ready=False, arguments=MINI)
+    await start([other], ready=False, arguments=AWAY)
     async with asyncio.timeout(30):
         while page.exists():
             await asyncio.sleep(0.05)
+
+    # one that is told to end by a signal leaves nothing
+    page = Path((await execute(there, "aix.inspect"))["path"])
+    assert page.is_file()
+    there.process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(there.process.wait(), 30) == 128 + signal.SIGTERM
+    assert not page.exists()
+    assert not any((short_folder / "aix-lsp-servers").glob(f"{there.process.pid}-*"))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+import pytest_asyncio
+
 from aix_lsp.cli.lsp_client import LspClient, ServerError, inline_params
 from aix_lsp.uris import path_to_uri
-from tests.e2e.conftest import INVOICE, StartServer, trace
+from tests.e2e.conftest import INVOICE, environment_in, servers, trace, workspace_in
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LINE, COLUMN = INVOICE.count("\n"), len(INVOICE) - INVOICE.rfind("\n") - 1
 
@@ -53,16 +59,32 @@ async def asked_the_model(client: LspClient) -> bool:
     return bool((await trace(client)).get("prompt"))
 
 
-OPTIONS = ("completion.prepare_next=false", "completion.confidence=off", "completion.debounce=fixed")
-QUIET = [part for option in OPTIONS for part in ("--set", option)]
+QUIET = {"completion": {"prepare_next": False, "confidence": "off", "debounce": "fixed"}}
 """Nothing is worked out ahead, and nothing kept back."""
 
 
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return workspace_in(tmp_path_factory.mktemp("reuse"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(workspace: Path) -> AsyncIterator[LspClient]:
+    """One server for all; each test has a document of its own."""
+    async with servers(environment_in(workspace.parent)) as start:
+        yield await start([workspace], options=QUIET)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def editor(client: LspClient, workspace: Path, request: pytest.FixtureRequest) -> AsyncIterator[Editor]:
+    uri = path_to_uri(workspace / "shop" / f"{request.node.name[:40]}.py")
+    yield Editor(client, uri)
+    client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+
+
 async def test_an_offer_is_typed_through_undone_and_asked_for_explicitly_with_one_run_of_the_model(
-    start: StartServer, workspace: Path
+    client: LspClient, editor: Editor
 ) -> None:
-    client = await start([workspace], arguments=QUIET)
-    editor = Editor(client, path_to_uri(workspace / "shop" / "invoice.py"))
     ((offer, number),) = await editor.ask()
     assert offer.startswith("total")
     assert await asked_the_model(client)
@@ -89,21 +111,20 @@ async def test_an_offer_is_typed_through_undone_and_asked_for_explicitly_with_on
     assert not await asked_the_model(client)
 
 
-async def test_after_an_accept_the_next_offer_is_there(start: StartServer, workspace: Path) -> None:
-    client = await start([workspace], arguments=["--set", "completion.confidence=off"])
-    editor = Editor(client, path_to_uri(workspace / "shop" / "invoice.py"))
+async def test_after_an_accept_the_next_offer_is_there(client: LspClient, editor: Editor) -> None:
+    ahead = {"aix": {"completion": {**QUIET["completion"], "prepare_next": True}}}
+    client.notify("workspace/didChangeConfiguration", {"settings": ahead})
     ((offer, _),) = await editor.ask()
     await asyncio.sleep(3)  # nothing is asked meanwhile: what follows the accept is worked out
     editor.type(offer)
     await editor.ask()
     assert not await asked_the_model(client)
+    client.notify("workspace/didChangeConfiguration", {"settings": {"aix": QUIET}})
 
 
 async def test_a_cancel_as_one_types_on_leaves_the_model_at_work_for_the_next_request(
-    start: StartServer, workspace: Path
+    client: LspClient, editor: Editor
 ) -> None:
-    client = await start([workspace], arguments=QUIET)
-    editor = Editor(client, path_to_uri(workspace / "shop" / "invoice.py"))
     # as VS Code does at each key: the change, the cancel of the request before, the next request
     number, request = editor.send()
     requests = [(number, request)]

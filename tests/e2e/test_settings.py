@@ -8,7 +8,7 @@ from typing import Any
 
 from aix_lsp.cli.lsp_client import LspClient
 from aix_lsp.uris import path_to_uri
-from tests.e2e.conftest import INVOICE, StartServer, snippets_of
+from tests.e2e.conftest import INVOICE, StartServer, snippets_of, until_ready
 
 PLACE = (INVOICE.count("\n"), len(INVOICE) - INVOICE.rfind("\n") - 1)
 PULLS = {"workspace": {"configuration": True, "didChangeConfiguration": {"dynamicRegistration": True}}}
@@ -136,9 +136,12 @@ async def test_completion_is_a_fallback_for_those_who_ask(start: StartServer, wo
     plain = await start([], initialize=False)
     answer = await plain.initialize([workspace])
     assert "completionProvider" not in answer["capabilities"]
+    assert await plain.shutdown() == 0
     client = await start([], initialize=False)
-    answer = await client.initialize([workspace], options={"completion": {"fallback_completion": True}})
+    patient = {"completion": {"fallback_completion": True, "time_limit_ms": 60_000}}
+    answer = await client.initialize([workspace], options=patient)
     assert "completionProvider" in answer["capabilities"]
+    await until_ready(client)
     uri = path_to_uri(workspace / "shop" / "invoice.py")
     client.open(uri, INVOICE)
     params = {"textDocument": {"uri": uri}, "position": {"line": PLACE[0], "character": PLACE[1]}}

@@ -235,6 +235,17 @@ def test_a_host_whose_lock_was_tidied_away_takes_a_new_one_unless_another_host_h
     os.close(lock)
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no owners of that kind")
+def test_somebody_elses_runtime_folder_is_left_alone(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `su` hands it on."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder / "run"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(short_folder / "cache"))
+    (short_folder / "run").mkdir()
+    nobody = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: nobody)
+    assert place_of(ModelSettings()).folder == short_folder / "cache" / "aix-lsp" / "host"
+
+
 def test_a_long_path_is_met_in_a_short_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     settings = ModelSettings()

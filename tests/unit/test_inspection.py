@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -50,6 +51,7 @@ class OneSession:
     trace: TraceLog
     folders: dict[str, Path] = field(default_factory=dict)
     client_name: str = "an editor"
+    given_up: int = 0
     server: Any = field(default_factory=lambda: SimpleNamespace(version="1"))
     engine: Any = field(default_factory=lambda: SimpleNamespace(model=None))
     activity: Any = field(default_factory=lambda: SimpleNamespace(status=lambda: READY))
@@ -262,15 +264,46 @@ async def test_a_socket_that_was_tidied_away_is_opened_anew(monkeypatch: pytest.
                     break
 
 
-async def test_a_place_that_cannot_be_used_costs_the_socket_alone(runtime: Path) -> None:
+async def test_a_folder_that_was_tidied_away_is_made_anew(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket_module, "_LOOK_S", 0.02)
+    async with serving(OneSession(log_of(silent()))) as inspection:
+        shutil.rmtree(runtime)
+        async with asyncio.timeout(PATIENCE_S):
+            while not any(runtime.glob("*.token")):
+                await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(inspection_place.living) == [inspection.place]
+        assert await ask(inspection, lambda server: len(server.last(1))) == 1
+    assert not runtime.exists()
+
+
+async def test_a_place_that_cannot_be_used_costs_the_socket_alone_until_it_can(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(socket_module, "_LOOK_S", 0.02)
+    caplog.set_level("INFO", logger="aix_lsp")
     runtime.write_text("a file")
     session = OneSession(log_of())
     inspection = Inspection(session)  # type: ignore[arg-type]
-    await asyncio.wait_for(inspection.serve(), PATIENCE_S)
+    session.run(inspection.serve())
+    await asyncio.sleep(0.2)
     assert inspection.place is None
-    inspection.close()
+    assert sum("cannot reach this server" in record.message for record in caplog.records) == 1
     (finding,) = await asyncio.to_thread(lambda: list(doctor_servers.examine_servers()))
     assert finding.status in ("ok", "warn")
+    runtime.unlink()
+    async with asyncio.timeout(PATIENCE_S):
+        while inspection.place is None:
+            await asyncio.sleep(0.01)
+    session.tasks[0].cancel()
+    await asyncio.gather(*session.tasks, return_exceptions=True)
+    inspection.close()
+    assert not runtime.exists()
+
+
+def test_a_folder_with_an_escape_sequence_in_its_name_stays_a_name() -> None:
+    hostile = server(1, "/w/\x1b]0;owned\x07\u202e\n/x").about
+    assert hostile.name.isprintable()
+    assert "owned" in hostile.name
 
 
 def say(place: Place, sent: bytes) -> list[Message]:

@@ -41,6 +41,9 @@ END = 100 + len(BODY)
         ([(108, 113, "cost")], True),  # one name changed
         ([(100, 118, "")], False),  # the first line deleted
         ([(105, 105, "_with_tax")], True),
+        ([(100, END, ""), (100, 100, BODY)], True),  # undone and done again
+        ([(100, END, ""), (0, 0, "x\n"), (102, 102, BODY)], True),
+        ([(100, END, ""), (100, 100, "pass")], False),
         ([(100, END, BODY.replace("\n", "\n    "))], True),  # indented
         ([(0, END + 500, "x" * 300 + BODY + "y" * 300)], True),  # the file written anew by a program
         ([(0, END + 500, "total price return 2 = * " * 50)], False),

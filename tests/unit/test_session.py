@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aix_lsp.engine.base import Engine, EngineError
+from aix_lsp.engine.base import Engine, EngineError, ModelError
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.server.app import AixServer
 
@@ -91,6 +91,15 @@ async def test_a_start_that_fails_is_told_and_requests_are_answered(capsys: pyte
     assert "private" not in json.dumps(messages)
 
 
+async def test_a_wrong_setting_that_keeps_it_from_starting_is_named() -> None:
+    def unfit(settings: Any, on_event: Any) -> Engine:
+        raise ModelError("remote.url is no address")
+
+    messages = await Client(unfit).run(opened("a = "), asked(1, 4))
+    (shown,) = [message for message in messages if message.get("method") == "window/showMessage"]
+    assert shown["params"]["message"].startswith("aix: the server could not start: remote.url is no address; run")
+
+
 async def test_positions_are_utf_16_unless_agreed_otherwise() -> None:
     messages = await Client(scripted).run(opened("x = '\U0001f600漢' + "), asked(1, 12))
     (item,) = result(messages, 1)["items"]
@@ -121,3 +130,34 @@ async def test_line_breaks_are_sent_as_line_feeds_whatever_the_document_has() ->
     messages = await Client(body).run(opened("def f():\r\n"), asked(1, 8))
     (item,) = result(messages, 1)["items"]
     assert item["insertText"] == "\n    x = 1\n    return x"
+
+
+async def test_of_a_document_with_a_secret_the_trace_holds_no_text_whatever_kept_it_silent() -> None:
+    client = Client(scripted)
+    secret = "password = 'hX9kQ2mZ7vB4nT6wY1pL'"
+    # within a word, behind it, and switched off: the reasons differ, and only one of them is the secret
+    toggle = {"id": 3, "method": "workspace/executeCommand", "params": {"command": "aix.toggle"}}
+    await client.run(opened(secret), asked(1, 3, kind=2), asked(2, len(secret)), toggle, asked(4, 3))
+    records = list(client.server.session.trace)
+    assert records
+    assert "hX9kQ2mZ7vB4nT6wY1pL" not in repr(records)
+
+
+async def test_requests_that_were_overtaken_or_cancelled_are_counted() -> None:
+    client = Client(scripted)
+    several = [asked(number, 4) for number in (1, 2, 3)]
+    cancel = {"method": "$/cancelRequest", "params": {"id": 3}}
+    messages = await client.run(opened("a = "), *several, cancel, asked(4, 4))
+    assert result(messages, 4)["items"]
+    session = client.server.session
+    assert (session.given_up, session.trace.asked) == (3, 1)
+
+
+async def test_a_warning_that_comes_back_is_shown_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    client = Client(scripted)
+    await client.run()
+    before = len(client.messages())
+    for seconds in (9, 8, 7):
+        client.server.session.messages.warn(f"too many requests (429); it asks to wait {seconds} s")
+    assert [record.levelname for record in caplog.records if "429" in record.message] == ["WARNING"]
+    assert len(client.messages()) <= before + 1

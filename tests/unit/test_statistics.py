@@ -257,3 +257,18 @@ def test_no_data_is_said_in_one_line(filled: Path, capsys: pytest.CaptureFixture
 
 def test_rows_remember_where_they_belong(filled: Path) -> None:
     assert next(iter(read_rows(filled))) == Row("2020-01-01", "python", {"offered": 100, "model_ms.28": 1})
+
+
+def test_a_language_with_an_escape_sequence_in_its_name_reaches_no_terminal(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("aix_lsp.cli.stats.statistics_file", lambda: path)
+    statistics = Statistics(path)
+    statistics.count("\x1b]0;owned\x07\x9b\ud800", "offered")
+    statistics.save()
+    for as_json in (False, True):
+        run(as_json=as_json, days=None, language=None)
+        told = capsys.readouterr().out
+        assert "owned" in told
+        assert told.isascii() or not as_json
+        assert not set("\x1b\x07\x9b") & set(told)

@@ -193,12 +193,13 @@ def test_the_log_has_every_change_but_busy_and_the_steps_of_a_load() -> None:
     line.become("busy", "it is ready")
     line.become("ready", "it is ready")
     line.become("degraded", "memory ran out")
-    line.become("paused", "paused")
+    line.become("paused", "paused for 2 more minutes")
+    line.become("paused", "paused for 1 more minute")
     assert line.logged == [
         "status: loading, starting",
         "status: ready, it is ready",
         "status: degraded, memory ran out",
-        "status: paused, paused",
+        "status: paused, paused for 2 more minutes",
     ]
 
 

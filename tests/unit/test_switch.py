@@ -62,6 +62,16 @@ def test_toggling(settings: Settings, toggled: list[str], on: list[str], off: li
     assert switched.changes == len(toggled)
 
 
+def test_who_has_switched_back_follows_the_settings_again() -> None:
+    switch = Switched().switch
+    for language in ("", "", "go", "go"):
+        state = switch.toggle(USUAL, language)
+    assert state["languages"] == {}
+    assert "completion.enabled" in switch.silence(ALL_OFF, "python")
+    assert "completion.disabled_languages" in switch.silence(NO_GO, "go")
+    assert switch.applied(NO_GO) is NO_GO
+
+
 def test_without_a_command_the_settings_are_the_same_object() -> None:
     assert Switched().switch.applied(NO_GO) is NO_GO
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aix_lsp.completion import trace
-from aix_lsp.completion.trace import Place, TraceLog, record
+from aix_lsp.completion.trace import WITHHELD, Place, TraceLog, record
 from aix_lsp.completion.trace_data import traced_of, traced_to_dict
 from aix_lsp.completion.trace_words import headline, segments, summarize, summary_in_words
 from aix_lsp.text import TextBuffer
@@ -201,3 +202,35 @@ def test_silence_is_counted_by_its_reasons_without_their_advice() -> None:
 )
 def test_a_headline_is_the_offers_first_line_or_the_reason(result: CompletionResult, said: str) -> None:
     assert headline(traced(result)) == said
+
+
+SECRET = "password = 'hX9kQ2mZ7vB4nT6wY1pL'\n"
+
+
+def test_of_a_document_that_holds_secrets_no_text_is_kept() -> None:
+    asked = replace(request(f"{SECRET}a = |"), selected=(0, SECRET))
+    log = TraceLog(5)
+    log.note(asked, silent(), private=True)
+    assert log.latest is not None
+    told = json.dumps(traced_to_dict(log.latest))
+    assert "hX9kQ2mZ7vB4nT6wY1pL" not in told
+    assert (log.latest.before, log.latest.after, log.latest.selected) == (WITHHELD, "", "")
+    assert log.latest.place == Place(2, 5)
+
+
+def test_a_secret_that_a_model_made_up_is_not_kept() -> None:
+    log = log_of(silent("the model's text looks like a secret", raw=SECRET))
+    assert log.latest is not None
+    assert log.latest.result.raw == WITHHELD
+
+
+def test_what_a_suggest_widget_holds_is_kept_in_part() -> None:
+    found = record(1, 0.0, replace(request(), selected=(0, "x" * 9_000_000)), silent())
+    assert 0 < len(found.selected) < 1_000
+
+
+def test_requests_without_an_answer_of_their_own_are_counted_in_the_summary() -> None:
+    log = log_of(offered())
+    assert "more" not in summary_in_words(summarize(log))
+    assert summary_in_words(summarize(log, 3)).endswith("; 3 more overtaken by newer ones or cancelled since the start")
+    assert summary_in_words(summarize([], 2)).startswith("nothing was answered yet; 2 more")

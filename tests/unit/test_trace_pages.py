@@ -121,7 +121,7 @@ def test_the_html_page_holds_no_element_of_what_it_quotes(hostile: str) -> None:
     assert page(hostile).tags == page("plain").tags
     assert "script" not in page(hostile).tags
     assert page(hostile).ids == ["r2", "r1", "d2", "d1"]
-    assert hostile in page(hostile).text
+    assert hostile.replace("\x1b", "␛") in page(hostile).text
 
 
 def test_the_html_page_fetches_nothing() -> None:
@@ -140,3 +140,20 @@ def test_a_record_with_little_in_it_makes_a_page(result: CompletionResult) -> No
     log = log_of(result)
     assert "request 1" in Tags(trace_html.page(list(log), "process 1")).text
     assert "## 1" in trace_markdown.page(list(log), list(log))
+
+
+def test_pages_hold_no_character_that_steers_a_terminal_or_turns_lines_around() -> None:
+    hostile = "a\x1b[31m\x07\x9b5m\u202eb\u2066c\x7f\tend\n"
+    log = log_of(offered(hostile), silent(f"reason {hostile}"))
+    for text in (trace_markdown.page(list(log), list(log)), trace_html.page(list(log), hostile)):
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+        assert "a␛[31m␇" in text
+        assert "\tend" in text
+
+
+def test_requests_that_were_given_up_are_told() -> None:
+    log = log_of(offered())
+    said = "7 more overtaken by newer ones or cancelled since the start"
+    assert said in trace_markdown.page(list(log), [], given_up=7)
+    assert said in trace_markdown.page([], [], given_up=7)
+    assert said in trace_html.page(list(log), "", given_up=7)

@@ -184,6 +184,16 @@ async def test_a_failed_load_is_told_to_everybody(failure: Exception, message: s
     assert [event.kind for event in events] == ["progress", "warning"]
 
 
+async def test_who_hears_of_a_failed_load_finds_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status is decided when it is told, and nothing tells again."""
+    phases: list[str] = []
+    engine = ModelThread(SteppedBackend(failure=ModelError("no model")), lambda event: None)
+    monkeypatch.setattr(engine, "_tell", lambda event: phases.append(f"{event.kind}: {engine.state.phase}"))
+    with pytest.raises(ModelError):
+        await asyncio.wait_for(engine.ready(), PATIENCE_S)
+    assert phases == ["progress: loading", "warning: failed"]
+
+
 async def test_close_answers_everybody_at_once_and_refuses_what_comes_after() -> None:
     backend = SteppedBackend()
     engine = ModelThread(backend)

@@ -79,7 +79,9 @@ def latest_wins(session: Session, work: Coroutine[Any, Any, Any], nothing: Any) 
             answer.set_result(done.result())
 
     def answered(_: asyncio.Future[Any]) -> None:
-        task.cancel()
+        if not task.done():
+            session.given_up += 1
+            task.cancel()
         if session.in_flight is superseded:
             session.in_flight = None
 
@@ -110,22 +112,29 @@ async def _complete(session: Session, request: CompletionRequest) -> CompletionR
 
     if silence := session.silence(request):
         result = CompletionResult(reason=silence)
-        session.trace.note(request, result)
+        _remember(session, request, result)
         return result
     settings = session.settings_for(request.document.path)
     try:
         result = await session.service.complete(request, settings, text_now=lambda: _text_now(session, request))
     except Superseded:
+        session.given_up += 1
         return CompletionResult(reason="a newer request came")
     if _text_now(session, request) != request.document.text:
         # typed on meanwhile: what we have belongs to a text that is gone
         result = replace(result, items=(), reason="the text has changed meanwhile")
-    session.trace.note(request, result)
+    _remember(session, request, result)
     if result.failed:
         session.messages.warn(result.reason)
     elif result.reason:
         logger.debug("no offer: %s", result.reason)
     return result
+
+
+def _remember(session: Session, request: CompletionRequest, result: CompletionResult) -> None:
+    """For `aix-lsp inspect`; of a document that holds secrets without its text."""
+    private = bool(session.trace.capacity) and session.context.is_private(request.document)
+    session.trace.note(request, result, private=private)
 
 
 def _text_now(session: Session, request: CompletionRequest) -> str | None:

@@ -39,7 +39,8 @@ def register(server: AixServer) -> None:
 
         session = server.session
         if not session.started.is_set():
-            session.messages.warn("the server is still starting; nothing was asked yet")
+            failed = session.settled.is_set()
+            _tell(server, "the server could not start" if failed else "the server is still starting; ask again")
             return None
         log = session.trace
         number = _number(arguments)
@@ -53,7 +54,8 @@ def register(server: AixServer) -> None:
             return None
         details = [found] if found is not None else list(log)[-_IN_DETAIL:]
         try:
-            path = session.inspecting.write_page(page([found] if found is not None else list(log), details))
+            text = page(details, details) if found is not None else page(list(log), details, session.given_up)
+            path = session.inspecting.write_page(text)
         except OSError as error:
             _tell(server, f"the page cannot be written: {error.strerror or error}")
             return None

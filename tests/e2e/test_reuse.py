@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from aix_lsp.cli.lsp_client import LspClient, ServerError, inline_params
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import INVOICE, StartServer, trace
@@ -99,18 +101,22 @@ async def test_after_an_accept_the_next_offer_is_there(start: StartServer, works
     assert not await asked_the_model(client)
 
 
+@pytest.mark.parametrize("cancels_first", [False, True])
 async def test_a_cancel_as_one_types_on_leaves_the_model_at_work_for_the_next_request(
-    start: StartServer, workspace: Path
+    start: StartServer, workspace: Path, cancels_first: bool
 ) -> None:
     client = await start([workspace], arguments=QUIET)
     editor = Editor(client, path_to_uri(workspace / "shop" / "invoice.py"))
-    # as VS Code does at each key: the change, the cancel of the request before, the next request
+    # as VS Code does at each key: the change, the cancel of the request before, the next request; others cancel first
     number, request = editor.send()
     requests = [(number, request)]
     for key in "tot":
         await asyncio.sleep(0.02)
+        if cancels_first:
+            client.cancel(requests[-1][0])
         editor.type(key)
-        client.cancel(requests[-1][0])
+        if not cancels_first:
+            client.cancel(requests[-1][0])
         requests.append(editor.send())
     answer = await asyncio.wait_for(requests[-1][1], 60)
     (item,) = answer["items"]

@@ -35,6 +35,16 @@ from tests.unit.quotes import Quotes
         # the editor closes brackets and quotes, and they are typed over
         ("x = |\n", "f(a)", [("x = f(|)\n", "a"), ("x = f(a|)\n", None), ("x = f|\n", "(a)")]),
         ("x = |\n", 'f("a")', [('x = f("|")\n', "a"), ('x = f("a"|)\n', None), ("x = f|\n", '("a")')]),
+        (
+            "def f():\n    |\n",
+            '"""Of it."""',
+            [
+                ('def f():\n    "|"\n', '""Of it.""'),
+                ('def f():\n    ""|\n', '"Of it."""'),
+                ('def f():\n    """|"""\n', "Of it."),
+                ('def f():\n    """O|"""\n', "f it."),
+            ],
+        ),
         ("x = [|]\n", "a, b]", [("x = [a|]\n", ", b"), ("x = [a, |]\n", "b")]),
         ("x = f(|)\n", "a)", [("x = f(a|)\n", None)]),
         # all keys of another end of line

@@ -129,3 +129,15 @@ async def test_a_cancel_as_one_types_on_leaves_the_model_at_work_for_the_next_re
     editor.type("al")
     ((rest, again),) = await editor.ask()
     assert (rest, again) == (item["insertText"][2:], item["command"]["arguments"][0])
+
+
+async def test_a_document_that_is_closed_is_forgotten(start: StartServer, workspace: Path) -> None:
+    client = await start([workspace], arguments=QUIET)
+    uri = path_to_uri(workspace / "shop" / "invoice.py")
+    editor = Editor(client, uri)
+    before = await editor.ask()
+    assert await editor.ask() == before
+    assert not await asked_the_model(client)
+    client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+    assert [text for text, _ in await Editor(client, uri).ask()] == [text for text, _ in before]
+    assert await asked_the_model(client)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,3 +59,14 @@ def continue_selected(request: CompletionRequest) -> CompletionRequest:
     document = request.document
     typed = document.text[:start] + text + document.text[request.offset :]
     return replace(request, document=replace(document, text=typed), offset=start + len(text))
+
+
+def text_as_asked(request: CompletionRequest, text_now: Callable[[], str | None]) -> str | None:
+    """The text that a request's document has now, as `continue_selected` would make it: the same as that of the request
+    while somebody types on with the same entry selected. None when the document is closed."""
+    now = text_now()
+    if now is None or request.selected is None:
+        return now
+    behind = len(request.document.text) - request.offset
+    moved = replace(request, document=replace(request.document, text=now), offset=max(len(now) - behind, 0))
+    return continue_selected(moved).document.text

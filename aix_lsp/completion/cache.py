@@ -107,6 +107,10 @@ class OfferCache:
             nothing = nothing or hit
         return nothing
 
+    def forget(self, uri: str) -> None:
+        """Forget a document."""
+        self._characters -= sum(entry.characters for entry in self._entries.pop(uri, ()))
+
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()

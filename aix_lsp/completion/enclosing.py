@@ -31,6 +31,10 @@ _PLACEHOLDERS = dict.fromkeys(("c", "cpp", "csharp"), ("x();", "x"))
 """What is parsed in the cursor's place: `x` alone makes some bodies look like literals, `x();` fits no literal."""
 
 _LONGEST_TEXT = 16_000
+_PARSED_AT_ONCE = 16_000
+"""Characters: some 4 ms, where 500,000 take 100 ms and more. This is asked at every key."""
+
+_BEHIND = 1_000
 _LONG_QUOTES = {
     "python": ('"""', "'''"),
     **dict.fromkeys(("go", "javascript", "typescript", "tsx"), ("`",)),
@@ -139,6 +143,18 @@ def enclosing(prefix: str, grammar: str | None, comment: str | tuple[str, str] |
     elif opener:
         kind = "list"
     return Enclosing(kind, window[statement:], opener, cut)
+
+
+def nearby(text: str, offset: int, grammar: str | None) -> tuple[str, int]:
+    """What is to be parsed to know whether an offset lies in a string or comment, and the offset in it: all of a text
+    that is parsed in a moment, of a longer one what stands around."""
+    if len(text) <= _PARSED_AT_ONCE:
+        return text, offset
+    start = _window_start(text[:offset], grammar)
+    # a string without its end is none to the parser
+    is_text = enclosing(text[start:offset], grammar).kind == "text"
+    end = text.find("\n", offset + (_LONGEST_TEXT if is_text else _BEHIND))
+    return text[start : end if end >= 0 else len(text)], offset - start
 
 
 def _window_start(prefix: str, grammar: str | None) -> int:

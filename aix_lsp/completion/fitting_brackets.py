@@ -26,6 +26,7 @@ from aix_lsp.completion.fitting_scan import (
 from aix_lsp.completion.place import Place
 
 _BEHIND_CHARACTERS = 20_000
+_BEFORE_CHARACTERS = 20_000  # of the cursor's line: data and packed code have longer ones
 _CLOSERS_ONLY = re.compile(r"[)\]}>\"'`,;:\s]*")
 # After these a value is missing, so that nothing can end there: `x =`, `a.`, `return`, `if`.
 _WANTS_MORE = re.compile(
@@ -100,7 +101,7 @@ class Around:
         self.after = around.after
         # half of `//`, `/*` or `*/` may stand before the cursor
         self.lead = around.before[-1:] if around.before[-1:] in ("/", "*") else ""
-        before = around.before[: len(around.before) - len(self.lead)]
+        before = around.before[: len(around.before) - len(self.lead)][-_BEFORE_CHARACTERS:]
         self.stack = scan(before, self.grammar, scan_above(place).stack).stack
         self.below = place.suffix[len(around.after) :][:_BEHIND_CHARACTERS]
         rest = scan(self.after, self.grammar, scan(self.lead, self.grammar, self.stack).stack)

@@ -7,8 +7,9 @@ before its first token too, whether the model is fast or slow: a fast one will h
 typing agrees; a slow one has to read nearly the same prompt for the new request anyway, and would never come to an end
 if each key began it anew. The first token that disagrees ends the run, and what was read stays in the engine's cache.
 
-Editors cancel a request as they send the next one. Where the document was typed on in agreement when the cancel comes,
-the run is kept for a moment; otherwise the model is free at once.
+Editors cancel a request as they send the next one, some of them before the change that leads to it. Where the
+document was typed on in agreement when the cancel comes, or not changed at all, the run is kept for a moment if no
+other document asks for the model; otherwise the model is free at once.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Run:
         self.origin = Origin.at(request.document, request.offset)
         self.begun = False
         """Whether the model reads its prompt, or has read it."""
+        self.is_in_the_way: Callable[[], bool] = lambda: False
+        """Whether other documents want the model."""
         self.text = ""
         self._task: asyncio.Task[Ran]
         self._waiter: asyncio.Future[Ran | None] | None = None
@@ -75,6 +78,11 @@ class Run:
     def is_running(self) -> bool:
         """Whether it may be joined."""
         return not (self._task.done() or self._task.cancelling())
+
+    @property
+    def is_left(self) -> bool:
+        """Whether it is kept for a request that has not come yet."""
+        return self._timer is not None
 
     def streamed(self, text: str) -> None:
         """The model has written so much. Typing that turns out to be something else ends the run."""
@@ -118,7 +126,8 @@ class Run:
     def _leave(self, request: CompletionRequest, now: str | None) -> None:
         """Nobody waits any more."""
         self._waiter = self._on_text = None
-        if self.begun and now is not None and self._is_typed_on(request, now):
+        may_go_on = self.begun and now is not None and self._is_typed_on(request, now)
+        if may_go_on and not self.is_in_the_way():
             self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self.drop)
         else:
             self.drop()
@@ -129,10 +138,10 @@ class Run:
             self._timer = None
 
     def _is_typed_on(self, request: CompletionRequest, now: str) -> bool:
-        """Whether a request's document has been typed on in agreement. Where the cursor is now is not known: behind
-        what came in, or before brackets in it that the editor has closed."""
+        """Whether a request's document has been typed on in agreement, if anything. Where the cursor is now is not
+        known: behind what came in, or before brackets in it that the editor has closed."""
         if now == request.document.text:
-            return False
+            return True
         document = replace(request.document, text=now)
         came = len(now) - len(request.document.text)
         latest = request.offset + came
@@ -179,6 +188,8 @@ class InFlight:
         if run is None:
             return None
         joins = run.is_running and run.begun and run.settings == settings and run.candidates >= candidates
+        # what was asked for explicitly is not kept back where the model is unsure
+        joins = joins and (run.request.trigger == "invoked" or request.trigger == "automatic")
         if joins and run.reached(request.document, request.offset) is not None:
             return run
         self._forget(run)
@@ -192,13 +203,20 @@ class InFlight:
         candidates: int,
         work: Callable[[Run], Coroutine[Any, Any, Ran]],
     ) -> Run:
-        """A run of its own for this request; that of its document before it ends."""
+        """A run of its own for this request; that of its document before it ends, and those of others that nobody
+        waits for."""
         uri = request.document.uri
-        if uri in self._runs:
-            self._runs[uri].drop()
+        for other in [run for key, run in self._runs.items() if key == uri or run.is_left]:
+            other.drop()
         run = self._runs[uri] = Run(request, settings, candidates)
+        run.is_in_the_way = lambda: len(self._runs) > 1
         run.start(work(run), lambda: self._forget(run))
         return run
+
+    def drop(self, uri: str) -> None:
+        """End the run of a document."""
+        if uri in self._runs:
+            self._runs[uri].drop()
 
     def close(self) -> None:
         """End all."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Literal
 
+from aix_lsp.completion.in_flight import TextNow
+from aix_lsp.completion.offer import Entry
 from aix_lsp.completion.place import line_break_of, surroundings
 from aix_lsp.completion.policy import opens_block
 from aix_lsp.engine.base import EngineError
 from aix_lsp.settings import Settings
-from aix_lsp.types import CompletionItem, CompletionRequest, Snippet
+from aix_lsp.types import CompletionItem, CompletionRequest
 
 IDLE_SECONDS = 0.15
 """How long nothing must be asked before the model is put to work: somebody who types on asks sooner."""
@@ -26,8 +28,9 @@ Prepared = Literal["offer", "nothing to add", "nothing to know"]
 """What working ahead for one place came to; `nothing to know`: no request would be answered there, or nothing is to be
 kept."""
 
-Prepare = Callable[[CompletionRequest, Sequence[Snippet], Settings], Awaitable[Prepared]]
-"""Works out the answer to a request that nobody has made, with the same snippets, and keeps it. Raises EngineError."""
+Prepare = Callable[[CompletionRequest, Entry, Settings], Awaitable[Prepared]]
+"""Works out the answer to a request that nobody has made, with the snippets of an entry, and keeps it. Raises
+EngineError."""
 
 _INDENTATION = re.compile(r"[ \t]*")
 _LEAVES_BLOCK = re.compile(r"\s*(return|pass|raise|break|continue)\b")
@@ -41,10 +44,11 @@ class NextRequest:
         self._prepare = prepare
         self._idle_seconds = idle_seconds
         self._task: asyncio.Task[None] | None = None
+        self._uri = ""
 
-    def drop(self) -> None:
-        """Something else is asked: the model is free again within one token."""
-        if self._task is not None:
+    def drop(self, uri: str | None = None) -> None:
+        """Something else is asked, or this document was closed: the model is free again within one token."""
+        if self._task is not None and uri in (None, self._uri):
             self._task.cancel()
             self._task = None
 
@@ -52,24 +56,36 @@ class NextRequest:
         self,
         request: CompletionRequest,
         item: CompletionItem,
-        snippets: Sequence[Snippet],
+        shown: Entry,
         settings: Settings,
+        text_now: TextNow | None = None,
         *,
         below: bool = True,
     ) -> None:
-        """Soon work out what comes after accepting `item`, the offer for `request`; and the line `below` where that is
-        nothing."""
+        """Soon work out what comes after accepting `item`, the offer of `shown` for `request`; and the line `below`
+        where that is nothing. Not if `text_now` tells then that something else was typed: not every editor asks at each
+        key."""
         self.drop()
-        self._task = asyncio.ensure_future(self._run(accepted(request, item), snippets, settings, below))
+        self._uri = request.document.uri
+        self._task = asyncio.ensure_future(self._run(request, item, shown, settings, text_now, below))
 
     async def _run(
-        self, after: CompletionRequest, snippets: Sequence[Snippet], settings: Settings, below: bool
+        self,
+        request: CompletionRequest,
+        item: CompletionItem,
+        shown: Entry,
+        settings: Settings,
+        text_now: TextNow | None,
+        below: bool,
     ) -> None:
         await asyncio.sleep(self._idle_seconds)
+        if text_now is not None and not may_be_accepted(request, item, text_now()):
+            return
+        after = accepted(request, item)
         try:
-            found = await self._prepare(after, snippets, settings)
+            found = await self._prepare(after, shown, settings)
             if found == "nothing to add" and below and (line := line_below(after)) is not None:
-                await self._prepare(line, snippets, settings)
+                await self._prepare(line, shown, settings)
         except EngineError:
             return  # another request came, or the real one will say what is wrong
 
@@ -79,6 +95,18 @@ def accepted(request: CompletionRequest, item: CompletionItem) -> CompletionRequ
     document = request.document
     text = document.text[: item.start] + item.text + document.text[item.end :]
     return CompletionRequest(replace(document, text=text), item.start + len(item.text))
+
+
+def may_be_accepted(request: CompletionRequest, item: CompletionItem, now: str | None) -> bool:
+    """Whether an offer is still shown, typed into or accepted where the document's text is `now`; None: it is
+    closed."""
+    text = request.document.text
+    if now is None or now == text:
+        return now is not None
+    typed = len(now) - len(text) + item.end
+    if typed < item.start or not (now.startswith(text[: item.start]) and now.endswith(text[item.end :])):
+        return False
+    return item.text.startswith(now[item.start : typed])
 
 
 def line_below(request: CompletionRequest) -> CompletionRequest | None:

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 
 from aix_lsp.completion.origin import Origin, Reached, left_of
 from aix_lsp.completion.place import Place, line_break_of, place_at
-from aix_lsp.completion.postprocess import Fitted, fit
+from aix_lsp.completion.postprocess import Fitted, drop_the_rest_of_the_line, fit
 from aix_lsp.settings import Settings
 from aix_lsp.types import Amount, CompletionResult, DocumentSnapshot, Snippet
+
+_QUOTES = ('"', "'", "`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,17 @@ class Entry:
         line_break = line_break_of(document.text)
         for offer, fitted in zip(self.offers, self._fitted(document, offset, reached), strict=True):
             rest = left_of(fitted, reached.typed, line_break)
-            if rest is not None and rest.strip():
+            if rest and reached.added:
+                rest = self._without_quote_behind(rest, document, offset)
+            if rest and rest.strip():
                 found.setdefault(rest, Left(offer.id, rest))
         return list(found.values())
+
+    def _without_quote_behind(self, rest: str, document: DocumentSnapshot, offset: int) -> str:
+        """Of three quotes that open, the editor closes the first by itself, and that one is of another kind."""
+        if rest.rstrip()[-1:] not in _QUOTES or document.text[offset : offset + 1] != rest.rstrip()[-1:]:
+            return rest
+        return drop_the_rest_of_the_line(rest, place_at(document, offset, self.amount, self.max_lines))
 
     def _fitted(self, document: DocumentSnapshot, offset: int, reached: Reached) -> Sequence[str]:
         if not reached.added and not reached.removed:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from aix_lsp.completion.announcing import announces_code
-from aix_lsp.completion.enclosing import Enclosing, enclosing
+from aix_lsp.completion.enclosing import Enclosing, enclosing, nearby
 from aix_lsp.completion.file_rules import names_document, names_file
 from aix_lsp.completion.place import Surroundings, filled_line_below, lines_above, surroundings
 from aix_lsp.languages import Language, language_of
@@ -118,7 +118,8 @@ def _in_comment_or_string(request: CompletionRequest, around: Surroundings) -> L
     document = request.document
     language = language_of(document.name, document.language_id)
     if language.grammar is not None:
-        return in_comment_or_string(document.text, request.offset, language.grammar)
+        text, offset = nearby(document.text, request.offset, language.grammar)
+        return in_comment_or_string(text, offset, language.grammar)
     here = enclosing(around.before, None, _comment_of(language))
     if here.kind != "text":
         return None

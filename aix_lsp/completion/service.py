@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from aix_lsp.completion.answer import continue_selected, from_cache, from_run, refused, with_items
+from aix_lsp.completion.answer import continue_selected, from_cache, from_run, refused, text_as_asked, with_items
 from aix_lsp.completion.cache import Hit, OfferCache
 from aix_lsp.completion.clock import Stages
-from aix_lsp.completion.confidence import gate
+from aix_lsp.completion.confidence import SHORTENED, gate
 from aix_lsp.completion.debounce import Debounce
 from aix_lsp.completion.in_flight import InFlight, Ran, Run, TextNow
 from aix_lsp.completion.job import job_for
@@ -53,6 +53,14 @@ class CompletionService:
         self._next.drop()
         self._in_flight.close()
 
+    def closed(self, uri: str) -> None:
+        """A document was closed: let go of its text, and free the model of it."""
+        self._next.drop(uri)
+        self._in_flight.drop(uri)
+        self._cache.forget(uri)
+        if self._latest is not None and self._latest[0].document.uri == uri:
+            self._latest = None
+
     async def complete(
         self,
         request: CompletionRequest,
@@ -80,8 +88,10 @@ class CompletionService:
             left, result = hit.left, from_cache(hit, stages)
             entry = hit.entry
         else:
-            known = hit.left if hit is not None else ()
-            ran, source, left = await self._ask_model(asked, decision, settings, stages, known, on_text, text_now)
+            # what ends where the model is unsure would stand in the way of the whole, which is wanted now
+            known = hit.left if hit is not None and SHORTENED not in hit.entry.result.changes else ()
+            now = partial(text_as_asked, request, text_now) if text_now is not None else None
+            ran, source, left = await self._ask_model(asked, decision, settings, stages, known, on_text, now)
             if ran.entry is not None:
                 entry, result = ran.entry, from_run(ran, ran.entry.result, source, stages)
             elif hit is not None and hit.left:
@@ -93,7 +103,7 @@ class CompletionService:
         if result.items and number == self._asked:
             self._latest = request, result.items[0]
             if settings.completion.prepare_next:
-                self._next.prepare(request, result.items[0], entry.snippets, settings, below=self._is_free(settings))
+                self._next.prepare(request, result.items[0], entry, settings, text_now, below=self._is_free(settings))
         return result
 
     def _note_typing(self, request: CompletionRequest) -> None:
@@ -161,7 +171,9 @@ class CompletionService:
             await asyncio.sleep(wait)
         stages.end("debounce")
         try:
-            model = await asyncio.wait_for(asyncio.shield(self._engine.ready()), settings.model.load_wait_s or 0.001)
+            # not wait_for: it may swallow a cancel that comes as the model gets ready (Python 3.11)
+            async with asyncio.timeout(settings.model.load_wait_s or 0.001):
+                model = await self._engine.ready()
         except TimeoutError:
             return Ran(result=refused("the model is still loading", stages))
         except EngineError as error:
@@ -221,16 +233,18 @@ class CompletionService:
         stages.end("fit")
         return Ran(entry, None, generation, tuple(stages.spans))
 
-    async def _prepare(self, after: CompletionRequest, snippets: Sequence[Snippet], settings: Settings) -> Prepared:
-        """Work out the answer to a request that nobody has made yet."""
+    async def _prepare(self, after: CompletionRequest, shown: Entry, settings: Settings) -> Prepared:
+        """Work out the answer to a request that nobody has made yet, with the snippets of the entry that is shown."""
         decision, reason = self._policy(after, settings)
         model = self._engine.model
         if reason or model is None or _unknown_language(after, model, settings):
             return "nothing to know"
+        if self._retriever.stamp(after.document, shown.snippets) != shown.stamp:
+            return "nothing to know"  # the request will bring others
         hit = self._look_up(after, settings)
         if hit is not None:
             return "offer" if hit.left else "nothing to add"
-        ran = await self._generate(Run(after, settings), decision, snippets, Stages(), ahead=True)
+        ran = await self._generate(Run(after, settings), decision, shown.snippets, Stages(), ahead=True)
         if ran.entry is None or not settings.completion.reuse:
             return "nothing to know"
         return "offer" if ran.entry.offers else "nothing to add"

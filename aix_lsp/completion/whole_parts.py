@@ -15,6 +15,9 @@ _CLOSING: Final = frozenset(")]}")
 _OPENING: Final = frozenset("([{")
 _QUOTES: Final = frozenset("\"'`")
 _ENDS_OPEN: Final = (":", ",", "\\")
+_MOST_BEFORE: Final = 4_000
+"""Characters of a line that are read sign by sign: data and packed code have lines of 100,000 and more."""
+
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _WORD_AT_END = re.compile(r"\w+\Z")
 
@@ -80,7 +83,8 @@ def _states(text: str, quote: str = "") -> Iterator[tuple[int, str]]:
 
 
 def _quote_at_end(before: str) -> str:
-    *_, (_, quote) = _states(before)
+    """Which quote is open at the end of what stands on a line, as far as its end tells."""
+    *_, (_, quote) = _states(before[-_MOST_BEFORE:])
     return quote
 
 

@@ -122,16 +122,20 @@ async def test_after_an_accept_the_next_offer_is_there(client: LspClient, editor
     client.notify("workspace/didChangeConfiguration", {"settings": {"aix": QUIET}})
 
 
+@pytest.mark.parametrize("cancels_first", [False, True])
 async def test_a_cancel_as_one_types_on_leaves_the_model_at_work_for_the_next_request(
-    client: LspClient, editor: Editor
+    client: LspClient, editor: Editor, cancels_first: bool
 ) -> None:
-    # as VS Code does at each key: the change, the cancel of the request before, the next request
+    # as VS Code does at each key: the change, the cancel of the request before, the next request; others cancel first
     number, request = editor.send()
     requests = [(number, request)]
     for key in "tot":
         await asyncio.sleep(0.02)
+        if cancels_first:
+            client.cancel(requests[-1][0])
         editor.type(key)
-        client.cancel(requests[-1][0])
+        if not cancels_first:
+            client.cancel(requests[-1][0])
         requests.append(editor.send())
     answer = await asyncio.wait_for(requests[-1][1], 60)
     (item,) = answer["items"]
@@ -144,3 +148,15 @@ async def test_a_cancel_as_one_types_on_leaves_the_model_at_work_for_the_next_re
     editor.type("al")
     ((rest, again),) = await editor.ask()
     assert (rest, again) == (item["insertText"][2:], item["command"]["arguments"][0])
+
+
+async def test_a_document_that_is_closed_is_forgotten(start: StartServer, workspace: Path) -> None:
+    client = await start([workspace], arguments=QUIET)
+    uri = path_to_uri(workspace / "shop" / "invoice.py")
+    editor = Editor(client, uri)
+    before = await editor.ask()
+    assert await editor.ask() == before
+    assert not await asked_the_model(client)
+    client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+    assert [text for text, _ in await Editor(client, uri).ask()] == [text for text, _ in before]
+    assert await asked_the_model(client)

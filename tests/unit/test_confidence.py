@@ -224,6 +224,10 @@ def test_a_block_may_end_where_nothing_is_open(text: str, closed: bool) -> None:
     assert is_closed(text, "") == closed
 
 
+def test_of_a_very_long_line_the_end_alone_says_what_is_open() -> None:
+    assert cuts("a b'", "x = 1; " * 50_000 + "y('") == cuts("a b'", "y('")
+
+
 def test_features_count_the_tokens_that_lie_in_a_stretch_and_the_one_that_ends_a_line() -> None:
     scores = [TokenScore(2, -1.0), TokenScore(4, -2.0), TokenScore(5, -3.0), TokenScore(8, -4.0)]
     assert features_of(scores, 0, 4, whole=False) == Features(-3.0, -2.0, 2, whole=False)

@@ -11,6 +11,8 @@ import pytest
 from aix_lsp.completion import in_flight
 from aix_lsp.completion.in_flight import Run
 from aix_lsp.engine.base import Superseded
+from aix_lsp.engine.scripted import ScriptedEngine
+from aix_lsp.types import CompletionRequest
 from tests.unit.desk import Desk, by_ending, desk, request, settings, texts
 
 LONG = "total(amounts, rate, other)"
@@ -116,10 +118,11 @@ async def test_a_joined_request_can_follow_the_text_from_where_it_is() -> None:
             await first
 
 
-async def cancelled(here: Desk, now: str | None, *, streamed: str = "total(") -> None:
+async def cancelled(
+    here: Desk, now: str | None, *, streamed: str = "total(", asked: CompletionRequest | None = None
+) -> None:
     """Send a request, and cancel it when so much is written and the document's text is `now`."""
-    asked = request("x = |\n")
-    work = here.service.complete(asked, here.settings, text_now=lambda: now)
+    work = here.service.complete(asked or request("x = |\n"), here.settings, text_now=lambda: now)
     task = asyncio.ensure_future(work)
     await here.until(lambda: here.runs == 1)
     if streamed:
@@ -129,7 +132,7 @@ async def cancelled(here: Desk, now: str | None, *, streamed: str = "total(") ->
         await task
 
 
-@pytest.mark.parametrize("now", ["x = t\n", "x = total(\n", "x = total()\n"])
+@pytest.mark.parametrize("now", ["x = t\n", "x = total(\n", "x = total()\n", "x = \n"])
 async def test_a_cancel_of_who_types_on_leaves_the_run_to_the_next_request(
     now: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +140,8 @@ async def test_a_cancel_of_who_types_on_leaves_the_run_to_the_next_request(
     async with desk(LONG, delay=0.05) as here:
         await cancelled(here, now)
         marked = now.replace("\n", "|\n") if ")" not in now else "x = total(|)\n"
+        if now == "x = \n":  # the change comes behind the cancel
+            marked = "x = t|\n"
         result = await here.ask(marked)
         assert (result.source, here.runs) == ("joined", 1)
 
@@ -149,7 +154,90 @@ async def test_the_model_is_not_held_longer_than_a_moment_for_nobody() -> None:
         await here.until(lambda: here.engine._queue.running is None)
 
 
-@pytest.mark.parametrize("now", ["x = \n", "x = q\n", "y = t\n", "", None])
+async def test_typing_on_with_the_same_entry_selected_leaves_the_run_to_the_next_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(in_flight, "GRACE_SECONDS", 5.0)
+    async with desk("(amounts, rate)", delay=0.05) as here:
+        await cancelled(here, "x = sor\n", streamed="(", asked=request("x = so|\n", selected=(4, "sorted")))
+        result = await here.ask("x = sor|\n", selected=(4, "sorted"))
+        assert (texts(result), result.source, here.runs) == (["sorted(amounts, rate)"], "joined", 1)
+
+
+async def test_a_run_that_nobody_waits_for_is_not_in_the_way_of_another_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(in_flight, "GRACE_SECONDS", 60.0)
+    script = by_ending({"y = ": "b", "": LONG + " + more" * 500})
+    async with desk(script, delay=0.01) as here:
+        # the other document's request comes behind the cancel, and before it
+        await cancelled(here, "x = t\n")
+        assert texts(await here.ask("y = |\n", uri="file:///b.py")) == ["b"]
+        work = here.service.complete(request("x = |\n"), here.settings, text_now=lambda: "x = \n")
+        task = asyncio.ensure_future(work)
+        await until_streamed(here, "total(")
+        other = here.send("z = y = |\n", uri="file:///b.py")
+        await asyncio.sleep(0)
+        task.cancel()
+        assert texts(await other) == ["b"]
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_cancel_frees_the_model_wherever_the_request_is(steps: int) -> None:
+    async with desk(LONG + " + more" * 500, delay=0.05) as here:
+        task = here.send("x = |\n")
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not here.service._in_flight._runs
+
+
+async def test_requests_that_were_given_up_while_the_model_loads_leave_nothing_behind() -> None:
+    engine = ScriptedEngine("total", load_delay=0.5)
+    engine.start(asyncio.get_running_loop())
+    here = Desk(engine, settings(), 0.0)
+    sent = []
+    for number in range(20):
+        sent.append(here.send(f"x = {'t' * number}|\n"))
+        await asyncio.sleep(0.005)
+    for task in sent[:-1]:
+        with pytest.raises(Superseded):
+            await task
+    assert len(engine._watchers) == 1
+    assert texts(await sent[-1]) == ["total"]
+    here.service.close()
+    engine.close()
+
+
+async def test_an_explicit_request_joins_no_run_whose_offer_may_be_kept_back() -> None:
+    unsure = settings(candidates=1, min_confidence=0.5)
+    async with desk(LONG, unsure, delay=0.02, scores=[-4.5] * 20) as here:
+        first = here.send("x = |\n")
+        await until_streamed(here, "total(")
+        explicit = await here.ask("x = |\n", "invoked")
+        with pytest.raises(Superseded):
+            await first
+        assert (texts(explicit), explicit.source) == ([LONG], "model")
+
+
+async def test_closing_a_document_frees_the_model_of_it_and_forgets_its_offers() -> None:
+    async with desk(by_ending({"x = ": LONG + " + more" * 500, "": "b"}), delay=0.01) as here:
+        await here.ask("y = z|\n")
+        assert here.service._cache.characters > 0
+        waiting = here.send("x = |\n")
+        await until_streamed(here, "total(")
+        here.service.closed(request("|").document.uri)
+        with pytest.raises(Superseded):
+            await waiting
+        await here.until(lambda: here.engine._queue.running is None)
+        assert (len(here.service._cache), here.service._cache.characters) == (0, 0)
+
+
+@pytest.mark.parametrize("now", ["x = q\n", "y = t\n", "", None])
 async def test_any_other_cancel_frees_the_model_at_once(now: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_flight, "GRACE_SECONDS", 60.0)
     async with desk(LONG + " + more" * 500, delay=0.01) as here:

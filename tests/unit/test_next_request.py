@@ -121,6 +121,48 @@ async def test_whoever_types_on_is_not_held_up() -> None:
         assert here.backgrounds() == [False, True]
 
 
+async def test_nothing_is_prepared_with_snippets_of_a_file_that_has_changed() -> None:
+    async with desk(" b", AHEAD, idle_seconds=0.05) as here:
+        await here.ask(MARKED)
+        here.quotes.version += 1
+        await asyncio.sleep(0.1)
+        assert here.backgrounds() == [False]
+        result = await here.ask(AFTER)
+        assert (result.source, here.quotes.asked) == ("model", 2)
+
+
+@pytest.mark.parametrize(
+    ("now", "prepared"),
+    [
+        ("x = so\n", True),
+        ("x = sor\n", True),
+        ("x = sorted(a)\n", True),
+        ("x = som\n", False),
+        ("x = sorted(a)b\n", False),
+        ("y = so\n", False),
+        ("", False),
+        (None, False),
+    ],
+)
+async def test_what_cannot_be_accepted_any_more_is_not_worked_out(now: str | None, prepared: bool) -> None:
+    async with desk(by_ending({"a)": "", "": "(a)"}), AHEAD) as here:
+        asked = request("x = so|\n", selected=(4, "sorted"))
+        await here.service.complete(asked, here.settings, text_now=lambda: now)
+        await asyncio.sleep(0.05)
+        assert (True in here.backgrounds()) == prepared
+
+
+async def test_closing_the_document_ends_it_and_closing_another_does_not() -> None:
+    async with desk(" b", AHEAD, idle_seconds=0.1) as here:
+        await here.ask(MARKED)
+        here.service.closed("file:///other.py")
+        await here.until(lambda: here.runs == 2)
+        await here.ask(MARKED)
+        here.service.closed("file:///a.py")
+        await asyncio.sleep(0.2)
+        assert here.backgrounds().count(True) == 1
+
+
 async def test_another_request_takes_the_models_place() -> None:
     long = " b" + " c" * 500
     async with desk(by_ending({"a + b": long, "": " b"}), AHEAD, delay=0.01) as here:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -217,6 +218,35 @@ def test_nothing_is_parsed_where_no_option_asks_for_it(monkeypatch: pytest.Monke
     settings = CompletionSettings(not_in_strings=("go", "*.go"), not_in_comments=("docs/",))
     assert decide(request("x = 'a|'"), CompletionSettings()).answer
     assert decide(request("x = 'a|'"), settings).answer
+
+
+_FUNCTION = 'def f(a):\n    """Adds\n    one."""\n    b = \'x\'  # so\n    return a + 1\n\n\n'
+
+
+@pytest.mark.parametrize(
+    ("marked", "inside"),
+    [
+        (_FUNCTION.replace("Adds", "Adds|"), "string"),
+        (_FUNCTION.replace("# so", "# so|"), "comment"),
+        (_FUNCTION.replace("a + 1", "a + 1|"), None),
+    ],
+)
+def test_of_a_long_document_what_stands_around_is_parsed_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, marked: str, inside: str | None
+) -> None:
+    sizes: list[int] = []
+    parse = policy.in_comment_or_string
+
+    def parsed(text: str, offset: int, grammar: str) -> Literal["comment", "string"] | None:
+        sizes.append(len(text))
+        return parse(text, offset, grammar)
+
+    monkeypatch.setattr(policy, "in_comment_or_string", parsed)
+    asked = request(_FUNCTION * 3000 + marked + _FUNCTION * 3000)
+    for kind in ("string", "comment"):
+        settings = CompletionSettings.model_validate({f"not_in_{kind}s": ["*"]})
+        assert decide(asked, settings).answer is (kind != inside)
+    assert max(sizes) < 40_000
 
 
 def test_a_silence_holds_for_what_comes_by_itself_and_for_everything_only_where_it_says_so() -> None:

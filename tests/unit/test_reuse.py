@@ -35,6 +35,16 @@ from tests.unit.quotes import Quotes
         # the editor closes brackets and quotes, and they are typed over
         ("x = |\n", "f(a)", [("x = f(|)\n", "a"), ("x = f(a|)\n", None), ("x = f|\n", "(a)")]),
         ("x = |\n", 'f("a")', [('x = f("|")\n', "a"), ('x = f("a"|)\n', None), ("x = f|\n", '("a")')]),
+        (
+            "def f():\n    |\n",
+            '"""Of it."""',
+            [
+                ('def f():\n    "|"\n', '""Of it.""'),
+                ('def f():\n    ""|\n', '"Of it."""'),
+                ('def f():\n    """|"""\n', "Of it."),
+                ('def f():\n    """O|"""\n', "f it."),
+            ],
+        ),
         ("x = [|]\n", "a, b]", [("x = [a|]\n", ", b"), ("x = [a, |]\n", "b")]),
         ("x = f(|)\n", "a)", [("x = f(a|)\n", None)]),
         # all keys of another end of line
@@ -169,6 +179,26 @@ async def test_an_explicit_request_keeps_what_is_shown_in_the_first_place() -> N
         result = await here.ask("x = to|\n", "invoked")
         assert texts(result) == ["tal(a)", "p(b)"]
         assert result.items[0].id == automatic.items[0].id
+
+
+@pytest.mark.parametrize("candidates", [1, 3])
+async def test_an_explicit_request_gets_the_whole_of_what_was_cut_where_the_model_is_unsure(candidates: int) -> None:
+    scores = [-0.01] * 4 + [-9.0] * 4
+    async with desk("total(a) + b", settings(candidates=candidates, min_confidence=0.9), scores=scores) as here:
+        assert texts(await here.ask("x = |\n")) == ["total(a)"]
+        assert texts(await here.ask("x = |\n", "invoked"))[0] == "total(a) + b"
+
+
+async def test_what_was_kept_back_gets_a_new_chance_at_the_next_key_and_what_was_cut_goes_on_behind_its_end() -> None:
+    sure, unsure = [-0.01] * 4, [-9.0] * 4
+    scores = {"total(a)": unsure, "otal(a)": sure, "sum(b) + q": [*sure, *unsure], " + q": sure}
+    answers = {"x = t": "otal(a)", "x = ": "total(a)", "y = sum(b)": " + q", "y = ": "sum(b) + q"}
+    async with desk(by_ending(answers), settings(min_confidence=0.9), scores=lambda text: scores[text]) as here:
+        kept_back = await here.ask("x = |\n")
+        assert "unsure" in kept_back.reason
+        assert texts(await here.ask("x = t|\n")) == ["otal(a)"]
+        assert texts(await here.ask("y = |\n")) == ["sum(b)"]
+        assert texts(await here.ask("y = sum(b)|\n")) == [" + q"]
 
 
 async def test_the_selected_entry_of_a_suggest_widget_has_offers_of_its_own() -> None:

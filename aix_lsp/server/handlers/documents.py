@@ -79,6 +79,7 @@ def close_document(session: Session, uri: str) -> None:
     _log(session.documents.close(uri))
     if document is not None and session.started.is_set():
         session.acceptance.closed(document.uri)
+        session.service.closed(document.uri)
     if document is not None and document.path is not None and session.started.is_set():
         session.context.closed(document.path)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from aix_lsp.completion.enclosing import enclosing
 from aix_lsp.completion.fitting_lexis import LINE_COMMENT
 from aix_lsp.completion.fitting_scan import (
     OPENING,
@@ -33,11 +34,14 @@ _WANTS_MORE = re.compile(
     r"|case|del|import|from|lambda|try|else|do|finally|export|default|async|static|public|private|protected|def|class|func|fn|function|var|let|const|typeof|instanceof)"
     r"|[-+*/%&|^<>=!~.:@\\#?,(\[{]|=>)\s*$"
 )
+_ANGLE = re.compile(r"(?<![\s<])<(?![\s<=])|(?<![-=\s])>(?!=)")
+_LINE_BREAK = re.compile(r"[\r\n]")
 _ANNOUNCES = re.compile(r"[ \t]*(?:@[\w.]+(?:\(.*\))?|#\[.*\]|//.*|#.*|/?\*.*)")
 
 
 def keep_balance(text: str, place: Place) -> str:
-    """`text`, or the beginning of it that leaves the document most balanced."""
+    """`text`, or the beginning of it that leaves the document most balanced. A line that ends with the `{` of a body
+    keeps it: the body with its closing bracket is what comes next."""
     around = around_of(place)
     read = around.read(text)
     if around.is_whole(read):
@@ -51,7 +55,26 @@ def keep_balance(text: str, place: Place) -> str:
             cost = around.cost(around.read_to(text, end, read))
             if cost < least:
                 best, least = end, cost
+    if best < len(text) and _opens_a_body(text, read, around, place, least):
+        return text
     return text[:best]
+
+
+def _opens_a_body(text: str, read: _Read, around: Around, place: Place, least: int) -> bool:
+    """Whether a text is the rest of a line that ends with the `{` of a body, brackets around it (`f(() => {`)
+    included, and is as balanced as it can be (`least`) but for these. Not the brace alone."""
+    line = text.strip()
+    if not line.endswith("{") or line == "{" or _LINE_BREAK.search(line) or place.around.after.strip():
+        return False
+    if place.grammar == "python" or not place.prefix:
+        return False
+    same = next((i for i, pair in enumerate(zip(read.stack, around.stack, strict=False)) if pair[0] != pair[1]), None)
+    same = min(len(read.stack), len(around.stack)) if same is None else same
+    opened = read.stack[same:]
+    if not opened or any(map(is_text, opened)) or around.cost(_Read(read.stack[:same], read.lost)) > least:
+        return False
+    here = enclosing(place.prefix + text.rstrip(), place.grammar)
+    return here.opener == "{" and here.kind in ("body", "top")
 
 
 def closes_something(text: str, place: Place) -> bool:
@@ -70,6 +93,23 @@ def balance_is_kept(shorter: str, text: str, place: Place, *, more: bool = False
     around = around_of(place)
     difference = around.cost(around.read(text)) - around.cost(around.read(shorter))
     return difference > 0 if more else difference >= 0
+
+
+def is_even(rest: str, place: Place) -> bool:
+    """Whether what follows the cursor closes nothing from before it, and opens nothing: `;`, `,`, `();`."""
+    read = scan(rest, place.grammar)
+    return not (read.stack or read.closers or read.lost or rest.startswith(">"))
+
+
+def before_angle(text: str) -> str:
+    """`text` up to an angle bracket that closes nothing in it (`String>()` in `new List<|>()`). Arrows and
+    comparisons with spaces around them are none."""
+    depth = 0
+    for match in _ANGLE.finditer(text):
+        depth += 1 if match.group() == "<" else -1
+        if depth < 0:
+            return text[: match.start()]
+    return text
 
 
 def only_closes(text: str) -> bool:

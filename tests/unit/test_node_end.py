@@ -57,7 +57,7 @@ CASES = [
     (
         "java",
         "class A {\n    @Override\n    |\n}\n",
-        "String f() {\n        if (a) {\n            b();\n        }\n        return c;\n    }\n\n    @Override\n    int g() {",
+        "String f() {\n        if (a) {\n            b();\n        }\n        return c;\n    }\n\n    int g() {",
         "String f() {\n        if (a) {\n            b();\n        }\n        return c;\n    }",
     ),
     # lists end with their bracket, or before the one that is there

@@ -149,6 +149,10 @@ def test_what_is_there_already_is_not_said_again(
 
 TABS = "func a() {\n\tif b {\n\t\tc()\n\t}\n\td()\n\te()\n}\n\n"
 TWO = "function a() {\n  if (b) {\n    c();\n  }\n  d();\n  e();\n}\n\n"
+CONTINUED = (
+    "class A {\n"
+    + "  B b =\n      new B(1);\n  C c =\n      new C(1);\n  D d() {\n    return D.e(\n        e);\n  }\n\n"
+)
 FOUR = "def a():\n    if b:\n        c()\n    d()\n    e()\n    f()\n\n"
 
 
@@ -190,6 +194,13 @@ FOUR = "def a():\n    if b:\n        c()\n    d()\n    e()\n    f()\n\n"
         ("a comment's stars", "typescript", TWO + "class A {|\n}", "\n    /**\n     * Adds.\n     */\n    add() {}",
          "\n  /**\n   * Adds.\n   */\n  add() {}"),
         ("the body's first line on a blank line", "go", TABS + "func f() {\n|\n}", "    a()\n    b()", "\ta()\n\tb()"),
+        ("two spaces whose continued lines have four", "java", CONTINUED + "  int f() {|\n  }\n}\n",
+         "\n    return g(\n        h);", "\n    return g(\n        h);"),
+        ("a level whose continued line has two", "java", CONTINUED + "  int f() {\n    |\n  }\n}\n",
+         "return a(\n        b)\n        .c();\n", "return a(\n        b)\n        .c();"),
+        ("a document whose lower half begins deep", "java",
+         "class A {\n    int f() {\n        try {|\n        }\n    }\n}\n", "\n            a();\n            b();",
+         "\n            a();\n            b();"),
         ("a file without indentation has no say", "python", "x = 1\ndef f():|\n", "\n  return 1", "\n  return 1"),
     ],
 )  # fmt: skip

@@ -27,6 +27,9 @@ from aix_lsp.completion.fitting_scan import (
 from aix_lsp.completion.place import Place
 
 _BEHIND_CHARACTERS = 20_000
+# What follows on the cursor's line is read once for every way to end an offer: a line may be a whole file.
+_AFTER_CHARACTERS = 1_000
+_LONGEST_END = 40
 _CLOSERS_ONLY = re.compile(r"[)\]}>\"'`,;:\s]*")
 # After these a value is missing, so that nothing can end there: `x =`, `a.`, `return`, `if`.
 _WANTS_MORE = re.compile(
@@ -119,7 +122,7 @@ def only_closes(text: str) -> bool:
 
 def stands_alone(code: str) -> bool:
     """Whether a line could end so: not with an operator, an opened bracket or a word that wants a value."""
-    return not _WANTS_MORE.search(code)
+    return not _WANTS_MORE.search(code[-_LONGEST_END:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class Around:
     def __init__(self, place: Place) -> None:
         around = place.around
         self.grammar = place.grammar
-        self.after = around.after
+        self.after = around.after[:_AFTER_CHARACTERS]
         # half of `//`, `/*` or `*/` may stand before the cursor
         self.lead = around.before[-1:] if around.before[-1:] in ("/", "*") else ""
         before = around.before[: len(around.before) - len(self.lead)]
@@ -226,7 +229,7 @@ def _ends(text: str, steps: tuple[Step, ...], place: Place) -> Iterator[int]:
             yield _end_of_lines(text[:start])
         else:
             kept = text[: step.position].rstrip()
-            if kept[start:].strip() and stands_alone(place.around.before + kept):
+            if kept[start:].strip() and stands_alone(place.around.before[-_LONGEST_END:] + kept):
                 yield len(kept)
     # a quote behind the cursor may be the partner of the last one but one: `print("|")` and `hello", end=""`
     if text.rstrip()[-1:] in ('"', "'", "`"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aix_lsp.completion import postprocess
+from aix_lsp.completion import fitting_brackets, postprocess
+from aix_lsp.completion.fitting_scan import Scan, scan
 from aix_lsp.completion.place import Place, line_break_of, surroundings
 from aix_lsp.completion.postprocess import RULES, fit, name_of
 from aix_lsp.types import Amount
@@ -148,6 +149,7 @@ def test_what_is_there_already_is_not_said_again(
 
 
 TABS = "func a() {\n\tif b {\n\t\tc()\n\t}\n\td()\n\te()\n}\n\n"
+TABBED = "class A:\n\tdef f(self):\n\t\ta = 1\n\t\treturn a\n\n"
 TWO = "function a() {\n  if (b) {\n    c();\n  }\n  d();\n  e();\n}\n\n"
 CONTINUED = (
     "class A {\n"
@@ -201,6 +203,13 @@ FOUR = "def a():\n    if b:\n        c()\n    d()\n    e()\n    f()\n\n"
         ("a document whose lower half begins deep", "java",
          "class A {\n    int f() {\n        try {|\n        }\n    }\n}\n", "\n            a();\n            b();",
          "\n            a();\n            b();"),
+        ("spaces in a step of Python with tabs", "python", TABBED + "\tdef g(self):\n\t\td()\n\t\t|\n",
+         "if a:\n            b()\n        c()\n\n    def h(self):\n", "if a:\n\t\t\tb()"),
+        ("spaces in a body of Python with tabs", "python", TABBED + "\tdef g(self):|\n",
+         "\n        if a:\n            b()\n        return c\n\n    def h(self):\n",
+         "\n\t\tif a:\n\t\t\tb()\n\t\treturn c"),
+        ("tabs in a step of Python with tabs", "python", TABBED + "\tdef g(self):\n\t\td()\n\t\t|\n",
+         "if a:\n\t\t\tb()\n\t\tc()\n", "if a:\n\t\t\tb()"),
         ("a file without indentation has no say", "python", "x = 1\ndef f():|\n", "\n  return 1", "\n  return 1"),
     ],
 )  # fmt: skip
@@ -238,6 +247,20 @@ def test_only_a_text_that_was_cut_short_loses_its_last_line(unfinished: bool) ->
 def test_no_decorator_is_left_alone_when_what_it_announces_is_cut() -> None:
     there = place("class A:\n    x = 1\n\n    |\n", amount="block")
     assert fit("y = 2\n    @property\n    # of f\n    z = f(", there).text == "y = 2"
+
+
+def test_a_line_that_is_a_whole_file_is_not_read_for_every_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    def counted(text: str, grammar: str | None, stack: tuple[str, ...] = (), *, steps: bool = False) -> Scan:
+        nonlocal read
+        read += len(text)
+        return scan(text, grammar, stack, steps=steps)
+
+    monkeypatch.setattr(fitting_brackets, "scan", counted)
+    there = place("x = [" + "1, (2), " * 8_000 + "|" + "3, (4), " * 8_000 + "]\n")
+    assert fit("a, " + "f(" * 100, there).text == "a"
+    assert read < 500_000
 
 
 @pytest.mark.parametrize("rest", ["first, second)", ", second)", "second)", ")"])

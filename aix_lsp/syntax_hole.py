@@ -152,6 +152,8 @@ class Hole:
         code = [unit for unit in edits.units(tree.root_node, start, end) if unit.type not in tables.COMMENTS]
         passed = let_pass(tree.root_node, start, end, code[-1].end_byte) if code and self._grammar == "python" else ""
         fits, whole, lost = fits and passed != "wrong", fits and not passed, fits and passed == "wrong"
+        if depth and errors == self._errors_without:
+            whole = False  # closed by a bracket of the document's own, whose loss another error hides
         return Look(fits, whole, lost, depth, closers, bool(code) and edits.has_body(code[-1], _BODY_DEPTH), bool(code))
 
     @cached_property

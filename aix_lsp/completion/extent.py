@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from aix_lsp.completion.node_end import NodeEnd, node_end, sight
-from aix_lsp.completion.place import Place, Surroundings
+from aix_lsp.completion.place import Place, Surroundings, without_tabs
 from aix_lsp.completion.policy import indentation, opens_arguments, opens_block, unevenness
 from aix_lsp.types import Amount
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
+_SPACES = re.compile(r"(?:^|[\r\n]) +[^\s]")
+_TAB = re.compile(r"(?:^|[\r\n])\t")
 _LONGEST_UNIT = 24
 _LOOP_CHARACTERS = 16
 _SIGHTS = 64
@@ -31,9 +33,16 @@ _WANTS_MORE = re.compile(r"(?:\b(?:and|or|not|in|is|return)|[-+*/%&|^<>=!~.:@\\#
 def stop_condition(place: Place) -> Callable[[str], bool]:
     """A predicate on all text so far: true once nothing that follows can belong to the offer."""
     place = replace(place, unfinished=False)
+    if not _has_tabs(place):
+        return _stop_condition(place)
+    in_tabs, in_spaces = _stop_condition(place), _stop_condition(without_tabs(place))
+    return lambda text: (in_spaces if _in_spaces(text) else in_tabs)(text)
+
+
+def _stop_condition(place: Place) -> Callable[[str], bool]:
     nodes = node_end(place) if place.amount == "block" else None
     if nodes is None:
-        return lambda text: len(extent(text, place)) < len(text)
+        return lambda text: len(_extent(text, place)) < len(text)
     seen: dict[str, bool] = {}  # by what was looked at: several candidates may stream in turns
 
     def finished(text: str) -> bool:
@@ -60,6 +69,10 @@ def extent(text: str, place: Place) -> str:
     the parser finds no fault with that (`for x in y:`, but no half of a call). At an unfinished place the end of `text`
     is an accident unless the offer ends before it.
     """
+    return _extent(text, without_tabs(place) if _has_tabs(place) and _in_spaces(text) else place)
+
+
+def _extent(text: str, place: Place) -> str:
     kept = _without_circles(text, place)
     unfinished = place.unfinished and len(kept) == len(text)
     if place.amount == "block":
@@ -69,6 +82,17 @@ def extent(text: str, place: Place) -> str:
     kept = _line(kept, place.around) if place.amount == "line" else _by_lines(kept, place)
     cut_short = place.unfinished and len(kept) == len(text)
     return _without_accidental_end(kept, place.around, place.amount) if cut_short else kept
+
+
+def _has_tabs(place: Place) -> bool:
+    """Whether tabs tell which statements are one block, so that a model's spaces cannot be read beside them."""
+    around = place.around
+    return place.amount == "block" and place.grammar == "python" and "\t" in (around.before[:1], around.above[:1])
+
+
+def _in_spaces(text: str) -> bool:
+    """Whether the lines of a text are indented by spaces only."""
+    return bool(_SPACES.search(text)) and not _TAB.search(text)
 
 
 def _without_circles(text: str, place: Place) -> str:

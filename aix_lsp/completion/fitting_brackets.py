@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from aix_lsp.completion.enclosing import enclosing
 from aix_lsp.completion.fitting_lexis import LINE_COMMENT
 from aix_lsp.completion.fitting_scan import (
     OPENING,
@@ -27,6 +28,9 @@ from aix_lsp.completion.place import Place
 
 _BEHIND_CHARACTERS = 20_000
 _BEFORE_CHARACTERS = 20_000  # of the cursor's line: data and packed code have longer ones
+# What follows on the cursor's line is read once for every way to end an offer: a line may be a whole file.
+_AFTER_CHARACTERS = 1_000
+_LONGEST_END = 40
 _CLOSERS_ONLY = re.compile(r"[)\]}>\"'`,;:\s]*")
 # After these a value is missing, so that nothing can end there: `x =`, `a.`, `return`, `if`.
 _WANTS_MORE = re.compile(
@@ -34,11 +38,14 @@ _WANTS_MORE = re.compile(
     r"|case|del|import|from|lambda|try|else|do|finally|export|default|async|static|public|private|protected|def|class|func|fn|function|var|let|const|typeof|instanceof)"
     r"|[-+*/%&|^<>=!~.:@\\#?,(\[{]|=>)\s*$"
 )
+_ANGLE = re.compile(r"(?<![\s<])<(?![\s<=])|(?<![-=\s])>(?!=)")
+_LINE_BREAK = re.compile(r"[\r\n]")
 _ANNOUNCES = re.compile(r"[ \t]*(?:@[\w.]+(?:\(.*\))?|#\[.*\]|//.*|#.*|/?\*.*)")
 
 
 def keep_balance(text: str, place: Place) -> str:
-    """`text`, or the beginning of it that leaves the document most balanced."""
+    """`text`, or the beginning of it that leaves the document most balanced. A line that ends with the `{` of a body
+    keeps it: the body with its closing bracket is what comes next."""
     around = around_of(place)
     read = around.read(text)
     if around.is_whole(read):
@@ -52,7 +59,26 @@ def keep_balance(text: str, place: Place) -> str:
             cost = around.cost(around.read_to(text, end, read))
             if cost < least:
                 best, least = end, cost
+    if best < len(text) and _opens_a_body(text, read, around, place, least):
+        return text
     return text[:best]
+
+
+def _opens_a_body(text: str, read: _Read, around: Around, place: Place, least: int) -> bool:
+    """Whether a text is the rest of a line that ends with the `{` of a body, brackets around it (`f(() => {`)
+    included, and is as balanced as it can be (`least`) but for these. Not the brace alone."""
+    line = text.strip()
+    if not line.endswith("{") or line == "{" or _LINE_BREAK.search(line) or place.around.after.strip():
+        return False
+    if place.grammar == "python" or not place.prefix:
+        return False
+    same = next((i for i, pair in enumerate(zip(read.stack, around.stack, strict=False)) if pair[0] != pair[1]), None)
+    same = min(len(read.stack), len(around.stack)) if same is None else same
+    opened = read.stack[same:]
+    if not opened or any(map(is_text, opened)) or around.cost(_Read(read.stack[:same], read.lost)) > least:
+        return False
+    here = enclosing(place.prefix + text.rstrip(), place.grammar)
+    return here.opener == "{" and here.kind in ("body", "top")
 
 
 def closes_something(text: str, place: Place) -> bool:
@@ -73,6 +99,23 @@ def balance_is_kept(shorter: str, text: str, place: Place, *, more: bool = False
     return difference > 0 if more else difference >= 0
 
 
+def is_even(rest: str, place: Place) -> bool:
+    """Whether what follows the cursor closes nothing from before it, and opens nothing: `;`, `,`, `();`."""
+    read = scan(rest, place.grammar)
+    return not (read.stack or read.closers or read.lost or rest.startswith(">"))
+
+
+def before_angle(text: str) -> str:
+    """`text` up to an angle bracket that closes nothing in it (`String>()` in `new List<|>()`). Arrows and
+    comparisons with spaces around them are none."""
+    depth = 0
+    for match in _ANGLE.finditer(text):
+        depth += 1 if match.group() == "<" else -1
+        if depth < 0:
+            return text[: match.start()]
+    return text
+
+
 def only_closes(text: str) -> bool:
     """Whether a text is nothing but closing punctuation and white space."""
     return bool(_CLOSERS_ONLY.fullmatch(text))
@@ -80,7 +123,7 @@ def only_closes(text: str) -> bool:
 
 def stands_alone(code: str) -> bool:
     """Whether a line could end so: not with an operator, an opened bracket or a word that wants a value."""
-    return not _WANTS_MORE.search(code)
+    return not _WANTS_MORE.search(code[-_LONGEST_END:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +141,7 @@ class Around:
     def __init__(self, place: Place) -> None:
         around = place.around
         self.grammar = place.grammar
-        self.after = around.after
+        self.after = around.after[:_AFTER_CHARACTERS]
         # half of `//`, `/*` or `*/` may stand before the cursor
         self.lead = around.before[-1:] if around.before[-1:] in ("/", "*") else ""
         before = around.before[: len(around.before) - len(self.lead)][-_BEFORE_CHARACTERS:]
@@ -187,7 +230,7 @@ def _ends(text: str, steps: tuple[Step, ...], place: Place) -> Iterator[int]:
             yield _end_of_lines(text[:start])
         else:
             kept = text[: step.position].rstrip()
-            if kept[start:].strip() and stands_alone(place.around.before + kept):
+            if kept[start:].strip() and stands_alone(place.around.before[-_LONGEST_END:] + kept):
                 yield len(kept)
     # a quote behind the cursor may be the partner of the last one but one: `print("|")` and `hello", end=""`
     if text.rstrip()[-1:] in ('"', "'", "`"):

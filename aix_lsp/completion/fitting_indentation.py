@@ -65,8 +65,11 @@ class _Found:
 
 @lru_cache(maxsize=16)
 def _unit(text: str, grammar: str | None) -> _Found:
-    tabs = spaces = last = 0
+    tabs = spaces = 0
+    last: int | None = None  # a text that begins within a block does not say how deep
     steps: Counter[int] = Counter()
+    levels: Counter[int] = Counter()  # below a header; other lines that go in may only continue the one above
+    opened = False
     for line in code_lines(text, grammar):
         lead = leading(line)
         if line.lstrip().startswith(("*", "//", "#")):
@@ -75,15 +78,18 @@ def _unit(text: str, grammar: str | None) -> _Found:
             tabs += 1
         elif lead:
             spaces += len(lead) > 1
-            if len(lead) - last in _WIDTHS:
+            if last is not None and len(lead) - last in _WIDTHS:
                 steps[len(lead) - last] += 1
-        last = len(lead) if "\t" not in lead else 0
+                levels[len(lead) - last] += opened
+        opened = line.rstrip().endswith(("{", ":"))
+        last = len(lead) if "\t" not in lead else None
     # comments and alignment bring a few lines of the other kind into most files
     if not tabs + spaces or min(tabs, spaces) * 4 > max(tabs, spaces):
         return _Found(None, 0)
     if tabs > spaces:
         return _Found(Unit(True, 1), tabs)
-    width = min(steps, key=lambda step: (-steps[step], step)) if steps else 0
+    counted = +levels or steps
+    width = min(counted, key=lambda step: (-counted[step], step)) if counted else 0
     return _Found(Unit(False, width), spaces if steps else 0)
 
 
@@ -140,7 +146,7 @@ def is_consistent(text: str, place: Place) -> bool:
 
 def _is_consistent(layout: _Layout, unit: Unit, grammar: str | None) -> bool:
     base = above = columns(layout.base)
-    opened, in_brackets = layout.opened, False
+    opened, in_brackets = layout.opened, layout.first > 0 and layout.lines[0].code[-1:] in ("(", "[")
     for line in layout.lines[layout.first :]:
         if line.kind == "fixed":
             continue

@@ -136,9 +136,19 @@ class _Scanner:
 
     def _code(self, position: int) -> int:
         """Go on in code up to the next string or comment that does not end at once."""
+        stack, listed = self.stack, self.steps is not None
         for match in tokens(self.grammar, bool(self.within_line)).finditer(self.text, position):
             name, found = match.lastgroup, match.group()
-            if match["bracket"]:
+            if name == "bracket":
+                # most tokens of a file are brackets with a partner right below them on the stack: no calls for those
+                if not listed and found in _BARE:
+                    stack.append(found)
+                    self.signs += 1
+                    continue
+                if not listed and stack and stack[-1] == OPENING[found]:
+                    stack.pop()
+                    self.signs += 1
+                    continue
                 self._bracket(found, match.start())
                 if self.stack and is_text(self.stack[-1]):
                     return match.end()  # interpolated code ended

@@ -42,6 +42,7 @@ _LABEL = re.compile(r"\s*(?:\w+\s*:(?!:)|#)")
 # What goes on with the statement of the line above, where no semicolon or brace ended that.
 _GOES_ON = re.compile(r"\s*(?:\.(?!\.)|[?:&|%=<>,([`^]|[-+](?!\+|-)|\*|/(?![/*]))")
 _GOES_ON_AFTER_BRACE = re.compile(r"\s*[.?]")
+_TAG = re.compile(r"\s*<[/\w>]")
 _LINES_ARE_STATEMENTS = frozenset(("python", "go"))
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'")
 _RAW_STRING_OPEN = re.compile(r"(?:@|\bR|\br#*)\"[^\"]*\Z")
@@ -228,7 +229,7 @@ class NodeEnd:
 
     def _goes_on(self, line: str, above: str) -> bool:
         """Whether a line goes on with the statement of the line above, though that could stand alone."""
-        if self._grammar in _LINES_ARE_STATEMENTS:
+        if self._grammar in _LINES_ARE_STATEMENTS or (self._grammar in ("javascript", "tsx") and _TAG.match(line)):
             return False
         above = above.rstrip()
         if above.endswith("}"):

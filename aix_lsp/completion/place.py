@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aix_lsp.languages import language_of
 from aix_lsp.types import Amount, DocumentSnapshot
 
 _LINE_BREAK = re.compile(r"\r\n|\n|\r")
+_TABS = re.compile(r"^ *\t[ \t]*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,20 @@ def place_at(document: DocumentSnapshot, offset: int, amount: Amount, max_lines:
         prefix=text[:offset],
         grammar=language_of(document.name, document.language_id).grammar,
     )
+
+
+def without_tabs(place: Place) -> Place:
+    """The same place with four spaces for each tab that indents a line."""
+    around = place.around
+    before, above, below = map(_spread, (around.before, around.above, around.below))
+    suffix = around.after + _spread(place.suffix[len(around.after) :])
+    return replace(
+        place, around=Surroundings(before, around.after, above, below), prefix=_spread(place.prefix), suffix=suffix
+    )
+
+
+def _spread(text: str) -> str:
+    return _TABS.sub(lambda match: match.group().expandtabs(4), text)
 
 
 def surroundings(text: str, offset: int) -> Surroundings:

@@ -34,6 +34,7 @@ _CASE = re.compile(r"\s*(?:}\s*)?(?:case\b.*|default\s*):$")
 _PYTHON_KEYWORD = re.compile(r"\s*(?:async|def|class|if|elif|else|for|while|with|try|except|finally|match|case)\b")
 _COLON_AT_END = re.compile(r":\s*(?:#.*)?$")
 _ARGUMENTS_OPEN = re.compile(r"[(\[]\s*$")
+_TAGS = re.compile(r"\s*<.*>")
 _ESCAPED = re.compile(r"\\.")
 
 
@@ -171,10 +172,15 @@ def _on_an_empty_line(text: str, offset: int, around: Surroundings, language: La
     if opens and not has_body:
         return "block"
     if here.kind == "list":
-        return "line"
+        return "block" if grammar in ("javascript", "tsx") and _among_tags(header, text, offset) else "line"
     if here.kind == "body" or _is_indented_body(text, offset, around, here, grammar, opens=opens):
         return "block"
     return "block" if not has_body and announces_code(lines_above(text, offset), comment) else "line"
+
+
+def _among_tags(above: str, text: str, offset: int) -> bool:
+    """Whether a blank line lies among the children of a JSX element: they are what a body is elsewhere."""
+    return bool(_TAGS.fullmatch(above)) or filled_line_below(text, offset).lstrip().startswith("</")
 
 
 def _may_open(line: str) -> bool:

@@ -28,7 +28,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from aix_lsp.completion.extent import extent
-from aix_lsp.completion.fitting_brackets import balance_is_kept, closes_something, keep_balance, only_closes
+from aix_lsp.completion.fitting_brackets import (
+    balance_is_kept,
+    before_angle,
+    closes_something,
+    is_even,
+    keep_balance,
+    only_closes,
+)
 from aix_lsp.completion.fitting_indentation import use_units
 from aix_lsp.completion.fitting_markers import without_fences, without_markers
 from aix_lsp.completion.fitting_repeats import overlap, repeats_line_below, repeats_lines_above, without_lines_below
@@ -115,10 +122,13 @@ def use_the_documents_indentation(text: str, place: Place) -> str:
 
 def drop_the_rest_of_the_line(text: str, place: Place) -> str:
     """The end of the offer that repeats what follows on this line, or its beginning. Words are dropped whole; brackets
-    and quotes only if that leaves fewer without a partner: in `f(|)` and `g(a)` the bracket is the offer's own."""
+    and quotes only if that leaves fewer without a partner: in `f(|)` and `g(a)` the bracket is the offer's own. Signs
+    that need none (`;`, `()`) are dropped too, and all from an angle bracket on that stands behind the cursor."""
     rest = place.around.after.strip()
     if not rest:
         return text
+    if rest.startswith(">"):
+        text = before_angle(text)
     if not text.rstrip().endswith(rest):
         length = overlap(text, rest)
         shorter = text[: len(text) - length]
@@ -126,7 +136,8 @@ def drop_the_rest_of_the_line(text: str, place: Place) -> str:
     shorter = text.rstrip()[: -len(rest)]
     if _WORD.match(rest) and _WORD.match(shorter[-1:]):
         return text
-    return shorter if balance_is_kept(shorter, text, place, more=not _WORD.search(rest)) else text
+    needs_partners = not _WORD.search(rest) and not is_even(rest, place)
+    return shorter if balance_is_kept(shorter, text, place, more=needs_partners) else text
 
 
 def drop_lines_that_follow(text: str, place: Place) -> str:

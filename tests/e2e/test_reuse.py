@@ -150,9 +150,8 @@ async def test_a_cancel_as_one_types_on_leaves_the_model_at_work_for_the_next_re
     assert (rest, again) == (item["insertText"][2:], item["command"]["arguments"][0])
 
 
-async def test_a_document_that_is_closed_is_forgotten(start: StartServer, workspace: Path) -> None:
-    client = await start([workspace], arguments=QUIET)
-    uri = path_to_uri(workspace / "shop" / "invoice.py")
+async def test_a_document_that_is_closed_is_forgotten(client: LspClient, workspace: Path) -> None:
+    uri = path_to_uri(workspace / "shop" / "closed.py")
     editor = Editor(client, uri)
     before = await editor.ask()
     assert await editor.ask() == before

@@ -60,9 +60,12 @@ def offers(draw: st.DrawFn) -> tuple[Place, str]:
 @settings(max_examples=300)
 def test_the_document_has_no_more_brackets_and_quotes_without_a_partner_than_before(offer: tuple[Place, str]) -> None:
     place, said = offer
+    text = fit(said, place).text
     before = scan(place.prefix + place.suffix, place.grammar)
-    after = scan(place.prefix + fit(said, place).text + place.suffix, place.grammar)
-    assert after.unmatched <= before.unmatched
+    after = scan(place.prefix + text + place.suffix, place.grammar)
+    # but for the brace of a body at a line's end, and the brackets around it
+    opened = len(scan(text, place.grammar).stack) if text.endswith("{") and "\n" not in text.strip() else 0
+    assert after.unmatched <= before.unmatched + opened
 
 
 @given(offers())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aix_lsp.completion import postprocess
+from aix_lsp.completion import fitting_brackets, postprocess
+from aix_lsp.completion.fitting_scan import Scan, scan
 from aix_lsp.completion.place import Place, line_break_of, surroundings
 from aix_lsp.completion.postprocess import RULES, fit, name_of
 from aix_lsp.types import Amount
@@ -39,7 +40,16 @@ def test_the_documented_order_is_the_order() -> None:
         ("a bracket twice where an earlier one needs it too", "go", "f(g(|)", "x))", "x)"),
         ("a quote twice in an import", "go", 'import "|"', 'fmt"', "fmt"),
         ("a string's quote twice before a bracket", "rust", 'println!("|");', 'hi {}", x);', "hi {}"),
+        ("a semicolon twice", "java", "int a = |;", "f(1);", "f(1)"),
+        ("a colon twice", "python", "if |:\n    pass", "a > 1:", "a > 1"),
+        ("a comma twice", "python", "x = [\n    |,\n]", "(1, 2),", "(1, 2)"),
+        ("an argument list twice", "java", "a = |();", "f();", "f"),
+        ("an angle bracket and what follows it twice", "java", "a = new ArrayList<|>();", "String>();", "String"),
+        ("an angle bracket twice, with other arguments", "java", "a = new ArrayList<|>();", "List<A>>(b);", "List<A>"),
+        ("a tag's end twice", "tsx", "const a = <p|></p>;", " on={() => a > 1}>x</p>;", " on={() => a > 1}"),
         # closers that are the offer's own
+        ("a semicolon where another bracket is missing", "java", "f(|;", "1);", "1)"),
+        ("an angle bracket of its own", "java", "List<|> a;", "List<String>", "List<String>"),
         ("the bracket that an inner call needs", "python", "f(|)", "g(1)", "g(1)"),
         ("generics are no brackets", "java", "List<String> a = new ArrayList<|>();", "String", "String"),
         ("arrows and comparisons are no brackets", "typescript", "f(|)", "(a) => a > 1", "(a) => a > 1"),
@@ -63,7 +73,15 @@ def test_the_documented_order_is_the_order() -> None:
         ),
         # what is opened and closed nowhere
         ("a call that goes on below, never closed", "python", "x = |\ny = 1\n", "foo(", "foo"),
-        ("a block's brace without its partner", "typescript", "f();\n|\ng();\n", "if (a) {", "if (a)"),
+        # but the brace of a body: the body is what comes next
+        ("a header's brace at the end of its line", "typescript", "f();\n|\ng();\n", "if (a) {", "if (a) {"),
+        ("a header's brace behind a bracket of the line", "go", "func f() {\n\tif (|\n}\n", "a > 1) {\n", "a > 1) {"),
+        ("a function's brace within a call", "typescript", "use(|\n", "() => {\n  f()", "() => {"),
+        ("a header's brace where a bracket follows", "typescript", "if (|)\n", "a) {\n", "a"),
+        ("a brace alone", "go", "func f() {\n\tgo func() |\n}\n", "{\n", ""),
+        ("the brace of a literal", "typescript", "const a = |\n", "Object.assign({\n  b: 1", "Object.assign"),
+        ("the brace of a dictionary", "python", "x = |\n", "dict(a, **{\n", "dict"),
+        ("a brace in a string", "java", "class A {\n  String a = |\n}\n", '"if (a) {\n', ""),
         ("a brace that is closed below", "typescript", "f();\n|\n  g();\n}\n", "if (a) {", "if (a) {"),
         ("a list that is closed below", "python", "x = |\n    1,\n]\n", "[", "["),
     ],
@@ -131,7 +149,12 @@ def test_what_is_there_already_is_not_said_again(
 
 
 TABS = "func a() {\n\tif b {\n\t\tc()\n\t}\n\td()\n\te()\n}\n\n"
+TABBED = "class A:\n\tdef f(self):\n\t\ta = 1\n\t\treturn a\n\n"
 TWO = "function a() {\n  if (b) {\n    c();\n  }\n  d();\n  e();\n}\n\n"
+CONTINUED = (
+    "class A {\n"
+    + "  B b =\n      new B(1);\n  C c =\n      new C(1);\n  D d() {\n    return D.e(\n        e);\n  }\n\n"
+)
 FOUR = "def a():\n    if b:\n        c()\n    d()\n    e()\n    f()\n\n"
 
 
@@ -173,6 +196,20 @@ FOUR = "def a():\n    if b:\n        c()\n    d()\n    e()\n    f()\n\n"
         ("a comment's stars", "typescript", TWO + "class A {|\n}", "\n    /**\n     * Adds.\n     */\n    add() {}",
          "\n  /**\n   * Adds.\n   */\n  add() {}"),
         ("the body's first line on a blank line", "go", TABS + "func f() {\n|\n}", "    a()\n    b()", "\ta()\n\tb()"),
+        ("two spaces whose continued lines have four", "java", CONTINUED + "  int f() {|\n  }\n}\n",
+         "\n    return g(\n        h);", "\n    return g(\n        h);"),
+        ("a level whose continued line has two", "java", CONTINUED + "  int f() {\n    |\n  }\n}\n",
+         "return a(\n        b)\n        .c();\n", "return a(\n        b)\n        .c();"),
+        ("a document whose lower half begins deep", "java",
+         "class A {\n    int f() {\n        try {|\n        }\n    }\n}\n", "\n            a();\n            b();",
+         "\n            a();\n            b();"),
+        ("spaces in a step of Python with tabs", "python", TABBED + "\tdef g(self):\n\t\td()\n\t\t|\n",
+         "if a:\n            b()\n        c()\n\n    def h(self):\n", "if a:\n\t\t\tb()"),
+        ("spaces in a body of Python with tabs", "python", TABBED + "\tdef g(self):|\n",
+         "\n        if a:\n            b()\n        return c\n\n    def h(self):\n",
+         "\n\t\tif a:\n\t\t\tb()\n\t\treturn c"),
+        ("tabs in a step of Python with tabs", "python", TABBED + "\tdef g(self):\n\t\td()\n\t\t|\n",
+         "if a:\n\t\t\tb()\n\t\tc()\n", "if a:\n\t\t\tb()"),
         ("a file without indentation has no say", "python", "x = 1\ndef f():|\n", "\n  return 1", "\n  return 1"),
     ],
 )  # fmt: skip
@@ -210,6 +247,20 @@ def test_only_a_text_that_was_cut_short_loses_its_last_line(unfinished: bool) ->
 def test_no_decorator_is_left_alone_when_what_it_announces_is_cut() -> None:
     there = place("class A:\n    x = 1\n\n    |\n", amount="block")
     assert fit("y = 2\n    @property\n    # of f\n    z = f(", there).text == "y = 2"
+
+
+def test_a_line_that_is_a_whole_file_is_not_read_for_every_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+
+    def counted(text: str, grammar: str | None, stack: tuple[str, ...] = (), *, steps: bool = False) -> Scan:
+        nonlocal read
+        read += len(text)
+        return scan(text, grammar, stack, steps=steps)
+
+    monkeypatch.setattr(fitting_brackets, "scan", counted)
+    there = place("x = [" + "1, (2), " * 8_000 + "|" + "3, (4), " * 8_000 + "]\n")
+    assert fit("a, " + "f(" * 100, there).text == "a"
+    assert read < 500_000
 
 
 @pytest.mark.parametrize("rest", ["first, second)", ", second)", "second)", ")"])

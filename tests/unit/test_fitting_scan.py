@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aix_lsp.completion.fitting_lexis import LINE_COMMENT
+from aix_lsp.completion.fitting_lexis import LINE_COMMENT, tokens
 from aix_lsp.completion.fitting_scan import scan, scan_lines
 from aix_lsp.languages import language_of
 
@@ -87,3 +88,36 @@ def test_paragraphs_read_one_by_one_are_the_text_read_at_once(parts: list[str], 
     text = "\n\n".join(parts)
     whole, kept = scan(text, grammar), scan_lines(text, grammar)
     assert (whole.stack, whole.closers, whole.lost) == (kept.stack, kept.closers, kept.lost)
+
+
+GRAMMARS = ["python", "javascript", "tsx", "java", "go", "rust", "c", "cpp", "csharp", None]
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [*"()[]{}\"'`#/\\\n\r\t ;-$@*abcrfFRtT01_", '"""', "//", "/*", "*/", 'R"x(', ')x"', 'r#"', "${"]
+        ),
+        st.text(max_size=3),
+    ),
+    max_size=30,
+).map("".join)
+
+
+@given(PIECES, st.sampled_from(GRAMMARS), st.booleans())
+def test_a_look_at_what_tokens_begin_with_leaves_none_out(code: str, grammar: str | None, line_breaks: bool) -> None:
+    pattern = tokens(grammar, line_breaks).pattern
+    slow = re.compile(pattern[pattern.index(")(?:") + 1 :], re.MULTILINE)
+    found = tokens(grammar, line_breaks).finditer(code)
+    assert [(match.span(), match.lastgroup) for match in found] == [
+        (match.span(), match.lastgroup) for match in slow.finditer(code)
+    ]
+
+
+@given(PIECES, st.sampled_from(GRAMMARS))
+def test_listing_steps_changes_nothing_else(code: str, grammar: str | None) -> None:
+    plain, listed = scan(code, grammar), scan(code, grammar, steps=True)
+    assert (plain.stack, plain.closers, plain.lost, plain.signs) == (
+        listed.stack,
+        listed.closers,
+        listed.lost,
+        listed.signs,
+    )

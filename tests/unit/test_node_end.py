@@ -53,6 +53,20 @@ CASES = [
     (PYTHON, "# Add.\n|\n", "def add(a, b):\n    return a + b\n\n\nx = 1\n", "def add(a, b):\n    return a + b"),
     (PYTHON, "def f():\n    # note: twice\n    |\n", "g()\n    g()\n\n    h()\n", "g()\n    g()"),
     (PYTHON, "x = 1  # see:\n|\n", "y = 2\n\nz = 3\n", "y = 2"),
+    # children of an element end before the tag that closes it
+    (
+        "tsx",
+        "const a = (\n  <p>\n    <b>x</b>\n    |\n  </p>\n);\n",
+        "<ul>\n      {b.map((c) => (\n        <li>{c}</li>\n      ))}\n    </ul>\n    <i />\n  </p>\n);\n",
+        "<ul>\n      {b.map((c) => (\n        <li>{c}</li>\n      ))}\n    </ul>\n    <i />",
+    ),
+    # a member below an annotation that the type's bracket follows
+    (
+        "java",
+        "class A {\n    @Override\n    |\n}\n",
+        "String f() {\n        if (a) {\n            b();\n        }\n        return c;\n    }\n\n    int g() {",
+        "String f() {\n        if (a) {\n            b();\n        }\n        return c;\n    }",
+    ),
     # lists end with their bracket, or before the one that is there
     (PYTHON, "x = f(\n    |\n)\n", "a,\n    b,\n)\ny = 2\n", "a,\n    b,"),
     (PYTHON, "x = f(\n    |\n", "a,\n    b,\n)\ny = 2\n", "a,\n    b,\n)"),

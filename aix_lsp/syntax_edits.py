@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from . import syntax_queries as tables
+from .alike import common_end, common_start
 from .syntax_tree import captures_of, grammar_of
 
 if TYPE_CHECKING:
@@ -38,13 +39,13 @@ def document(data: bytes, grammar: str) -> Document:
     latest = _latest.get(grammar)
     if latest is not None and latest.data == data:
         return latest
-    same = 0 if latest is None else _common_start(latest.data, data)
+    same = 0 if latest is None else common_start(latest.data, data)
     if latest is None or 2 * same < len(data):
         tree = parse(grammar, data)
         found = Document(data, tree, brackets(tree, grammar, 0, len(data)))
     else:
         old = latest.data
-        end = _common_start(old[same:][::-1], data[same:][::-1])
+        end = common_end(old, data, same)
         before = latest.tree.copy()
         until, until_old = len(data) - end, len(old) - end
         before.edit(same, until_old, until, point(old[:same]), point(old[:until_old]), point(data[:until]))
@@ -55,18 +56,6 @@ def document(data: bytes, grammar: str) -> Document:
         found = Document(data, tree, kept + brackets(tree, grammar, line, len(data)))
     _latest[grammar] = found
     return found
-
-
-def _common_start(one: bytes, other: bytes) -> int:
-    """How many bytes two texts begin with alike."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def point(data: bytes) -> tuple[int, int]:

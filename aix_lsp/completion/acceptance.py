@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from aix_lsp.alike import common_end, common_start
 from aix_lsp.completion.kept import Clock, KeptLog
 from aix_lsp.completion.statistics import Statistics
 
@@ -121,8 +122,8 @@ class AcceptanceLog:
         """The client sent a whole document anew: what differs is taken for the edit."""
         if not self.follows(uri):
             return
-        start = _alike(before, after)
-        tail = _alike(before[start:][::-1], after[start:][::-1])
+        start = common_start(before, after)
+        tail = common_end(before, after, start)
         self.edited(uri, start, len(before) - tail, after[start : len(after) - tail])
 
     def closed(self, uri: str | None = None) -> None:
@@ -220,15 +221,3 @@ def _inserted(offer: _Offer, start: int, end: int, text: str) -> str | None:
 
 def _line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _alike(one: str, other: str) -> int:
-    """How many characters two texts have in common at their beginning; by halves, which costs no step per character."""
-    known, most = 0, min(len(one), len(other))
-    while known < most:
-        half = (known + most + 1) // 2
-        if one[known:half] == other[known:half]:
-            known = half
-        else:
-            most = half - 1
-    return known

@@ -6,13 +6,13 @@ text that was there before only the lines around the change are looked through a
 
 from __future__ import annotations
 
+from aix_lsp.alike import common_end, common_start
 from aix_lsp.workspace.secrets import secret_span
 
 _REACH = 300
 """So far apart may the parts of a secret be: a name of 80 characters before a value of 200, and quotes."""
 
 _LONGEST_LINE = 4096
-_STEP = 8192
 
 
 class SecretFinder:
@@ -34,8 +34,8 @@ class SecretFinder:
         return self._span is not None
 
     def _after_change(self, before: str, text: str) -> tuple[int, int] | None:
-        start = _common_start(before, text)
-        tail = _common_end(before, text, start)
+        start = common_start(before, text)
+        tail = common_end(before, text, start)
         if self._span is None:
             window = _around(text, start, len(text) - tail)
             # a window may cut a word in two and so make a key of its half: the whole text decides
@@ -56,41 +56,3 @@ def _around(text: str, start: int, end: int) -> tuple[int, int]:
     left = text.rfind("\n", max(0, low - _LONGEST_LINE), low) + 1
     right = text.find("\n", high, high + _LONGEST_LINE)
     return left or max(0, low - _LONGEST_LINE), right if right >= 0 else min(len(text), high + _LONGEST_LINE)
-
-
-def _common_start(one: str, other: str) -> int:
-    """How many characters two texts begin with alike."""
-    limit = min(len(one), len(other))
-    low = 0
-    while low < limit and one[low : low + _STEP] == other[low : low + _STEP]:
-        low += _STEP
-    high = min(low + _STEP, limit)
-    low = min(low, limit)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _common_end(one: str, other: str, start: int) -> int:
-    """How many characters two texts end with alike, not counting the first `start`."""
-    limit = min(len(one), len(other)) - start
-    low = 0
-    while low < limit and _from_end(one, low, low + _STEP) == _from_end(other, low, low + _STEP):
-        low += _STEP
-    high = min(low + _STEP, limit)
-    low = min(low, limit)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _from_end(one, low, middle) == _from_end(other, low, middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _from_end(text: str, low: int, high: int) -> str:
-    return text[max(0, len(text) - high) : len(text) - low]

@@ -24,6 +24,7 @@ SHARED = tuple(
         "model.share=on",
         "model.share_linger_s=1",
         "completion.time_limit_ms=60000",  # this is no test of speed
+        "completion.reuse=false",  # each request is to reach the host
     )
     for part in ("--set", option)
 )

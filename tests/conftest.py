@@ -15,11 +15,11 @@ from aix_lsp.engine.hardware import share_processors
 # as the program does it: beside other work, threads that wait spinning take minutes where sleeping ones take seconds
 share_processors()
 
-# A shell that starts tests in the background has them ignore Control-C, and nohup a hang-up; so would every process that
-# they start and then signal.
+# A shell that starts tests in the background has them ignore Control-C, and nohup a hang-up; so would every process
+# that they start and then signal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 

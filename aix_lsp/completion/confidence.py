@@ -78,7 +78,7 @@ def gate(
         return Gated(text, confidence)
     if kept.strip():
         return Gated(kept, confidence, SHORTENED)
-    return Gated("", confidence, KEPT_BACK, f"the model is unsure of what follows: {least:.2f} < {threshold:.2f}")
+    return Gated("", confidence, KEPT_BACK, _unsure(least, threshold))
 
 
 def features_of(scores: Sequence[TokenScore], start: int, end: int, *, whole: bool) -> Features | None:
@@ -134,7 +134,7 @@ def _beginning(
         sure = judge.confidence(start, start + cut, whole=False)
         if sure is not None and sure >= threshold:
             return Gated(text[:start] + part, sure, SHORTENED)
-    return Gated("", confidence, KEPT_BACK, f"the model is unsure: {confidence:.2f} < {threshold:.2f}")
+    return Gated("", confidence, KEPT_BACK, _unsure(confidence, threshold))
 
 
 def _sure_lines(text: str, judge: _Judge, place: Place, threshold: float) -> tuple[str, float]:
@@ -169,3 +169,8 @@ def _lines(text: str) -> list[tuple[int, int]]:
     """Start and end of each line, its line break apart."""
     breaks = [match.span() for match in _LINE_BREAK.finditer(text)]
     return list(zip([0, *(end for _, end in breaks)], [*(start for start, _ in breaks), len(text)], strict=True))
+
+
+def _unsure(confidence: float, threshold: float) -> str:
+    """Rounded down, so that what is too little never reads like the threshold itself."""
+    return f"the model is unsure; {math.floor(confidence * 100) / 100:.2f} of the {threshold:.2f} that it takes"

@@ -104,7 +104,7 @@ def test_an_unsure_line_ends_where_it_is_sure_and_whole(text: str, unsure: list[
 
 def test_what_is_kept_back_says_why_in_one_sentence() -> None:
     found = gated(generation("value", [("value", -4.5)]))
-    assert (found.text, found.reason) == ("", "the model is unsure: 0.18 < 0.50")
+    assert (found.text, found.reason) == ("", "the model is unsure; 0.18 of the 0.50 that it takes")
 
 
 @pytest.mark.parametrize(
@@ -296,5 +296,5 @@ async def test_the_service_keeps_an_unsure_offer_back_and_says_why(trigger: Trig
         engine.close()
     assert len(result.items) == shown
     assert result.confidence == pytest.approx(1 / (1 + math.exp(1.5)))
-    assert result.reason == ("" if shown else "the model is unsure: 0.18 < 0.50")
+    assert result.reason == ("" if shown else "the model is unsure; 0.18 of the 0.50 that it takes")
     assert (KEPT_BACK in result.changes) == (not shown)

@@ -20,11 +20,13 @@ def share_processors() -> None:
     """Let PyTorch's threads sleep while they wait for one another, instead of spinning. Before torch's import.
 
     Spinning threads and an editor's other work starve each other: on two busy cores a token of the embedded
-    model took 93 ms so, and 6.5 ms with sleeping threads; on idle cores sleeping costs up to a tenth. A choice in
-    the environment is respected.
+    model took 93 ms so, and 6.5 ms with sleeping threads; on idle cores sleeping costs up to a tenth. And let oneDNN
+    keep fewer kernels than its 1,024: it makes one for each length of a prompt's rest, and they add up to tens of
+    megabytes (docs/log.md). A choice in the environment is respected.
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,9 +275,12 @@ class Session:
         self.statistics.save()
 
     async def _save_now_and_then(self) -> None:
+        from aix_lsp.engine.memory import give_back_unused
+
         while True:
             await asyncio.sleep(_SAVE_SECONDS)
             await asyncio.to_thread(self.statistics.write, self.statistics.take_unsaved())
+            await asyncio.to_thread(give_back_unused)
 
     async def close(self) -> None:
         """Stop everything; what was counted is saved."""

@@ -23,13 +23,13 @@ from . import syntax_edits as edits
 from . import syntax_queries as tables
 from .syntax_python import let_pass
 from .syntax_tree import encode, grammar_of
+from .text import LINE_BREAK, line_start
 
 if TYPE_CHECKING:
     from tree_sitter import Tree
 
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _LINE_END = re.compile(r"\r\n|\n|\r|\Z")
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _TOP_LEVEL = re.compile(r"(?:(?<=\n\n)|(?<=\r\n\r\n)|(?<=\r\r))\w")
 _PREFIX_CHARACTERS = 60_000
 _SUFFIX_CHARACTERS = 4_000
@@ -173,9 +173,9 @@ class Hole:
     def _fillings(self) -> tuple[bytes, ...]:
         if self._grammar != "python":
             return b"", b"x"
-        line = self._prefix[max(self._prefix.rfind("\n"), self._prefix.rfind("\r")) + 1 :]
+        line = self._prefix[line_start(self._prefix) :]
         above = self._prefix.rstrip()
-        level = columns(above[max(above.rfind("\n"), above.rfind("\r")) + 1 :])
+        level = columns(above[line_start(above) :])
         deeper = " " * (level + 4)
         return b"", b"pass", b"x", f"\n{deeper}pass".encode() if line.strip() else f"{deeper}pass".encode()
 
@@ -273,7 +273,7 @@ class Hole:
         data = self._document.data
         cursor = len(self._before)
         if not opened:
-            taken = len(_bytes(_LINE_BREAK.split(self._suffix, maxsplit=1)[0]))
+            taken = len(_bytes(LINE_BREAK.split(self._suffix, maxsplit=1)[0]))
         left = "".join(
             edits.OPENING[bracket.text] for bracket in reversed(opened[: len(opened) - len(missing) - closed])
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from . import syntax_queries as tables
 from .syntax_tree import captures, parsed_text
+from .text import with_line_feeds
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -119,8 +120,7 @@ def imports_at_a_glance(text: str, grammar: str) -> list[ImportStatement]:
     pattern = _PATTERNS.get(grammar)
     if pattern is None:
         return []
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = with_line_feeds(text)
     rows: list[int] = []
     pieces: list[str] = []
     row = position = 0

@@ -9,13 +9,35 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from typing import Final, Literal
 
 Encoding = Literal["utf-8", "utf-16", "utf-32"]
 
-_TERMINATOR: Final = re.compile(r"\r\n|\n|\r")
+LINE_BREAK: Final = re.compile(r"\r\n|\n|\r")
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 _CONTINUATION_BYTES: Final = bytes(range(0x80, 0xC0))
+
+
+def with_line_feeds(text: str) -> str:
+    """The text with a line feed for every line end."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def line_start(text: str, position: int | None = None) -> int:
+    """Where the line begins that holds a position; the last line where that is None."""
+    start = text.rfind("\n", 0, position) + 1
+    # without a lone \r, as nearly always, a search of its own would go back to the start of the text
+    return max(start, text.rfind("\r", start, position) + 1)
+
+
+def line_spans(text: str) -> Iterator[tuple[int, int, bool]]:
+    """Start, end without its line break, and whether it has one, for every line of the text."""
+    start = 0
+    for match in LINE_BREAK.finditer(text):
+        yield start, match.start(), True
+        start = match.end()
+    yield start, len(text), False
 
 
 def width(text: str, encoding: Encoding) -> int:
@@ -60,7 +82,7 @@ def _index_of_utf16(text: str, units: int) -> int:
 
 
 def _line_starts(text: str) -> list[int]:
-    return [0, *(match.end() for match in _TERMINATOR.finditer(text))]
+    return [0, *(match.end() for match in LINE_BREAK.finditer(text))]
 
 
 class TextBuffer:
@@ -145,7 +167,7 @@ class TextBuffer:
         # One character on either side, because an edit can make or break a \r\n pair at its borders.
         window_start = max(start - 1, 0)
         window = text[window_start : new_end + 1]
-        inside = [window_start + match.end() for match in _TERMINATOR.finditer(window)]
+        inside = [window_start + match.end() for match in LINE_BREAK.finditer(window)]
         while inside and inside[-1] > new_end:
             inside.pop()
         shift = new_end - end

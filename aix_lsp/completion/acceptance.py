@@ -14,6 +14,7 @@ from typing import Literal
 from aix_lsp.alike import common_end, common_start
 from aix_lsp.completion.kept import Clock, KeptLog
 from aix_lsp.completion.statistics import Statistics
+from aix_lsp.text import with_line_feeds
 
 Outcome = Literal["shown", "accepted", "partly accepted", "typed through", "dismissed"]
 
@@ -70,7 +71,7 @@ class AcceptanceLog:
     def offered(self, item_id: str, uri: str, language: str, offset: int, text: str) -> None:
         """An item was sent to the client, to be inserted at `offset` (`text` without what stands there already). The
         same item again, as what is left of it or at the same place, moves it."""
-        text = _line_feeds(text)
+        text = with_line_feeds(text)
         self._end(item for item in self._live(uri) if item.id != item_id and item.request != self._request)
         is_first = not self._request or self._counted != self._request
         self._counted = self._request
@@ -176,7 +177,7 @@ class AcceptanceLog:
         there, or the edit is still to come."""
         text = self._text_of(offer.uri)
         piece = "" if text is None else text[offer.offset : offer.offset + len(offer.rest) + offer.rest.count("\n")]
-        if _line_feeds(piece).startswith(offer.rest):
+        if with_line_feeds(piece).startswith(offer.rest):
             length = len(offer.rest) + piece.count("\r\n")
             self._follow(offer, offer.offset + length, piece[:length])
             offer.live = False
@@ -211,13 +212,9 @@ def _inserted(offer: _Offer, start: int, end: int, text: str) -> str | None:
     write what stands before the place once more."""
     if not text or end != offer.offset:
         return None
-    new = _line_feeds(text)
+    new = with_line_feeds(text)
     if start < end:
         # a replaced range that ends at the place: what was there, and then the rest in one go
         again = end - start
         return offer.rest if len(new) - again == len(offer.rest) and new.endswith(offer.rest) else None
     return new if offer.rest.startswith(new) else None
-
-
-def _line_feeds(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")

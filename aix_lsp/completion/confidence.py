@@ -10,7 +10,6 @@ the user sets `completion.min_confidence`: then the geometric mean of the tokens
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +17,7 @@ from typing import Final
 from aix_lsp.completion.place import Place
 from aix_lsp.completion.whole_parts import cuts, is_closed
 from aix_lsp.settings import CompletionSettings
+from aix_lsp.text import line_spans
 from aix_lsp.types import Calibration, Generation, ModelInfo, TokenScore, TriggerKind
 
 KEPT_BACK: Final = "keep back what the model is unsure of"
@@ -29,8 +29,6 @@ SHORTEST_PART: Final = 4
 
 _LEAST: Final = -50.0
 """Smaller logarithms count as this one: a token that cannot be has minus infinity."""
-
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +140,7 @@ def _sure_lines(text: str, judge: _Judge, place: Place, threshold: float) -> tup
     the model is of that one."""
     sure = 0.0
     ends: list[int] = []
-    for start, end in _lines(text):
+    for start, end, _ in line_spans(text):
         if text[start:end].strip():
             found = judge.confidence(start, end, whole=True)
             sure = found if found is not None else 0.0
@@ -160,15 +158,9 @@ def first_line(text: str, place: Place) -> tuple[int, int] | None:
     """Start and end of the line that is judged first; None where the offer has none. The rest of a line that has begun
     ends at the first line break, whatever follows it."""
     if place.amount == "line" and place.around.before.strip():
-        start, end = _lines(text)[0]
+        start, end, _ = next(line_spans(text))
         return (start, end) if text[:end].strip() else None
-    return next((line for line in _lines(text) if text[line[0] : line[1]].strip()), None)
-
-
-def _lines(text: str) -> list[tuple[int, int]]:
-    """Start and end of each line, its line break apart."""
-    breaks = [match.span() for match in _LINE_BREAK.finditer(text)]
-    return list(zip([0, *(end for _, end in breaks)], [*(start for start, _ in breaks), len(text)], strict=True))
+    return next(((start, end) for start, end, _ in line_spans(text) if text[start:end].strip()), None)
 
 
 def _unsure(confidence: float, threshold: float) -> str:

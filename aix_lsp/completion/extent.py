@@ -8,15 +8,15 @@ of the text, and asks the parser only when a line or the first word of one has c
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 from aix_lsp.completion.node_end import NodeEnd, node_end, sight
 from aix_lsp.completion.place import Place, Surroundings, without_tabs
 from aix_lsp.completion.policy import indentation, opens_arguments, opens_block, unevenness
+from aix_lsp.text import LINE_BREAK, line_spans, line_start
 from aix_lsp.types import Amount
 
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _SPACES = re.compile(r"(?:^|[\r\n]) +[^\s]")
 _TAB = re.compile(r"(?:^|[\r\n])\t")
 _LONGEST_UNIT = 24
@@ -50,7 +50,7 @@ def _stop_condition(place: Place) -> Callable[[str], bool]:
             return True
         looked_at = sight(text)
         if looked_at.strip() and nodes.hopeless:
-            return len(_by_lines(text, place)) < len(text)
+            return len(_byline_spans(text, place)) < len(text)
         if looked_at not in seen:
             if len(seen) >= _SIGHTS:
                 seen.clear()
@@ -79,7 +79,7 @@ def _extent(text: str, place: Place) -> str:
         nodes = node_end(place)
         if nodes is not None and kept.strip() and not nodes.hopeless:
             return _by_nodes(kept, place, nodes, unfinished)
-    kept = _line(kept, place.around) if place.amount == "line" else _by_lines(kept, place)
+    kept = _line(kept, place.around) if place.amount == "line" else _byline_spans(kept, place)
     cut_short = place.unfinished and len(kept) == len(text)
     return _without_accidental_end(kept, place.around, place.amount) if cut_short else kept
 
@@ -108,7 +108,7 @@ def _by_nodes(text: str, place: Place, nodes: NodeEnd, unfinished: bool) -> str:
     return first if nodes.fits(first) else ""
 
 
-def _by_lines(text: str, place: Place) -> str:
+def _byline_spans(text: str, place: Place) -> str:
     """A block as far as lines decide it.
 
     It ends before the first whole line that is indented less than the block, before a second blank line, or after
@@ -121,7 +121,7 @@ def _by_lines(text: str, place: Place) -> str:
 
 
 def _line(text: str, around: Surroundings) -> str:
-    match = _LINE_BREAK.search(text)
+    match = LINE_BREAK.search(text)
     if match is None:
         return text
     if text[: match.start()].strip() or around.before.strip():
@@ -132,7 +132,7 @@ def _line(text: str, around: Surroundings) -> str:
 
 def _first_filled_line(text: str) -> str:
     position = 0
-    for match in _LINE_BREAK.finditer(text):
+    for match in LINE_BREAK.finditer(text):
         if text[position : match.start()].strip():
             return text[: match.start()]
         position = match.end()
@@ -145,7 +145,7 @@ def _block(text: str, around: Surroundings, max_lines: int) -> str:
     opens = on_header or opens_block(around.above)
     floor = max(indentation(around.before), header_level + 1 if opens else 0) if not on_header else header_level + 1
     kept = filled = blank = 0
-    for number, (start, end, whole) in enumerate(_lines(text)):
+    for number, (start, end, whole) in enumerate(line_spans(text)):
         line = text[start:end]
         if not line.strip():
             blank += number > 0 and whole
@@ -171,7 +171,7 @@ def _arguments(text: str, around: Surroundings, max_lines: int) -> str:
     level = indentation(around.above)
     open_brackets = 1
     kept = filled = blank = 0
-    for number, (start, end, whole) in enumerate(_lines(text)):
+    for number, (start, end, whole) in enumerate(line_spans(text)):
         line = text[start:end]
         if not line.strip():
             blank += number > 0 and whole
@@ -191,7 +191,7 @@ def _arguments(text: str, around: Surroundings, max_lines: int) -> str:
 
 def _without_accidental_end(text: str, around: Surroundings, amount: Amount) -> str:
     """A text that was cut short: a block without its last line, a lone line only if it leaves no bracket open."""
-    start = _start_of_last_line(text)
+    start = line_start(text)
     if amount == "block" and text[:start].strip():
         return text[:start].rstrip("\r\n")
     rest = around.after
@@ -211,7 +211,7 @@ def _circling_line_from(text: str, around: Surroundings) -> int:
     bracket in which they began is kept (`total` of `total(a, b, b, b`), and otherwise the whole line goes: half a
     value (`y = 1` of `y = 1000...`) is worse than none.
     """
-    start = _start_of_last_line(text)
+    start = line_start(text)
     line = text[start:]
     circles = _circles_from(line)
     if circles == len(line):
@@ -261,7 +261,7 @@ def _circling_lines_from(text: str, before: str) -> int:
     a group of two to four lines once."""
     lines: list[str] = []
     ends: list[int] = []
-    for start, end, whole in _lines(text):
+    for start, end, whole in line_spans(text):
         if not whole:
             break
         lines.append(text[start:end] if lines else before + text[start:end])
@@ -278,16 +278,3 @@ def _stands_three_times(lines: list[str], period: int) -> bool:
         return False
     first, second, third = ([line.strip() for line in lines[-k * period :][:period]] for k in (3, 2, 1))
     return first == second == third and any(map(str.isalnum, "".join(third)))
-
-
-def _start_of_last_line(text: str) -> int:
-    return max(text.rfind("\n"), text.rfind("\r")) + 1
-
-
-def _lines(text: str) -> Iterator[tuple[int, int, bool]]:
-    """Start, end and whether the line is terminated, for every line of the text."""
-    start = 0
-    for match in _LINE_BREAK.finditer(text):
-        yield start, match.start(), True
-        start = match.end()
-    yield start, len(text), False

@@ -25,6 +25,7 @@ from aix_lsp.completion.fitting_scan import (
     scan_lines,
 )
 from aix_lsp.completion.place import Place
+from aix_lsp.text import line_start
 
 _BEHIND_CHARACTERS = 20_000
 _BEFORE_CHARACTERS = 20_000  # of the cursor's line: data and packed code have longer ones
@@ -225,7 +226,7 @@ def _ends(text: str, steps: tuple[Step, ...], place: Place) -> Iterator[int]:
         if not step.opens:
             yield step.position
             continue
-        start = _line_start(text, step.position)
+        start = line_start(text, step.position)
         if start:
             yield _end_of_lines(text[:start])
         else:
@@ -241,11 +242,7 @@ def _end_of_lines(text: str) -> int:
     """Where whole lines end without what announces another: decorators, comments, blank lines at their end."""
     end = len(text.rstrip())
     while True:
-        start = _line_start(text, end)
+        start = line_start(text, end)
         if not _ANNOUNCES.fullmatch(text[start:end]):
             return end
         end = len(text[:start].rstrip())
-
-
-def _line_start(text: str, position: int) -> int:
-    return max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) + 1

@@ -16,8 +16,8 @@ from functools import lru_cache
 from aix_lsp.completion.fitting_scan import at_line_end, code_lines, is_text, lines_above, scan, scan_above
 from aix_lsp.completion.place import Place
 from aix_lsp.completion.policy import opens_block
+from aix_lsp.text import LINE_BREAK
 
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _BLANK = re.compile(r"[ \t]*")
 _WINDOW = 8000
 _ENOUGH = 5
@@ -188,7 +188,7 @@ def _lines(text: str, place: Place) -> Iterator[_Line]:
     stack = scan_above(place).stack
     # for every mark on the stack: the line that opened it (-1: above), and whether what follows is aligned with it
     owners: list[tuple[int, bool]] = [(-1, False)] * len(stack)
-    for index, line in enumerate(_LINE_BREAK.split(before + text)):
+    for index, line in enumerate(LINE_BREAK.split(before + text)):
         owner, aligned = owners[-1] if owners else (-1, False)
         in_comment = bool(stack) and stack[-1] == "/*"
         if not line.strip() or (stack and is_text(stack[-1]) and not in_comment):
@@ -262,7 +262,7 @@ def _with_leads(text: str, leads: list[str], layout: _Layout, place: Place) -> s
     before = place.around.before
     parts: list[str] = []
     start = 0
-    for index, match in enumerate([*_LINE_BREAK.finditer(text), None]):
+    for index, match in enumerate([*LINE_BREAK.finditer(text), None]):
         end = match.start() if match else len(text)
         line = text[start:end]
         if index >= layout.first and layout.lines[index].kind != "fixed":

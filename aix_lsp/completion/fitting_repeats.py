@@ -9,8 +9,8 @@ from functools import lru_cache
 from rapidfuzz import fuzz
 
 from aix_lsp.completion.place import Place
+from aix_lsp.text import LINE_BREAK
 
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _WORD = re.compile(r"\w+")
 _FOLLOWING_CHARACTERS = 4000
 _NEAR = 90.0
@@ -22,7 +22,7 @@ _SHORT = 12
 def lines_below(place: Place) -> tuple[str, ...]:
     """The next lines with something on them, without the white space at their ends."""
     behind = place.suffix[len(place.around.after) :][:_FOLLOWING_CHARACTERS]
-    return tuple(line.rstrip() for line in _LINE_BREAK.split(behind)[1:] if line.strip())
+    return tuple(line.rstrip() for line in LINE_BREAK.split(behind)[1:] if line.strip())
 
 
 def without_lines_below(text: str, place: Place) -> str:
@@ -36,8 +36,8 @@ def without_lines_below(text: str, place: Place) -> str:
     below = lines_below(place)
     if not below:
         return text
-    starts = [0, *(match.end() for match in _LINE_BREAK.finditer(text))]
-    lines = _LINE_BREAK.split(text)
+    starts = [0, *(match.end() for match in LINE_BREAK.finditer(text))]
+    lines = LINE_BREAK.split(text)
     whole = [line.rstrip().expandtabs(4) for line in [place.around.before + lines[0], *lines[1:]]]
     there = [line.expandtabs(4) for line in below]
     for number in range(len(lines)):
@@ -102,14 +102,14 @@ def _lead(line: str) -> str:
 
 def repeats_lines_above(text: str, place: Place) -> bool:
     """Whether the whole offer is the lines above over again."""
-    whole = [line.rstrip().expandtabs(4) for line in _LINE_BREAK.split(place.around.before + text)]
+    whole = [line.rstrip().expandtabs(4) for line in LINE_BREAK.split(place.around.before + text)]
     whole = [line for line in whole if line]
     if not whole or not any(len(line.strip()) > 3 for line in whole):
         return False
     if len(whole) == 1:
         return whole[0] == place.around.above.rstrip().expandtabs(4)
     above = place.prefix[: len(place.prefix) - len(place.around.before)][-_FOLLOWING_CHARACTERS:]
-    there = [line.rstrip().expandtabs(4) for line in _LINE_BREAK.split(above) if line.strip()]
+    there = [line.rstrip().expandtabs(4) for line in LINE_BREAK.split(above) if line.strip()]
     return there[-len(whole) :] == whole
 
 

@@ -20,9 +20,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aix_lsp.completion.offer import Entry
-from aix_lsp.completion.origin import Origin, Reached, one_line_break
+from aix_lsp.completion.origin import Origin, Reached
 from aix_lsp.engine.base import Superseded
 from aix_lsp.settings import Settings
+from aix_lsp.text import line_start, with_line_feeds
 from aix_lsp.types import CompletionRequest, CompletionResult, DocumentSnapshot, Generation, Span
 
 GRACE_SECONDS = 0.05
@@ -151,8 +152,8 @@ class Run:
     def _agrees(self, typed: str) -> bool:
         """Whether what was typed and the text so far may become the same. White space that stands at the place is
         repeated by some models."""
-        typed, text = one_line_break(typed), one_line_break(self.text)
-        before = self.origin.tail[max(self.origin.tail.rfind("\n"), self.origin.tail.rfind("\r")) + 1 :]
+        typed, text = with_line_feeds(typed), with_line_feeds(self.text)
+        before = self.origin.tail[line_start(self.origin.tail) :]
         texts = [text]
         if before and not before.strip():
             texts.append("" if before.startswith(text) else text.removeprefix(before))

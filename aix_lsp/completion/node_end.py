@@ -20,7 +20,6 @@ In all of them at most `max_lines` lines: then the offer ends after the last lin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -28,10 +27,10 @@ from typing import Literal
 from aix_lsp.completion.place import Place
 from aix_lsp.completion.policy import indentation
 from aix_lsp.syntax_hole import Bracket, Hole, Look, hole
+from aix_lsp.text import line_spans, line_start
 
 Kind = Literal["body", "list", "step"]
 
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 # Enough of a line to tell what begins there: longer lines with the same beginning are judged the same.
 _FIRST_WORD = re.compile(r"[ \t]*(?:\w+\b[ \t]*[^ \t]|[)\]}]|[^\w\s].)")
 _CLOSER = re.compile(r"\s*[)\]}]")
@@ -137,7 +136,7 @@ class NodeEnd:
         return self._level + (self.kind == "list" or self._grammar == "python")
 
     def _read(self, text: str, reading: _Reading, *, ended: bool) -> Ending | None:
-        for number, (start, end, whole_line) in enumerate(_lines(text)):
+        for number, (start, end, whole_line) in enumerate(line_spans(text)):
             line = text[start:end]
             complete = whole_line or ended
             if not line.strip():
@@ -250,7 +249,7 @@ def node_end(place: Place) -> NodeEnd | None:
 
 def sight(text: str) -> str:
     """All of a text that `NodeEnd.end` looks at: whole lines, and the first word of the last."""
-    start = max(text.rfind("\n"), text.rfind("\r")) + 1
+    start = line_start(text)
     match = _FIRST_WORD.match(text, start)
     return text[: match.end() if match else start]
 
@@ -261,14 +260,5 @@ def _in_text(code: str) -> bool:
     for quotes in ('"""', "'''", "`"):
         if code.count(quotes) % 2 == 1:
             opening = code.rfind(quotes)
-            return bool(code[max(code.rfind("\n", 0, opening), code.rfind("\r", 0, opening)) + 1 : opening].strip())
+            return bool(code[line_start(code, opening) : opening].strip())
     return code.count("/*") > code.count("*/") or bool(_RAW_STRING_OPEN.search(code))
-
-
-def _lines(text: str) -> Iterator[tuple[int, int, bool]]:
-    """Start, end and whether the line is terminated, for every line of the text."""
-    start = 0
-    for match in _LINE_BREAK.finditer(text):
-        yield start, match.start(), True
-        start = match.end()
-    yield start, len(text), False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from aix_lsp.text import with_line_feeds
 from aix_lsp.types import DocumentSnapshot
 
 TAIL = 1000
@@ -121,10 +122,5 @@ def left_of(text: str, typed: str, line_break: str = "\n") -> str | None:
         return text[len(typed) :]
     if "\r" not in text and "\r" not in typed:
         return None
-    text, typed = one_line_break(text), one_line_break(typed)
+    text, typed = with_line_feeds(text), with_line_feeds(typed)
     return text[len(typed) :].replace("\n", line_break) if text.startswith(typed) else None
-
-
-def one_line_break(text: str) -> str:
-    """The text with line feeds alone."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from aix_lsp.languages import language_of
+from aix_lsp.text import LINE_BREAK, line_start
 from aix_lsp.types import Amount, DocumentSnapshot
 
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _TABS = re.compile(r"^ *\t[ \t]*", re.MULTILINE)
 
 
@@ -72,35 +72,33 @@ def _spread(text: str) -> str:
 
 def surroundings(text: str, offset: int) -> Surroundings:
     """Look around an offset without splitting the whole document."""
-    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
-    match = _LINE_BREAK.search(text, offset)
+    start = line_start(text, offset)
+    match = LINE_BREAK.search(text, offset)
     end = match.start() if match else len(text)
     above = next(filter(str.strip, lines_above(text, offset)), "")
     below = ""
     if match:
-        following = _LINE_BREAK.search(text, match.end())
+        following = LINE_BREAK.search(text, match.end())
         below = text[match.end() : following.start() if following else len(text)]
     return Surroundings(text[start:offset], text[offset:end], above, below)
 
 
 def lines_above(text: str, offset: int) -> Iterator[str]:
     """The lines above the line of an offset, the nearest first, without their line breaks."""
-    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+    start = line_start(text, offset)
     while start > 0:
         stop = start - 1
         if text[stop] == "\n" and stop > 0 and text[stop - 1] == "\r":
             stop -= 1
-        # without a lone \r, as nearly always, the second search would go back to the start of the text
-        start = text.rfind("\n", 0, stop) + 1
-        start = max(start, text.rfind("\r", start, stop) + 1)
+        start = line_start(text, stop)
         yield text[start:stop]
 
 
 def filled_line_below(text: str, offset: int) -> str:
     """The nearest line below an offset's that holds something; "" without one."""
-    match = _LINE_BREAK.search(text, offset)
+    match = LINE_BREAK.search(text, offset)
     while match:
-        following = _LINE_BREAK.search(text, match.end())
+        following = LINE_BREAK.search(text, match.end())
         line = text[match.end() : following.start() if following else len(text)]
         if line.strip():
             return line
@@ -110,5 +108,5 @@ def filled_line_below(text: str, offset: int) -> str:
 
 def line_break_of(text: str) -> str:
     """The line break that a document uses: that of its first line, `\\n` where there is none."""
-    match = _LINE_BREAK.search(text)
+    match = LINE_BREAK.search(text)
     return match.group() if match else "\n"

@@ -41,10 +41,10 @@ from aix_lsp.completion.fitting_markers import without_fences, without_markers
 from aix_lsp.completion.fitting_repeats import overlap, repeats_line_below, repeats_lines_above, without_lines_below
 from aix_lsp.completion.place import Place
 from aix_lsp.completion.policy import indentation, opens_block
+from aix_lsp.text import LINE_BREAK
 from aix_lsp.workspace.secrets import contains_secret
 
 _WORD = re.compile(r"\w")
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _MOST_ROUNDS = 12
 
 
@@ -180,7 +180,7 @@ def drop_secrets(text: str, place: Place) -> str:
 
 def use_the_documents_line_breaks(text: str, place: Place) -> str:
     """CRLF stays CRLF."""
-    return _LINE_BREAK.sub(lambda _: place.line_break, text)
+    return LINE_BREAK.sub(lambda _: place.line_break, text)
 
 
 RULES: tuple[Callable[[str, Place], str], ...] = (

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from aix_lsp.text import line_start, with_line_feeds
 from aix_lsp.types import CompletionRequest, CompletionResult, Span, TriggerKind
 from aix_lsp.workspace.secrets import contains_secret
 
@@ -220,7 +221,7 @@ def _place(text: str, offset: int) -> Place:
     carriage_returns = text.count("\r", 0, offset)
     if carriage_returns:
         carriage_returns -= text.count("\r\n", 0, offset)
-    begin = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+    begin = line_start(text, offset)
     return Place(text.count("\n", 0, offset) + carriage_returns + 1, offset - begin + 1)
 
 
@@ -234,5 +235,5 @@ def _first_lines(text: str) -> str:
 
 def _lines(text: str) -> list[str]:
     """Lines with their ends, all of them line feeds; the last one has none."""
-    *whole, last = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    *whole, last = with_line_feeds(text).split("\n")
     return [*(f"{line}\n" for line in whole), last]

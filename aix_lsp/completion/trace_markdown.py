@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from aix_lsp.completion import trace_words as words
 from aix_lsp.completion.trace import Traced
+from aix_lsp.text import with_line_feeds
 from aix_lsp.types import Snippet, Span
 
 _BAR = 40
@@ -51,7 +52,7 @@ def fence(text: str, language: str = "") -> str:
     """Text as a code block."""
     ticks = "`" * max(_LEAST_FENCE, _longest(text) + 1)
     info = language if re.fullmatch(r"[\w+#-]+", language) else ""
-    body = text.replace("\r\n", "\n").replace("\r", "\n")
+    body = with_line_feeds(text)
     return f"{ticks}{info}\n{body}{'' if body.endswith(chr(10)) else chr(10)}{ticks}"
 
 

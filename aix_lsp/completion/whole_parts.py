@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from aix_lsp.completion.policy import opens_block
+from aix_lsp.text import LINE_BREAK
 
 _CLOSING: Final = frozenset(")]}")
 _OPENING: Final = frozenset("([{")
@@ -18,7 +19,6 @@ _ENDS_OPEN: Final = (":", ",", "\\")
 _MOST_BEFORE: Final = 4_000
 """Characters of a line that are read sign by sign: data and packed code have lines of 100,000 and more."""
 
-_LINE_BREAK = re.compile(r"\r\n|\n|\r")
 _WORD_AT_END = re.compile(r"\w+\Z")
 
 _WANT_MORE: Final = frozenset(
@@ -48,7 +48,7 @@ def cuts(line: str, before: str) -> list[int]:
 def is_closed(text: str, before: str) -> bool:
     """Whether a block may end with these lines: nothing is open that they opened, and the last is no header. `before`
     is what stands before them on their first line."""
-    last = _LINE_BREAK.split(text)[-1].rstrip()
+    last = LINE_BREAK.split(text)[-1].rstrip()
     if not last or opens_block(last) or last.endswith(_ENDS_OPEN):
         return False
     *_, (depth, quote) = _states(text, _quote_at_end(before))

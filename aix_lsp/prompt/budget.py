@@ -5,13 +5,11 @@ Only as much of a text is tokenized as can be kept, so a file of a megabyte cost
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from aix_lsp.text import LINE_BREAK
 from aix_lsp.types import Tokenizer
-
-_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def keep_tail(tokenizer: Tokenizer, text: str, limit: int, lead: str = "") -> Ke
         if len(ids) <= limit:
             break
         # Some tokenizers need more tokens for lines together than apart; a line less is a good next try.
-        line_end = _LINE_END.search(text, start)
+        line_end = LINE_BREAK.search(text, start)
         start = line_end.end() if line_end else len(text)
     if start < len(text) or not text:
         return Kept(text[start:], tuple(ids), _count_lines(text[:start]), start)
@@ -110,7 +108,7 @@ def share(
 def _starts_backwards(text: str, floor: int) -> Iterator[int]:
     """Offsets from `floor` on at which the lines of `text` start, from the last non-empty one to the first."""
     if _has_lone_carriage_return(text[floor:]):
-        starts = [match.end() for match in _LINE_END.finditer(text, floor) if match.end() < len(text)]
+        starts = [match.end() for match in LINE_BREAK.finditer(text, floor) if match.end() < len(text)]
         yield from reversed(starts)
     else:
         end = len(text)
@@ -125,7 +123,7 @@ def _ends_forwards(text: str, ceiling: int) -> Iterator[int]:
     """Offsets up to `ceiling` behind the line ends of `text` from the first to the last, and its own end."""
     end = 0
     if _has_lone_carriage_return(text[:ceiling]):
-        for match in _LINE_END.finditer(text, 0, ceiling):
+        for match in LINE_BREAK.finditer(text, 0, ceiling):
             end = match.end()
             yield end
     else:
@@ -184,7 +182,7 @@ def _reach(limit: int) -> int:
 
 def split_lines(text: str) -> list[str]:
     """Lines of a text without their ends; nothing behind the last line end."""
-    lines = _LINE_END.split(text)
+    lines = LINE_BREAK.split(text)
     return lines if lines[-1] else lines[:-1]
 
 

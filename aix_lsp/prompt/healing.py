@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from aix_lsp.text import line_start
 from aix_lsp.types import Tokenizer
 
 _UNFINISHED = re.compile(r"(\w{1,32}|[ \t])\Z")
@@ -28,20 +29,16 @@ def take_back(tokenizer: Tokenizer, ids: Sequence[int], text: str) -> tuple[tupl
     word is cut there, nor when the last tokens do not stand for exactly the end of the text, nor when one of them is
     a part of a character only: such a text cannot be asked for token by token.
     """
-    if not text[_line_start(text) :].strip():
+    if not text[line_start(text) :].strip():
         return tuple(ids), ""
     unfinished = _UNFINISHED.search(text)
     wanted = len(unfinished.group()) if unfinished else 1
     for count in range(1, min(_MOST_TOKENS, len(ids)) + 1):
         end = tokenizer.decode(ids[-count:])
         if len(end) >= wanted:
-            short = len(end) <= min(_MOST_CHARACTERS, len(text) - _line_start(text))
+            short = len(end) <= min(_MOST_CHARACTERS, len(text) - line_start(text))
             whole = all("\N{REPLACEMENT CHARACTER}" not in tokenizer.decode([token]) for token in ids[-count:])
             if short and whole and text.endswith(end):
                 return tuple(ids[:-count]), end
             break
     return tuple(ids), ""
-
-
-def _line_start(text: str) -> int:
-    return max(text.rfind("\n"), text.rfind("\r")) + 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aix_lsp.text import with_line_feeds
+
 _BLOCK = 2048  # characters
 
 
@@ -19,11 +21,6 @@ class Chunk:
 def split_lines(text: str) -> list[str]:
     r"""Lines without their ends. A line ends at \r\n, \n or \r and nowhere else, as the protocol has it."""
     return with_line_feeds(text).split("\n")
-
-
-def with_line_feeds(text: str) -> str:
-    """The text with a line feed for every line end."""
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def lines_between(text: str, first: int, last: int) -> list[str]:

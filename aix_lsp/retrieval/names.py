@@ -17,12 +17,12 @@ from operator import eq
 from typing import NamedTuple
 
 from aix_lsp.languages import Language, language_of
-from aix_lsp.retrieval.chunks import with_line_feeds
 from aix_lsp.retrieval.definitions import DefinitionIndex, DefinitionPlace
 from aix_lsp.retrieval.definitions_packed import PlaceRow
 from aix_lsp.retrieval.ranking import is_secondary
 from aix_lsp.retrieval.tokens import expand
 from aix_lsp.syntax_imports import ImportStatement, imports_at_a_glance
+from aix_lsp.text import with_line_feeds
 from aix_lsp.types import DocumentSnapshot, Snippet
 
 _REACH = 400  # lines on either side of the cursor in which names count

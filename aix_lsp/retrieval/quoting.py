@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.bm25 import Hit
-from aix_lsp.retrieval.chunks import lines_between, with_line_feeds
+from aix_lsp.retrieval.chunks import lines_between
 from aix_lsp.retrieval.query import surroundings
 from aix_lsp.retrieval.slot import repeats
 from aix_lsp.retrieval.tokens import path_tokens, tokenize
+from aix_lsp.text import with_line_feeds
 from aix_lsp.types import DocumentSnapshot, Snippet
 
 _SAME = 0.9

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from aix_lsp.text import LINE_BREAK
 from aix_lsp.training.hole_spans import node_spans
 
 HoleKind = Literal[
@@ -34,7 +35,6 @@ HoleKind = Literal[
 
 _TRIES = 12
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _CLOSING = re.compile(r"[)\]}:;,]+\Z")
 
@@ -177,7 +177,7 @@ class HoleFinder:
         place = start
         while place > 0 and self._text[place - 1].isspace():
             place -= 1
-        return place if _LINE_END.search(self._text, place, start) else start
+        return place if LINE_BREAK.search(self._text, place, start) else start
 
     def _drawer(self, kind: HoleKind) -> Callable[[random.Random, range, int], tuple[int, int] | None]:
         if kind == "rest of line":
@@ -243,7 +243,7 @@ def _filled_lines(text: str) -> list[tuple[int, int]]:
     """Where the text of each line begins and ends, without the blanks around it, for all lines that have text."""
     found = []
     position = 0
-    for stop, following in (*((match.start(), match.end()) for match in _LINE_END.finditer(text)), (len(text), 0)):
+    for stop, following in (*((match.start(), match.end()) for match in LINE_BREAK.finditer(text)), (len(text), 0)):
         line = text[position:stop]
         filled = line.strip()
         if filled:

@@ -7,6 +7,8 @@ import re
 from fnmatch import translate
 from typing import Final, Literal, get_args
 
+from aix_lsp.text import LINE_BREAK
+
 Unfit = Literal["binary", "generated", "minified"]
 UNFIT: Final = frozenset(get_args(Unfit))
 
@@ -37,7 +39,6 @@ _GENERATED_NAMES: Final = (
 )
 _GENERATED_NAME: Final = re.compile("|".join(map(translate, _GENERATED_NAMES)))
 
-_LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _GENERATED_WORDS: Final = ("generated", "do not edit", "do not modify")
 _GENERATED_LINE: Final = re.compile(
     # The words must stand in a comment or a docstring: no quote, bracket or assignment before them. A generator
@@ -66,7 +67,7 @@ def unfit(head: bytes) -> Unfit | None:
         # The words looked for are ASCII, and a character cut at the end of the head must not matter.
         encoding = "latin-1"
     text = head[mark:].decode(encoding, "replace")
-    first_lines = "\n".join(_LINE_END.split(text, maxsplit=_HEAD_LINES)[:_HEAD_LINES])
+    first_lines = "\n".join(LINE_BREAK.split(text, maxsplit=_HEAD_LINES)[:_HEAD_LINES])
     lowered = first_lines.lower()
     # Plain searches first: they are a hundred times faster, and most files have none of the words.
     if any(word in lowered for word in _GENERATED_WORDS) and _GENERATED_LINE.search(first_lines):

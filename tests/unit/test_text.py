@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aix_lsp.text import Encoding, TextBuffer, index_of, width
+from aix_lsp.text import Encoding, TextBuffer, index_of, line_spans, line_start, width, with_line_feeds
 
 ENCODINGS: tuple[Encoding, ...] = ("utf-8", "utf-16", "utf-32")
 
@@ -169,3 +169,19 @@ def test_an_edit_leaves_the_earlier_buffer_as_it_was() -> None:
     after = before.replace(4, 8, "")
     assert (before.text, before.line(2)) == ("one\ntwo\nthree", "three")
     assert (after.text, after.line(1)) == ("one\nthree", "three")
+
+
+@given(texts)
+def test_the_spans_of_lines_are_those_of_the_slow_way(text: str) -> None:
+    spans = list(line_spans(text))
+    assert [(start, text[start:end]) for start, end, _ in spans] == slow_lines(text)
+    assert [terminated for _, _, terminated in spans] == [True] * (len(spans) - 1) + [False]
+    assert with_line_feeds(text).split("\n") == [text[start:end] for start, end, _ in spans]
+
+
+@given(texts, st.integers(0, 40))
+def test_a_line_starts_behind_the_nearest_line_break_before_a_position(text: str, position: int) -> None:
+    before = text[:position]
+    start = next((place for place in range(len(before), 0, -1) if before[place - 1] in "\r\n"), 0)
+    assert line_start(text, position) == start
+    assert line_start(before) == start

@@ -14,8 +14,8 @@ from aix_lsp.server.handlers.inline_completion import (
     complete,
     completion_request,
     latest_wins,
-    one_line_break,
 )
+from aix_lsp.text import with_line_feeds
 from aix_lsp.types import CompletionRequest
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ async def _answer(session: Session, request: CompletionRequest, position: lsp.Po
                 filter_text=word + first,
                 sort_text=f"\x00{number}",
                 text_edit=lsp.TextEdit(
-                    range=lsp.Range(start=position, end=position), new_text=one_line_break(item.text)
+                    range=lsp.Range(start=position, end=position), new_text=with_line_feeds(item.text)
                 ),
                 command=lsp.Command(title="Completion accepted", command=ACCEPTED, arguments=[item.id]),
             )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types as lsp
 
+from aix_lsp.text import with_line_feeds
 from aix_lsp.types import CompletionItem, CompletionRequest, CompletionResult
 
 if TYPE_CHECKING:
@@ -152,12 +153,6 @@ async def _answer(session: Session, request: CompletionRequest) -> lsp.InlineCom
     return lsp.InlineCompletionList(items=items[::-1])
 
 
-def one_line_break(text: str) -> str:
-    """The text with line feeds alone: every editor makes them the document's, but Neovim takes a carriage return for a
-    character of the line."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
 def _item(
     session: Session, request: CompletionRequest, buffer: TextBuffer, item: CompletionItem
 ) -> lsp.InlineCompletionItem:
@@ -169,7 +164,8 @@ def _item(
     # Always a plain string: LSP 3.18 gives inline completion no client capability that would say whether a snippet
     # (StringValue) is understood; InlineCompletionClientCapabilities has dynamicRegistration alone.
     return lsp.InlineCompletionItem(
-        insert_text=one_line_break(item.text),
+        # every editor makes line feeds the document's, but Neovim takes a carriage return for a character of the line
+        insert_text=with_line_feeds(item.text),
         range=lsp.Range(
             start=lsp.Position(*buffer.position(item.start, encoding)),
             end=lsp.Position(*buffer.position(item.end, encoding)),

@@ -214,13 +214,17 @@ class WorkspaceContext:
 
     def stamp(self, document: DocumentSnapshot, snippets: Sequence[Snippet]) -> tuple[object, ...]:
         """Another value once any other file than the document has changed, here or in the editor: besides those that
-        are quoted, a file that fits better now counts too. Saving the document itself changes nothing."""
+        are quoted, a file that fits better now counts too. Saving the document itself changes nothing.
+
+        The quoted files are looked at on disk too: watching tells of a change some milliseconds after it.
+        """
         path = document.path
         indexes = tuple(
             (folder.index.serial, folder.phase, folder.index.changed_besides(folder.relative(path) if path else None))
             for folder in self.folders
         )
-        return self._documents.edits_elsewhere(path), indexes
+        on_disk = tuple(_on_disk(folder.path / snippet.path) for snippet in snippets for folder in self.folders)
+        return self._documents.edits_elsewhere(path), indexes, on_disk
 
     def _roots(self, document: DocumentSnapshot, settings: Settings) -> Iterator[_Root]:
         """All indexes as this document sees them; number 0 is that of the documents outside all folders."""
@@ -289,6 +293,15 @@ def _has_news(best: Sequence[Found], last: Chosen, roots: Sequence[_Root]) -> bo
         and indexes[item.root].changed_since(item.snippet.path, last.marks[item.root])
         for item in best
     )
+
+
+def _on_disk(path: Path) -> tuple[int, int] | None:
+    """What differs when a file has changed; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _shown(item: Found) -> Snippet:

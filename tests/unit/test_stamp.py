@@ -11,7 +11,7 @@ from aix_lsp.completion.context import WorkspaceContext
 from aix_lsp.retrieval.bm25 import Bm25Index
 from aix_lsp.retrieval.build import ChunkBuilder
 from aix_lsp.settings import Settings
-from aix_lsp.types import DocumentSnapshot
+from aix_lsp.types import DocumentSnapshot, Snippet
 
 HERON = "def heron_migration(start, end):\n    return start + end\n"
 
@@ -35,11 +35,16 @@ class Place:
     def save(self, name: str, text: str = HERON + "\n\ndef stork(): return 1\n") -> None:
         self.context.folders[0].index.update(name, text, "python")
 
-    def stamp(self) -> tuple[object, ...]:
+    @property
+    def document(self) -> DocumentSnapshot:
         path = self.root / "asking.py"
-        document = DocumentSnapshot(path.as_uri(), "x = heron_migration(", "python", 1, "asking.py", path)
-        snippets = self.context.snippets(document, 20, Settings())
-        return self.context.stamp(document, snippets)
+        return DocumentSnapshot(path.as_uri(), "x = heron_migration(", "python", 1, "asking.py", path)
+
+    def snippets(self) -> list[Snippet]:
+        return self.context.snippets(self.document, 20, Settings())
+
+    def stamp(self) -> tuple[object, ...]:
+        return self.context.stamp(self.document, self.snippets())
 
 
 @pytest.mark.parametrize(
@@ -64,6 +69,26 @@ def test_what_changes_the_stamp(tmp_path: Path, event: Callable[[Place], object]
     assert place.stamp() == before
     event(place)
     assert (place.stamp() != before) == changes
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        lambda place: (place.root / "heron.py").unlink(),
+        lambda place: (place.root / "heron.py").write_text("x = 1\n"),
+    ],
+)
+def test_a_quoted_file_that_changed_on_disk_counts_before_anybody_has_told(
+    tmp_path: Path, event: Callable[[Place], object]
+) -> None:
+    place = Place(tmp_path)
+    snippets = place.snippets()
+    assert [snippet.path for snippet in snippets] == ["heron.py"]
+    before = place.context.stamp(place.document, snippets)
+    place.open("heron.py", HERON)
+    assert place.context.stamp(place.document, snippets) == before
+    event(place)
+    assert place.context.stamp(place.document, snippets) != before
 
 
 def test_the_latest_change_of_another_file_is_known_whoever_changed_in_between() -> None:

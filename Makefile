@@ -1,6 +1,7 @@
 # make run: the demo; make test: lint and all tests; make setup: the installation alone.
 # make mini: the embedded model from nothing; make mini-on: trained on; make mini-smoke: a trial of all that.
 # make browser: as root on Debian, installs the browser for the test of `aix-lsp inspect --html` where there is none.
+# make test-editors: Neovim, Emacs and VS Code for real (Neovim is in make test too).
 # TORCH_INDEX=URL takes PyTorch from that package index (README, first screen).
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.aix-installed
 
-.PHONY: run test test-remote browser setup lint format constraints documents mini mini-on mini-smoke clean
+.PHONY: run test test-remote test-editors browser setup lint format constraints documents mini mini-on mini-smoke clean
 
 run: $(INSTALLED)
 	@$(BIN)/aix-lsp demo
@@ -20,6 +21,11 @@ test: lint
 # the remote engine against a server that serves aix_lsp/models/aix-mini: AIX_TEST_REMOTE_URL=http://127.0.0.1:8000
 test-remote: $(INSTALLED)
 	$(BIN)/python -m pytest -m remote tests/e2e/test_remote.py
+
+# each editor is installed into a cache folder from packages by name; what cannot be is reported as skipped
+test-editors: $(INSTALLED)
+	$(BIN)/python -m tests.editors.install || true
+	$(BIN)/python -m pytest -m 'editor or not editor' tests/editors
 
 # a mirror that does not answer must not hold up everything else
 APT_GET := timeout 300 apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=30 -o Dpkg::Use-Pty=0

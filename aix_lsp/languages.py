@@ -231,6 +231,11 @@ def language_id_of(path: str) -> str:
     return _PROTOCOL_IDS.get(name, name.replace(" ", "-")) or "plaintext"
 
 
+def known_files() -> dict[str, str]:
+    """Every ending (".py") and whole name ("Dockerfile") that is known, with its language identifier."""
+    return {name: language_id_of(f"name{name}" if name.startswith(".") else name) for name in _tables().names}
+
+
 def header(path: str, language_id: str = "") -> str:
     """The two lines that aiXcoder-7B expects at the top of this file, each with its line feed; "" if it knows none."""
     lines = language_of(path, language_id).header

@@ -92,7 +92,6 @@ class Lsp4ij:
     def __init__(self, client: LspClient, settings: Mapping[str, Any] | None = None) -> None:
         self.client = client
         self.settings = dict(settings or {})
-        self.cancelled: list[asyncio.Future[Any]] = []
         self.text = ""
         self.cursor = 0
         self._uri = ""
@@ -127,12 +126,19 @@ class Lsp4ij:
         self.client.notify("workspace/didChangeConfiguration", {"settings": _expanded(self.settings)})
 
     def open(self, path: Path, language_id: str = "python") -> None:
-        """Open a file with the cursor at its end."""
+        """Open a file, instead of the one that is open, with the cursor at its end."""
+        if self._uri:
+            self.close()
         self.text = path.read_bytes().decode("utf-8").replace("\r\n", "\n")
         self.cursor = len(self.text)
         self._uri = path_to_uri(path)
         self._version = 1
         self.client.open(self._uri, self.text, language_id)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.client.notify("textDocument/didClose", {"textDocument": {"uri": self._uri}})
+        self._uri = ""
 
     def type(self, text: str) -> None:
         """Type key after key; each is a change of its own."""
@@ -146,8 +152,8 @@ class Lsp4ij:
 
     async def ask(self) -> str | None:
         """The first text that is shown for the place of the cursor; None for nothing."""
-        shown = self._shown(await self._ask())
-        return shown[0] if shown else None
+        texts = self.shown(await asyncio.wait_for(self.start_asking(), 60))
+        return texts[0] if texts else None
 
     def start_asking(self) -> asyncio.Future[Any]:
         """Ask; a request for another place that still runs is cancelled first."""
@@ -155,7 +161,6 @@ class Lsp4ij:
             number, offset, future = self._running
             if offset != self.cursor and not future.done():
                 self.client.cancel(number)
-                self.cancelled.append(future)
         params = {
             "textDocument": {"uri": self._uri},
             "position": self._position(self.cursor),
@@ -173,11 +178,9 @@ class Lsp4ij:
         """What the IDE writes to the disk."""
         return self.text.replace("\n", line_break).encode()
 
-    async def _ask(self) -> Any:
-        return await asyncio.wait_for(self.start_asking(), 60)
-
-    def _shown(self, answer: Any) -> list[str]:
-        shown = []
+    def shown(self, answer: Any) -> list[str]:
+        """The grey texts of an answer."""
+        texts = []
         for item in (answer or {}).get("items", []):
             text = item["insertText"]
             if not text.strip():
@@ -188,16 +191,25 @@ class Lsp4ij:
                 if start < self.cursor <= end and typed < _units(text):
                     # by length alone; what is typed is not compared
                     text = text.encode("utf-16-le")[2 * typed :].decode("utf-16-le")
-            shown.append(text)
-        return shown
+            texts.append(text)
+        return texts
+
+    def delete(self, count: int) -> None:
+        """Backspace."""
+        self._replace(count, "")
 
     def _insert(self, text: str) -> None:
-        place = self._position(self.cursor)
-        self.text = self.text[: self.cursor] + text + self.text[self.cursor :]
-        self.cursor += len(text)
+        self._replace(0, text)
+
+    def _replace(self, count: int, text: str) -> None:
+        """Put a text in the place of the last characters before the cursor."""
+        start = self.cursor - count
+        place = {"start": self._position(start), "end": self._position(self.cursor)}
+        length = _units(self.text[start : self.cursor])
+        self.text = self.text[:start] + text + self.text[self.cursor :]
+        self.cursor = start + len(text)
         self._version += 1
-        change = {"range": {"start": place, "end": place}, "rangeLength": 0, "text": text}
-        self.client.change(self._uri, self._version, [change])
+        self.client.change(self._uri, self._version, [{"range": place, "rangeLength": length, "text": text}])
 
     def _position(self, offset: int) -> dict[str, int]:
         before = self.text[:offset]

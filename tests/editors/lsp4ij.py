@@ -155,15 +155,17 @@ class Lsp4ij:
         texts = self.shown(await asyncio.wait_for(self.start_asking(), 60))
         return texts[0] if texts else None
 
-    def start_asking(self) -> asyncio.Future[Any]:
-        """Ask; a request for another place that still runs is cancelled first."""
+    def start_asking(self, ahead: int = 0) -> asyncio.Future[Any]:
+        """Ask; a request for another place that still runs is cancelled first. `ahead`: for the place so many
+        characters further on the line, which the document does not have yet."""
         if self._running is not None:
             number, offset, future = self._running
             if offset != self.cursor and not future.done():
                 self.client.cancel(number)
+        place = self._position(self.cursor)
         params = {
             "textDocument": {"uri": self._uri},
-            "position": self._position(self.cursor),
+            "position": {**place, "character": place["character"] + ahead},
             "context": {"triggerKind": AUTOMATIC},
         }
         number, future = self.client.start_request("textDocument/inlineCompletion", params)

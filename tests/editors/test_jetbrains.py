@@ -135,6 +135,16 @@ async def test_a_late_request_is_answered_with_the_one_error_that_the_ide_does_n
     assert caught.value.code == -32800
 
 
+async def test_a_request_that_overtakes_its_change_is_answered_without_an_error(editor: Lsp4ij) -> None:
+    # LSP4IJ hands each message to a pool of threads, so two may change places
+    overtaking = editor.start_asking(ahead=2)
+    editor.type("to")
+    assert editor.shown(await overtaking) is not None
+    shown = await editor.ask()
+    assert shown is not None
+    assert shown.startswith("tal(amounts)")
+
+
 async def test_completions_are_switched_off_and_on_in_the_settings(editor: Lsp4ij) -> None:
     assert await editor.ask()
     editor.change_settings({**WHOLE, "aix.completion.enabled": False})

@@ -15,7 +15,8 @@ from aix_lsp.configuration import Configuration
 from aix_lsp.languages import known_files, language_of
 
 EDITORS = Path(aix_lsp.__file__).parent.parent / "editors"
-KNOWN_IDS = set(known_files().values())
+NO_PROGRAMS = {"plaintext", "json", "jsonc", "go.mod"}
+"""Identifiers for which the server has no language of its own."""
 
 
 def test_every_identifier_of_the_table_leads_to_its_language_without_a_file_name() -> None:
@@ -26,13 +27,17 @@ def test_every_identifier_of_the_table_leads_to_its_language_without_a_file_name
         assert found.name.replace("-", " ") == named.name.replace("-", " "), (name, language_id)
 
 
-def test_a_vscode_extension_that_names_languages_names_only_known_ones() -> None:
-    path = EDITORS / "vscode" / "package.json"
-    if not path.parent.is_dir():
-        pytest.skip("no VS Code client here")
-    package = json.loads(path.read_text(encoding="utf-8"))
-    named = {event.removeprefix("onLanguage:") for event in package.get("activationEvents", []) if ":" in event}
-    assert named <= KNOWN_IDS
+def test_clients_that_name_languages_name_known_ones() -> None:
+    named = {
+        event.removeprefix("onLanguage:")
+        for package in EDITORS.glob("vscode/package.json")
+        for event in json.loads(package.read_text(encoding="utf-8")).get("activationEvents", [])
+        if event.startswith("onLanguage:")
+    }
+    for source in EDITORS.glob("emacs/*.el"):
+        table = re.search(r"\(defconst aix-lsp-document--languages\n(.*?)\)\)\n", source.read_text("utf-8"), re.DOTALL)
+        named |= set(re.findall(r'\("[^"]+" \. "([^"]+)"', table[1])) if table else set()
+    assert {name for name in named - NO_PROGRAMS if not language_of("", name).name} == set()
 
 
 def fenced(name: str, kind: str) -> list[str]:

@@ -1,8 +1,8 @@
 """The catalog as somebody chooses from it: what is on disk, what this machine can run, and under which terms.
 
-Run as a module (`python -m aix_lsp.engine.model_list`) with the question on its stdin; it is no command for people. It is
-a process of its own because the look at the machine imports PyTorch: a window that shares its model does without, and
-on a GPU the look would leave a context behind that takes hundreds of megabytes.
+Run as a module (`python -m aix_lsp.engine.model_list`) with the question on its stdin; it is no command for people. It
+is a process of its own because the look at the machine imports PyTorch: a window that shares its model does without,
+and on a GPU the look would leave a context behind that takes hundreds of megabytes.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def listed(machine: Machine, *on_disk: str, current: str = "", **settings: Any) 
 def test_every_model_of_the_catalog_is_there_the_smallest_first() -> None:
     models = listed(gpu(20), "qwen2.5-coder-7b")
     assert set(models) == set(known())
-    assert list(models)[0] == "aix-mini"
+    assert next(iter(models)) == "aix-mini"
     sizes = [model.size_gb for model in models.values()]
     assert sizes == sorted(sizes)
     assert {name for name, model in models.items() if model.on_disk} == {"aix-mini", "qwen2.5-coder-7b"}

@@ -117,10 +117,10 @@ class AixProtocol(LanguageServerProtocol):
         self.handle_message(message)
 
     def _handle_reply(self, data: dict[str, Any]) -> None:
-        waiting = self._request_futures.get(_message_id(data))
+        waiting = self._request_futures.get(_message_id(data) or "")
         if waiting is not None and waiting.done():
             # nobody waits any more: the wait ended before the client answered
-            self._request_futures.pop(_message_id(data), None)
+            self._request_futures.pop(_message_id(data) or "", None)
             return
         if data.get("error") is None:
             data.pop("error", None)

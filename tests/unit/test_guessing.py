@@ -108,7 +108,7 @@ def test_a_stop_token_among_the_guesses_ends_the_answer() -> None:
 @given(seed=st.integers(0, 99), errors=st.lists(st.booleans(), max_size=30))
 @example(seed=58, errors=[False, False, False, True])
 def test_drawn_tokens_are_the_same_with_and_without_guesses(seed: int, errors: list[bool]) -> None:
-    # In float32 a row that is run among others comes out a rounding error apart, and one draw in thousands falls between
+    # In float32 a row that is run among others comes out a rounding error apart, and a draw in thousands falls between
     # the two, as that of the example does.
     model, ids = exact_case()
     plain = generated(Decoder(model), ids, COUNT, temperature=1.0, top_p=0.9, seed=seed)

@@ -26,6 +26,7 @@ async def test_all_are_answered_once_the_last_is_right_and_the_server_responsive
     last_line = INVOICE.rsplit("\n", 1)[1]
     base = INVOICE.removesuffix(last_line)
     client.open(uri, base)
+    sent = time.perf_counter()
     futures: list[asyncio.Future[Any]] = []
     numbers: list[int] = []
     typed = (last_line * (COUNT // len(last_line) + 1))[: COUNT - len(last_line)] + last_line
@@ -42,8 +43,9 @@ async def test_all_are_answered_once_the_last_is_right_and_the_server_responsive
         await asyncio.sleep(0.002)
     began = time.perf_counter()
     assert (await status(client))["state"] == "ready"
-    assert time.perf_counter() - began < 2
-    outcomes = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 30)
+    # a server that were busy with them would take as long as they do
+    assert time.perf_counter() - began < max(2, began - sent)
+    outcomes = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), 120)
     for outcome in outcomes[:-1]:
         assert (isinstance(outcome, ServerError) and outcome.code == -32800) or isinstance(outcome, dict)
     assert outcomes[-1]["items"][0]["insertText"].startswith("total")

@@ -251,10 +251,10 @@ async def test_a_server_elsewhere_that_is_away_is_degraded_and_not_failed(start:
 
 
 async def test_a_client_that_does_not_ask_gets_no_unknown_notification_and_its_counts_are_read_by_the_command(
-    start: StartServer, workspace: Path, environment: dict[str, str], call: Call
+    start: StartServer, workspace: Path, environment: dict[str, str], call: Call, model_host: dict[str, str]
 ) -> None:
     assert "nothing has been counted yet" in call("stats").stdout
-    client = await start([workspace], env=environment)
+    client = await start([workspace], env={**environment, **model_host})
     await command(client, "aix.pause")
     assert (await status(client))["status"]["state"] == "paused"
     await command(client, "aix.pause")

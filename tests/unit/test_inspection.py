@@ -30,7 +30,7 @@ from aix_lsp.server.inspection import Inspection
 from aix_lsp.types import CompletionResult, Prompt
 from tests.unit.traces import log_of, offered, request, silent
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 READY = SimpleNamespace(state="ready", message="small is ready")
 GARBAGE = [
     b"\x00",

@@ -224,6 +224,7 @@ async def test_another_model_and_a_part_of_the_index_are_degraded_and_nothing_is
 ) -> None:
     (tmp_path / "broken").mkdir()
     options = ["--set", "workspace.max_files=1", "--set", "statistics.enabled=false"]
+    options += ["--set", "model.share=off"]
     arguments = ["--model", str(tmp_path / "broken"), *options]
     client = await start([workspace], capabilities=ASKS, arguments=arguments, env=environment)
     degraded = await until(client, "degraded", "workspace.max_files")

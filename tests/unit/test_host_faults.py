@@ -273,6 +273,6 @@ async def test_closing_a_window_while_the_host_loads_ends_its_wait(tmp_path: Pat
         await until(lambda: window.state.message == "half way")
         window.close()
         with pytest.raises(EngineError):
-            await asyncio.wait_for(waiting, 1)
+            await asyncio.wait_for(waiting, 60)
         await until(lambda: not threads("aix-host-reader"))
         backend.finish_load()

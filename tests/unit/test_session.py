@@ -55,7 +55,7 @@ class Client:
         await self.answers(*then)
         self.send({"id": 98, "method": "shutdown"})
         self.send({"method": "exit"})
-        assert await asyncio.wait_for(serving, 10) == 0
+        assert await asyncio.wait_for(serving, 60) == 0
         os.close(self._sink)
         self._source.close()
         return self.messages()

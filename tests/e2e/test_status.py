@@ -193,6 +193,20 @@ async def test_arguments_that_do_not_fit_get_one_line(client: LspClient) -> None
     assert (await status(client))["switch"]["enabled"]
 
 
+async def test_the_models_to_choose_from_are_listed_while_completions_go_on(client: LspClient, life: Life) -> None:
+    _, listing = client.start_request("workspace/executeCommand", {"command": "aix.models"})
+    assert await client.inline_completion(life.uri, *PLACE)
+    told = await asyncio.wait_for(listing, 150)
+    assert (told["current"], told["chosen"]) == ("aix-mini", "auto")
+    (own,) = [model for model in told["models"] if model["name"] == "aix-mini"]
+    assert (own["onDisk"], own["fits"], own["commercial"], own["sizeGb"]) == (True, True, True, 0.03)
+    (other,) = [model for model in told["models"] if model["name"] == "aixcoder-7b"]
+    assert not other["commercial"]
+    assert other["parameters"] > 7e9
+    assert other["licence"].startswith("NON-COMMERCIAL")
+    assert other["note"]
+
+
 async def test_a_language_that_the_model_does_not_know_is_degraded_and_says_why(
     client: LspClient, life: Life, workspace: Path
 ) -> None:

@@ -104,5 +104,6 @@ def test_importing_the_package_imports_no_library() -> None:
 
 
 def test_the_engines_modules_import_without_torch() -> None:
-    statement = "import aix_lsp.engine.local, aix_lsp.engine.scripted, aix_lsp.engine.catalog, aix_lsp.prompt.build"
+    names = ("engine.local", "engine.scripted", "engine.catalog", "engine.model_list", "prompt.build")
+    statement = "import " + ", ".join(f"aix_lsp.{name}" for name in names)
     assert loaded_after(statement) & {"torch", "transformers"} == set()

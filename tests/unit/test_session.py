@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -34,21 +35,31 @@ class Client:
         parts = self.output.getvalue().split(b"Content-Length: ")[1:]
         return [json.loads(part.partition(b"\r\n\r\n")[2]) for part in parts]
 
-    async def run(self, *sent: dict[str, Any]) -> list[dict[str, Any]]:
+    async def run(self, *sent: dict[str, Any], then: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+        """Send all these at once, and `then` those, to a server that has started by then."""
         serving = asyncio.ensure_future(self.server.serve(self._source, self.output))
         self.send({"id": 0, "method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}})
         for message in sent:
             self.send(message)
-        wanted = {message["id"] for message in sent if "id" in message}
-        async with asyncio.timeout(20):
-            while not wanted <= {message.get("id") for message in self.messages()}:
-                await asyncio.sleep(0.02)
+        await self.answers(*sent)
+        if then:
+            await asyncio.wait_for(self.server.session.started.wait(), 60)
+        for message in then:
+            self.send(message)
+        await self.answers(*then)
         self.send({"id": 98, "method": "shutdown"})
         self.send({"method": "exit"})
         assert await asyncio.wait_for(serving, 10) == 0
         os.close(self._sink)
         self._source.close()
         return self.messages()
+
+    async def answers(self, *sent: dict[str, Any]) -> None:
+        """Wait until the requests among these are answered."""
+        wanted = {message["id"] for message in sent if "id" in message and "method" in message}
+        async with asyncio.timeout(120):
+            while not wanted <= {message.get("id") for message in self.messages() if "method" not in message}:
+                await asyncio.sleep(0.02)
 
 
 def opened(text: str) -> dict[str, Any]:

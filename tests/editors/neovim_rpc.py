@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import IO, Any
 
-_SECONDS = 120.0
+_SECONDS = 20.0
 _REQUEST, _RESPONSE = 0, 1
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,16 +21,30 @@ LIMIT_S = 120.0
 
 T = TypeVar("T")
 
+_COUNT_ANSWERS = """
+    answered, asked = 0, 0
+    vim.api.nvim_create_autocmd('LspRequest', {
+      callback = function(event)
+        local request = event.data.request
+        if request.method == 'textDocument/inlineCompletion' then
+          asked = asked + (request.type == 'pending' and 1 or 0)
+          answered = answered + (request.type == 'complete' and 1 or 0)
+        end
+      end,
+    })
+"""
+
 
 class Session:
-    """One Neovim. `screens` are all that was drawn, for who wants to see what lay between two looks."""
+    """One Neovim. `flushed` are all screens that were drawn, for who wants to see what lay between two looks."""
 
-    def __init__(self, editor: Editor, environment: Mapping[str, str], init: str) -> None:
-        arguments = [*editor.command, "--embed", "--clean", "--cmd", f"set runtimepath^={PLUGIN}", "--cmd", init]
-        self.nvim = Nvim(arguments, {**environment, **editor.environment, "NVIM_LOG_FILE": "/dev/null"}, self._drawn)
+    def __init__(self, editor: Editor, environment: Mapping[str, str], arguments: Sequence[str] = ()) -> None:
+        program = [*editor.command, "--embed", "-i", "NONE", *arguments]
         self.flushed: list[str] = []
         self._lines = [[" "] * COLUMNS for _ in range(ROWS)]
+        self.nvim = Nvim(program, {**environment, **editor.environment, "NVIM_LOG_FILE": os.devnull}, self._drawn)
         self.nvim.request("nvim_ui_attach", COLUMNS, ROWS, {"rgb": True, "ext_linegrid": True})
+        self.lua(_COUNT_ANSWERS)
 
     # acting
 
@@ -107,6 +122,16 @@ class Session:
         """Wait for virtual text (that ends so)."""
         return self.wait(lambda: (shown := self.ghost()) and shown.endswith(ends) and shown, f"ghost text {ends!r}")
 
+    def asked(self) -> int:
+        """How many completions were asked for until now."""
+        count: int = self.lua("return asked")
+        return count
+
+    def answered(self) -> int:
+        """How many of them have their answer, also an empty one."""
+        count: int = self.lua("return answered")
+        return count
+
     # the server
 
     def execute(self, command: str, *arguments: Any) -> Any:
@@ -170,12 +195,31 @@ class Session:
             self._lines[row][left:right] = self._lines[row + count][left:right]
 
 
+def environment_with_plugin(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """What a user has who followed the plugin's README and set nothing: the plugin among the packages, `aix-lsp` on the
+    PATH."""
+    package = folder / "data" / "nvim" / "site" / "pack" / "aix" / "start" / "aix"
+    package.parent.mkdir(parents=True)
+    package.symlink_to(PLUGIN)
+    program = folder / "bin" / "aix-lsp"
+    program.parent.mkdir()
+    python, *_, _serve, _stdio = SERVER
+    program.write_text(f'#!/bin/sh\nexec "{python}" -m aix_lsp "$@"\n')
+    program.chmod(0o755)
+    return {
+        **environment,
+        "PATH": f"{program.parent}{os.pathsep}{environment['PATH']}",
+        "PYTHONPATH": str(PLUGIN.parents[1]),
+        "XDG_DATA_HOME": str(folder / "data"),
+        # the offers of so small a model are often kept back
+        "AIX_LSP_COMPLETION__CONFIDENCE": "off",
+    }
+
+
 @contextmanager
-def session(editor: Editor, environment: Mapping[str, str], setup: str = "") -> Iterator[Session]:
-    """A Neovim whose plugin runs the server of this repository; `setup` is more of the options, in Lua."""
-    command = ", ".join(json.dumps(word) for word in SERVER)
-    init = f"lua require('aix').setup({{ cmd = {{ {command} }}, {setup} }})"
-    started = Session(editor, environment, init)
+def session(editor: Editor, environment: Mapping[str, str], arguments: Sequence[str] = ()) -> Iterator[Session]:
+    """A Neovim that is gone with the context."""
+    started = Session(editor, environment, arguments)
     try:
         yield started
     finally:

@@ -35,4 +35,6 @@ def _editor(root: Path) -> Editor:
         raise NotInstalledError(f"{start[-1]} does not tell its version")
     if (int(version[1]), int(version[2])) < OLDEST:
         raise NotInstalledError(f"the mirror has {version[0]}, and the tests need {'.'.join(map(str, OLDEST))}")
-    return Editor("neovim", version[0].removeprefix("NVIM v"), start, environment)
+    # the folder of its parsers is compiled in, and another one here
+    parsers = ("--cmd", f"set runtimepath+={root / 'usr' / 'lib' / 'nvim'}")
+    return Editor("neovim", version[0].removeprefix("NVIM v"), (*start, *parsers), environment)

@@ -52,22 +52,22 @@ local function switched(state)
   end
 end
 
+--- One line: more would have to be waved away with a key. `:checkhealth aix` has more.
 ---@param result table
 local function show_status(result)
   local status = result.status or {}
-  local lines = { ('aix: %s, %s'):format(status.state or result.state, status.message or result.message or '') }
-  if status.model and status.model ~= vim.NIL then
-    local latency = type(status.latencyMs) == 'number' and (', latest offer in %.0f ms'):format(status.latencyMs) or ''
-    table.insert(lines, ('  model   %s on %s%s'):format(status.model, status.device, latency))
-  end
+  local parts = { ('%s, %s'):format(status.state or result.state, status.message or result.message or '') }
+  local files = 0
   for _, folder in ipairs(result.folders or {}) do
-    local indexing = folder.indexing and ', indexing' or ''
-    table.insert(lines, ('  folder  %s: %d files%s'):format(folder.path, folder.files, indexing))
+    files = files + folder.files
+  end
+  table.insert(parts, ('%d files indexed'):format(files))
+  if type(status.latencyMs) == 'number' then
+    table.insert(parts, ('latest offer in %.0f ms'):format(status.latencyMs))
   end
   local counts = result.counts or {}
-  local row = '  counts  %d offered, %d accepted, %d typed through (of this server)'
-  table.insert(lines, row:format(counts.offered or 0, counts.accepted or 0, counts.typed_through or 0))
-  vim.api.nvim_echo({ { table.concat(lines, '\n') } }, true, {})
+  table.insert(parts, ('%d offered, %d accepted'):format(counts.offered or 0, counts.accepted or 0))
+  config.tell(table.concat(parts, '; '))
 end
 
 ---@param model table of `aix.models`

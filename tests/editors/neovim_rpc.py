@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import IO, Any
 
-_SECONDS = 20.0
+_SECONDS = 30.0
 _REQUEST, _RESPONSE = 0, 1
 
 
@@ -125,7 +125,18 @@ def packed(value: Any) -> bytes:
     return struct.pack(">BI", 0xDD, len(value)) + b"".join(map(packed, value))
 
 
-_NUMBERS = {0xCA: "f", 0xCB: "d", 0xCC: "B", 0xCD: "H", 0xCE: "I", 0xCF: "Q", 0xD0: "b", 0xD1: "h", 0xD2: "i", 0xD3: "q"}
+_NUMBERS = {
+    0xCA: "f",
+    0xCB: "d",
+    0xCC: "B",
+    0xCD: "H",
+    0xCE: "I",
+    0xCF: "Q",
+    0xD0: "b",
+    0xD1: "h",
+    0xD2: "i",
+    0xD3: "q",
+}
 _STRINGS = {0xC4: "B", 0xC5: "H", 0xC6: "I", 0xD9: "B", 0xDA: "H", 0xDB: "I"}
 _EXTENSIONS = {0xC7: "B", 0xC8: "H", 0xC9: "I"}
 _LISTS = {0xDC: "H", 0xDD: "I"}

@@ -15,7 +15,7 @@ from tests.editors.install.place import Editor
 from tests.editors.neovim_rpc import Nvim
 
 PLUGIN = Path(__file__).parents[2] / "editors" / "neovim"
-COLUMNS, ROWS = 120, 40
+COLUMNS, ROWS = 200, 40
 LIMIT_S = 120.0
 """For whatever is waited for: what takes longer than that on a machine this loaded is broken."""
 

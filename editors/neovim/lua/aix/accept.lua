@@ -1,7 +1,7 @@
 --- Accepting an offer: whole, or its next word or line, with the rest still shown.
 ---
---- The text is inserted here and not by Neovim, which puts it where the request was made and leaves what was typed since
---- behind it (neovim #36529).
+--- The text is inserted here and not by Neovim, which puts it where the request was made and leaves what was typed
+--- since behind it (neovim #36529).
 
 local shown = require('aix.shown')
 

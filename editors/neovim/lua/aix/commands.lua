@@ -56,14 +56,15 @@ end
 ---@param result table
 local function show_status(result)
   local status = result.status or {}
-  local parts = { ('%s, %s'):format(status.state or result.state, status.message or result.message or '') }
+  local state, message = status.state or result.state, status.message or result.message or ''
+  local parts = { state == 'ready' and message or ('%s, %s'):format(state, message) }
   local files = 0
   for _, folder in ipairs(result.folders or {}) do
     files = files + folder.files
   end
-  table.insert(parts, ('%d files indexed'):format(files))
+  table.insert(parts, ('%d files'):format(files))
   if type(status.latencyMs) == 'number' then
-    table.insert(parts, ('latest offer in %.0f ms'):format(status.latencyMs))
+    table.insert(parts, ('%.0f ms'):format(status.latencyMs))
   end
   local counts = result.counts or {}
   table.insert(parts, ('%d offered, %d accepted'):format(counts.offered or 0, counts.accepted or 0))

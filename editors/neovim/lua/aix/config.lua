@@ -99,8 +99,7 @@ local function checked_keymaps(given)
   local good, lines = {}, {}
   for name, key in vim.spairs(given) do
     if M.default_keymaps[name] == nil then
-      local known = table.concat(vim.fn.sort(vim.tbl_keys(M.default_keymaps)), ', ')
-      table.insert(lines, ('no keymap "%s" (there are %s)'):format(name, known))
+      table.insert(lines, ('no keymap "%s" (:help aix-keys)'):format(name))
     elseif key ~= false and (type(key) ~= 'string' or key == '') then
       table.insert(lines, ('keymap "%s" must be a key or false'):format(name))
     else
@@ -118,8 +117,7 @@ function M.checked(given)
   for name, value in vim.spairs(given) do
     local kind = kinds[name]
     if not kind then
-      local known = table.concat(vim.fn.sort(vim.tbl_keys(kinds)), ', ')
-      table.insert(lines, ('no option "%s" (there are %s)'):format(name, known))
+      table.insert(lines, ('no option "%s" (:help aix-options)'):format(name))
     elseif not is_kind(value, kind) then
       local wanted = kind == 'string[]' and 'a list of strings' or ('a %s'):format(kind)
       table.insert(lines, ('option "%s" must be %s, not %s'):format(name, wanted, vim.inspect(value)))

@@ -55,8 +55,8 @@ local function check_server()
   local config = vim.lsp.config['aix']
   if config and type(config.cmd) ~= 'function' then
     health.warn(
-      "vim.lsp.config('aix', { cmd = ... }) takes the plugin's own connection away: late answers may show, and a server "
-        .. 'that ends is not started again',
+      "vim.lsp.config('aix', { cmd = ... }) takes the plugin's own connection away: late answers may show, and a "
+        .. 'server that ends is not started again',
       "Name the command in require('aix').setup({ cmd = ... })"
     )
   end

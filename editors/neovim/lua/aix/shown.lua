@@ -2,8 +2,8 @@
 ---
 --- `vim.lsp.inline_completion` asks, shows and accepts whole offers, automatically alone. Asking explicitly, accepting
 --- parts and taking away what does not fit any more need its object for the buffer, which is not part of its public
---- interface. Nothing else in this plugin touches it; where a Neovim has another one, `works()` is false and those three
---- do what the public interface can.
+--- interface. Nothing else in this plugin touches it; where a Neovim has another one, `works()` is false and those
+--- three do what the public interface can.
 
 local offer = require('aix.offer')
 
@@ -108,7 +108,7 @@ function M.hide(buffer)
   end
 end
 
---- Ask explicitly: also in the middle of a word or a line, and for several candidates. The answer is shown as any other.
+--- Ask explicitly: also in the middle of a word or a line, and for several candidates. The answer shows as any other.
 ---@param buffer integer
 ---@return boolean whether something was asked
 function M.ask(buffer)

@@ -42,7 +42,7 @@ end
 
 local words = { ready = 'aix', busy = 'aix…' }
 
---- For the 'statusline': empty in a buffer without the server, `aix` when all is well, else with a word for what is not.
+--- For the 'statusline': empty in a buffer without the server, `aix` when all is well, else a word for what is not.
 ---@return string
 function M.line()
   -- in a status line the current buffer is the one of the window that is drawn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import subprocess
 import threading
@@ -78,10 +79,8 @@ class Nvim:
         self._reader.join(_SECONDS)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             assert stream is not None
-            try:
+            with contextlib.suppress(OSError):  # what was not written yet has no reader any more
                 stream.close()
-            except OSError:
-                pass  # what was not written yet has no reader any more
 
     def _read(self) -> None:
         assert self._process.stdout is not None

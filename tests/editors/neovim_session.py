@@ -1,4 +1,4 @@
-"""A Neovim with the plugin and the real server, as a person before a screen uses it: keys go in, the screen comes out."""
+"""A Neovim with the plugin and the real server, as a person uses it: keys go in, the screen comes back."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Session:
 
     def ghost_comes(self, *, ends: str = "") -> str:
         """Wait for virtual text (that ends so)."""
-        return self.wait(lambda: (shown := self.ghost()) and shown.endswith(ends) and shown, f"ghost text {ends!r}")
+        return self.wait(lambda: shown if (shown := self.ghost()).endswith(ends) else "", f"ghost text {ends!r}")
 
     def asked(self) -> int:
         """How many completions were asked for until now."""

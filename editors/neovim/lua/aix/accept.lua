@@ -10,7 +10,7 @@ local M = {}
 ---@alias aix.Part 'all'|'word'|'line'
 
 --- White space with what follows it: a word of the buffer's 'iskeyword', or a run of other characters.
-local word = [[^\_s*\%(\k\+\|\%(\k\@![^[:space:]]\)\+\)\?]]
+local word = [=[^\_s*\%(\k\+\|\%(\k\@![^[:space:]]\)\+\)\?]=]
 --- The rest of the line, or where nothing is left of it the next one.
 local line = [[^\n*[^\n]*]]
 

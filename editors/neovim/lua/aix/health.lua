@@ -31,7 +31,7 @@ local function check_server()
   local path = vim.fn.exepath(command[1])
   if path == '' then
     health.error(('%s is not an executable on the PATH'):format(command[1]), {
-      'Install it: pip install aix-lsp, in an environment whose bin folder is on the PATH',
+      'Install aix-lsp as its README says, and put the bin folder of its environment on the PATH',
       "Or name it: require('aix').setup({ cmd = { '/path/to/aix-lsp', 'serve', '--stdio' } })",
     })
     return

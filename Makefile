@@ -1,7 +1,7 @@
 # make run: the demo; make test: lint and all tests; make setup: the installation alone.
 # make mini: the embedded model from nothing; make mini-on: trained on; make mini-smoke: a trial of all that.
 # make browser: as root on Debian, installs the browser for the test of `aix-lsp inspect --html` where there is none.
-# make test-editors: Neovim, Emacs and VS Code for real (Neovim is in make test too).
+# make test-editors: Neovim, Emacs, Helix and VS Code for real (Neovim is in make test too).
 # TORCH_INDEX=URL takes PyTorch from that package index (README, first screen).
 
 PYTHON ?= python3
@@ -70,7 +70,7 @@ format: $(INSTALLED)
 constraints: $(INSTALLED)
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+.*/\1/; / @ /d' > constraints.txt
 
-# README's settings table and the picture of the demo
+# README's settings table, the editors' settings, and the picture of the demo
 documents: $(INSTALLED)
 	$(BIN)/python docs/generate.py
 

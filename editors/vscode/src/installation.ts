@@ -130,8 +130,8 @@ export class Installation {
     const neutral = this.context.globalStorageUri.fsPath;
     this.refuseFullDisk(neutral);
     progress.report({ message: "looking for Python" });
-    const torchIndex = machineSetting("install.torchIndex", "");
-    const base = await findPython(machineSetting("install.python", ""), placesHere(), probeIn(neutral, environment));
+    const torchIndex = machineSetting<string>("install.torchIndex", "");
+    const base = await findPython(machineSetting<string>("install.python", ""), placesHere(), probeIn(neutral, environment));
     this.channel.info(`installing aix-lsp ${this.version} into ${folder} with ${base.facts.executable}`);
     await this.managed.remove(this.version); // what an earlier attempt has left
     for (const step of plan(base, folder, this.managed.python(folder), carried, torchIndex, this.version)) {
@@ -174,7 +174,7 @@ export class Installation {
   }
 
   private question(kind: "install" | "upgrade"): string {
-    const torchIndex = machineSetting("install.torchIndex", "");
+    const torchIndex = machineSetting<string>("install.torchIndex", "");
     return question(kind, this.version, this.managed.root, process.platform, torchIndex);
   }
 }

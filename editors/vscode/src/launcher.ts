@@ -49,7 +49,7 @@ export class Launcher {
   /** Ask, install, start. The servers of other windows and versions go on until the new one is whole. */
   async install(): Promise<void> {
     if (this.installation.isUnderWay) return;
-    const named = machineSetting("serverPath", "");
+    const named = machineSetting<string>("serverPath", "");
     if (!(await this.installation.agreed(named))) return;
     await this.installAgreed();
   }
@@ -105,7 +105,7 @@ export class Launcher {
   private choose(): Choice {
     return chooseServer(
       {
-        serverPath: machineSetting("serverPath", ""),
+        serverPath: machineSetting<string>("serverPath", ""),
         serverArguments: machineSetting<string[]>("serverArguments", []),
         version: this.installation.version,
         installed: this.managed.installed(),
@@ -137,7 +137,7 @@ export class Launcher {
     const goesOn = this.server.phase === "running";
     if (!goesOn) this.server.show("installing", `the server is being installed into ${folder}`);
     const isThere = await this.installation.run();
-    if (isThere && machineSetting("serverPath", "") !== "") {
+    if (isThere && machineSetting<string>("serverPath", "") !== "") {
       await this.change(() =>
         vscode.workspace.getConfiguration("aix").update("serverPath", undefined, vscode.ConfigurationTarget.Global),
       );

@@ -89,7 +89,7 @@ export function question(
 ): string {
   const what =
     kind === "install"
-      ? `aix needs its server, aix-lsp ${version}, which is not on this machine yet. Install it?`
+      ? `aix needs its server, aix-lsp ${version}. Install it?`
       : `This extension brings aix-lsp ${version}; another version is running. Install this one in its place?`;
   const many = platform === "linux" && torchIndex.trim() === "";
   const size = many

@@ -1,4 +1,5 @@
-"""The schemas that JetBrains' editors complete and check the settings by, in the template for LSP4IJ."""
+"""The template for LSP4IJ, by which JetBrains' editors start the server: its descriptor with all file types, and the
+schemas of the settings."""
 
 from __future__ import annotations
 
@@ -7,9 +8,35 @@ from typing import Any
 
 from option_facts import field_of
 
+from aix_lsp.languages import known_files
 from aix_lsp.settings import Option, Settings, options
 
+_COMMAND = {
+    "default": "aix-lsp serve --stdio",
+    "windows": "aix-lsp.exe serve --stdio",
+    "mac": "aix-lsp serve --stdio",
+    "unix": "aix-lsp serve --stdio",
+}
 _DRAFT = "http://json-schema.org/draft-07/schema#"
+
+
+def template() -> str:
+    """`template.json`: the name, the command line by system, and which files the server is for, by patterns alone: IDEs
+    differ in the file types that they know."""
+    by_language: dict[str, list[str]] = {}
+    for name, language in known_files().items():
+        by_language.setdefault(language, []).append(_pattern(name))
+    document = {
+        "id": "aix-lsp",
+        "name": "aix-lsp",
+        "programArgs": _COMMAND,
+        "expandConfiguration": True,
+        "fileTypeMappings": [
+            {"fileType": {"patterns": _once(patterns)}, "languageId": language}
+            for language, patterns in sorted(by_language.items())
+        ],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def settings_schema() -> str:
@@ -31,6 +58,19 @@ def initialization_schema() -> str:
             "additionalProperties": False,
         }
     return _document("initializationOptions", "Settings that the server starts with", sections)
+
+
+def _pattern(name: str) -> str:
+    return f"*{name}" if name.startswith(".") else name
+
+
+def _once(patterns: list[str]) -> list[str]:
+    """The patterns less those that differ from an earlier one in upper and lower case alone: endings match in either,
+    whole names as they are written."""
+    kept: dict[str, str] = {}
+    for pattern in patterns:
+        kept.setdefault(pattern.lower() if pattern.startswith("*") else pattern, pattern)
+    return list(kept.values())
 
 
 def _field(item: Option) -> dict[str, Any]:

@@ -29,7 +29,9 @@ which asks anew at each pause."
   :group 'aix-lsp)
 
 (defcustom aix-lsp-lsp-mode-idle-delay 0.2
-  "Seconds after which `lsp-inline-completion-mode' asks, unless its own delay was set."
+  "Seconds without a key before an offer is asked for in buffers of lsp-mode.
+The server leaves it to lsp-mode to wait for the end of typing.  A delay
+that was set for `lsp-inline-completion-mode' stays."
   :type 'number
   :group 'aix-lsp)
 
@@ -57,6 +59,7 @@ which asks anew at each pause."
           (lsp-inline-completion-mode 1))
       ;; two ghosts would stand beside each other
       (when (fboundp 'lsp-inline-completion-mode) (lsp-inline-completion-mode -1))
+      (setq-local aix-lsp-idle-delay (max aix-lsp-idle-delay aix-lsp-lsp-mode-idle-delay))
       (aix-lsp-use-backend 'lsp-mode))))
 
 (defun aix-lsp-lsp-mode--configured ()

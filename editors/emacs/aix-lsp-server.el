@@ -68,7 +68,8 @@
   "Whether the server can be asked."
   (and aix-lsp-server--current
        (slot-value aix-lsp-server--current 'ready)
-       (jsonrpc-running-p aix-lsp-server--current)))
+       (jsonrpc-running-p aix-lsp-server--current)
+       t))
 
 (defun aix-lsp-server-refused ()
   "Why there is no server, in one line, or nil."

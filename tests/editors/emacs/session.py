@@ -40,7 +40,9 @@ _INIT = """
 (require 'aix-lsp)
 (setq aix-lsp-server-command {command})
 (defun aix-test-json (value)
-  (base64-encode-string (encode-coding-string (json-serialize value :null-object nil :false-object :false) 'utf-8) t))
+  (when (or (symbolp value) (recordp value) (and (consp value) (not (keywordp (car value)))))
+    (setq value (and value t)))
+  (base64-encode-string (encode-coding-string (json-serialize value :null-object nil :false-object :json-false) 'utf-8) t))
 (require 'server)
 (setq server-socket-dir {folder} server-name "emacs")
 (server-start)
@@ -122,10 +124,11 @@ class Emacs:
             answer = b""
             while part := connection.recv(65536):
                 answer += part
-        found = re.search(rb'^-print(?:-nonl)? "([A-Za-z0-9+/=]*)', answer, re.MULTILINE)
+        # a long value comes in parts
+        found = b"".join(re.findall(rb'^-print(?:-nonl)? "?([A-Za-z0-9+/=]+)', answer, re.MULTILINE))
         if not found:
             raise EmacsError(answer.decode(errors="replace"))
-        return json.loads(base64.b64decode(found[1]))
+        return json.loads(base64.b64decode(found))
 
     def until(self, expression: str, fits: Callable[[Any], bool] = bool) -> Any:
         """Wait until the value of an expression fits, and return it."""

@@ -18,6 +18,7 @@
 
 (declare-function eglot--signal-textDocument/didChange "eglot")
 (declare-function eglot--TextDocumentPositionParams "eglot")
+(declare-function eglot--lsp-position-to-point "eglot")
 
 (defclass aix-lsp-eglot-server (eglot-lsp-server)
   ((latest :initform nil :documentation "The number of the latest request."))
@@ -99,7 +100,7 @@
 
 (cl-defmethod aix-lsp-backend-point ((_backend (eql eglot)) position)
   "The place of POSITION."
-  (car (eglot-range-region (list :start position :end position))))
+  (eglot--lsp-position-to-point position))
 
 (cl-defmethod aix-lsp-backend-restart ((_backend (eql eglot)))
   "Let eglot connect anew."

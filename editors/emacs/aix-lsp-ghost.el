@@ -144,7 +144,7 @@ in the buffer now, or nil."
   (if (string-match "\\`\n*[^\n]*" text) (match-string 0 text) text))
 
 (defun aix-lsp-ghost-accept (part)
-  "Insert what the function PART makes of the rest of the offer; the rest of that stays shown.
+  "Insert what the function PART makes of the offer; the rest stays shown.
 Returns as `aix-lsp-ghost-follow' does."
   (let ((text (aix-lsp-ghost-text)))
     (unless text (user-error "Nothing is offered"))

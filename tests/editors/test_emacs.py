@@ -91,7 +91,7 @@ def test_words_and_lines_of_an_offer_are_taken_and_the_rest_stays_shown(here: Sc
 def test_characters_of_two_units_before_the_cursor_do_not_shift_an_offer(here: Scene) -> None:
     text = BEGUN.replace("    return", '    note = "🎉 漢字 👩‍👩‍👧"; return')
     here.begin(text)
-    rest = here.offered()
+    rest = here.offered(begins="")
     here.emacs.keys("M-Enter")
     here.emacs.until(f'(string-suffix-p "{rest}" (buffer-string))')
     assert here.emacs.text() == text + "_" + rest

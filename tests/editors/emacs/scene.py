@@ -106,11 +106,11 @@ class Scene:
         number: int = self.emacs.eval("aix-test-asked")
         return number
 
-    def offered(self) -> str:
+    def offered(self, begins: str = REST) -> str:
         """Type the key before an offer, wait for the offer, and return it."""
         self.emacs.type("_")
         shown: str = self.emacs.until(GHOST)
-        assert shown.startswith(REST)
+        assert shown.startswith(begins)
         return shown
 
 

@@ -1,4 +1,4 @@
-"""Emacs in a real terminal (tmux): keys go in as they do from a keyboard, its state is read through its server socket."""
+"""Emacs in a real terminal (tmux): keys go in as from a keyboard, its state is read through its server socket."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ _INIT = """
 (defun aix-test-json (value)
   (when (or (symbolp value) (recordp value) (and (consp value) (not (keywordp (car value)))))
     (setq value (and value t)))
-  (base64-encode-string (encode-coding-string (json-serialize value :null-object nil :false-object :json-false) 'utf-8) t))
+  (base64-encode-string
+   (encode-coding-string (json-serialize value :null-object nil :false-object :json-false) 'utf-8) t))
 (require 'server)
 (setq server-socket-dir {folder} server-name "emacs")
 (server-start)
@@ -116,7 +117,8 @@ class Emacs:
         """The value of an expression in the buffer that is shown, as JSON has it. Raises EmacsError."""
         lisp = f"(aix-test-json (with-current-buffer (window-buffer) {expression}))"
         encoded = base64.b64encode(lisp.encode()).decode()
-        request = f'(eval (car (read-from-string (decode-coding-string (base64-decode-string "{encoded}") (quote utf-8)))) t)'
+        decoded = f'(decode-coding-string (base64-decode-string "{encoded}") (quote utf-8))'
+        request = f"(eval (car (read-from-string {decoded})) t)"
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(LIMIT_SECONDS)
             connection.connect(str(self._folder / "emacs"))
@@ -157,6 +159,7 @@ class Emacs:
         """Show a file, point at its end."""
         self.eval(f"(progn (find-file {quoted(str(path))}) (goto-char (point-max)) t)")
         self.until(f"(equal buffer-file-name {quoted(str(path))})")
+        self.keys("C-e")  # eglot connects after a command
 
     def ghost(self) -> str | None:
         """The text that is offered, as the overlay shows it."""

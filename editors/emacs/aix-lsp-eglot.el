@@ -43,7 +43,7 @@
 
 (cl-defmethod eglot-client-capabilities ((_server aix-lsp-eglot-server))
   "What eglot can do, and that status notifications are wanted."
-  (append (cl-call-next-method) '(:experimental (:aix (:status t)))))
+  (plist-put (copy-sequence (cl-call-next-method)) :experimental '(:aix (:status t))))
 
 (cl-defmethod eglot-initialization-options ((_server aix-lsp-eglot-server))
   "The options that the user set."

@@ -37,9 +37,12 @@ def test_the_parts_that_need_no_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
-@pytest.mark.parametrize("seed", range(6))
-def test_the_server_has_the_buffers_text_after_any_edits(tmp_path: Path, seed: int, encoding: Encoding) -> None:
-    call = f'(aix-lsp-test-print-changes "{seed}" {quoted(encoding)})'
+@pytest.mark.parametrize("returns", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_server_has_the_buffers_text_after_any_edits(
+    tmp_path: Path, seed: int, returns: bool, encoding: Encoding
+) -> None:
+    call = f'(aix-lsp-test-print-changes "{seed}" {quoted(encoding)} {"t" if returns else "nil"})'
     done = batch("-l", "aix-lsp-test", "--eval", call, home=tmp_path)
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
@@ -55,7 +58,7 @@ def test_the_server_has_the_buffers_text_after_any_edits(tmp_path: Path, seed: i
     found = documents.get(item["uri"])
     assert found is not None
     assert found.text == data["text"]
-    assert any("range" in change for message in changed for change in message["params"]["contentChanges"])
+    assert returns or any("range" in change for message in changed for change in message["params"]["contentChanges"])
 
 
 def _change(change: dict[str, object]) -> Change:

@@ -11,7 +11,7 @@
 (require 'ert)
 (require 'aix-lsp)
 
-(defconst aix-lsp-test--alphabet ["a" "é" "漢" "🎉" "\n" "\n" "\r\n" "\r" "\t" "x = 1"])
+(defvar aix-lsp-test--alphabet ["a" "é" "漢" "🎉" "\n" "\n" "\r\n" "\r" "\t" "x = 1"])
 
 (defun aix-lsp-test--text (pieces)
   "Random text of so many PIECES."
@@ -124,11 +124,14 @@
       (aix-lsp-ghost-hide)
       (should (eq (key-binding (kbd "M-n")) free)))))
 
-(defun aix-lsp-test-print-changes (seed encoding)
+(defun aix-lsp-test-print-changes (seed encoding returns)
   "Print what is sent about a buffer that is edited at random, as JSON.
-SEED makes the edits, ENCODING counts positions."
+SEED makes the edits, ENCODING counts positions; with RETURNS there are
+carriage returns in the text."
   (random seed)
-  (let (sent)
+  (let ((aix-lsp-test--alphabet (if returns aix-lsp-test--alphabet
+                                  ["a" "é" "漢" "🎉" "\n" "\n" "\t" "x = 1"]))
+        sent)
     (cl-letf (((symbol-function 'aix-lsp-server-ready-p) (lambda () t))
               ((symbol-function 'aix-lsp-server-encoding) (lambda () encoding))
               ((symbol-function 'aix-lsp-server-start) #'ignore)

@@ -50,29 +50,35 @@ that was set for `lsp-inline-completion-mode' stays."
            :key (lambda (workspace) (lsp--client-server-id (lsp--workspace-client workspace)))))
 
 (defun aix-lsp-lsp-mode--opened ()
-  "A file was opened in lsp-mode: show offers if aix-lsp has it too."
-  (when (aix-lsp-lsp-mode--workspace)
-    (if (eq aix-lsp-lsp-mode-interface 'lsp-mode)
-        (progn
-          (unless (aix-lsp-options--set-p 'lsp-inline-completion-idle-delay lsp-inline-completion-idle-delay)
-            (setq-local lsp-inline-completion-idle-delay aix-lsp-lsp-mode-idle-delay))
-          (lsp-inline-completion-mode 1))
-      ;; two ghosts would stand beside each other
-      (when (fboundp 'lsp-inline-completion-mode) (lsp-inline-completion-mode -1))
-      (setq-local aix-lsp-idle-delay (max aix-lsp-idle-delay aix-lsp-lsp-mode-idle-delay))
-      (aix-lsp-use-backend 'lsp-mode))))
+  "The server has this buffer: show its offers."
+  (if (eq aix-lsp-lsp-mode-interface 'lsp-mode)
+      (progn
+        (unless (aix-lsp-options--set-p 'lsp-inline-completion-idle-delay lsp-inline-completion-idle-delay)
+          (setq-local lsp-inline-completion-idle-delay aix-lsp-lsp-mode-idle-delay))
+        (lsp-inline-completion-mode 1))
+    ;; two ghosts would stand beside each other
+    (when (fboundp 'lsp-inline-completion-mode) (lsp-inline-completion-mode -1))
+    (setq-local aix-lsp-idle-delay (max aix-lsp-idle-delay aix-lsp-lsp-mode-idle-delay))
+    (aix-lsp-use-backend 'lsp-mode)))
 
 (defun aix-lsp-lsp-mode--configured ()
   "Buffers with a ghost of this package have none of lsp-mode's."
   (when (and (eq aix-lsp-lsp-mode-interface 'ghost) (aix-lsp-lsp-mode--workspace))
     (lsp-inline-completion-mode -1)))
 
-(defun aix-lsp-lsp-mode--closed ()
-  "The lsp-mode of this buffer ends."
-  (when (eq aix-lsp-backend 'lsp-mode)
-    (aix-lsp-mode -1)
-    (kill-local-variable 'aix-lsp-backend)
-    (when aix-lsp-global-mode (aix-lsp-mode 1))))
+(defun aix-lsp-lsp-mode--changed ()
+  "In this buffer lsp-mode begins, ends or restarts: look when it is done."
+  (run-at-time 0 nil #'aix-lsp-lsp-mode--look (current-buffer)))
+
+(defun aix-lsp-lsp-mode--look (buffer)
+  "Offer in BUFFER or not, as lsp-mode is there now."
+  (when (buffer-live-p buffer)
+    (with-current-buffer buffer
+      (cond ((aix-lsp-lsp-mode--workspace) (aix-lsp-lsp-mode--opened))
+            ((eq aix-lsp-backend 'lsp-mode)
+             (aix-lsp-mode -1)
+             (kill-local-variable 'aix-lsp-backend)
+             (when aix-lsp-global-mode (aix-lsp-mode 1)))))))
 
 (lsp-register-client
  (make-lsp-client
@@ -92,9 +98,9 @@ that was set for `lsp-inline-completion-mode' stays."
              handlers)
     handlers)))
 
-(add-hook 'lsp-after-open-hook #'aix-lsp-lsp-mode--opened)
+(add-hook 'lsp-after-open-hook #'aix-lsp-lsp-mode--changed)
 (add-hook 'lsp-configure-hook #'aix-lsp-lsp-mode--configured 90)
-(add-hook 'lsp-unconfigure-hook #'aix-lsp-lsp-mode--closed)
+(add-hook 'lsp-unconfigure-hook #'aix-lsp-lsp-mode--changed)
 
 (defun aix-lsp-lsp-mode--plist (value)
   "VALUE as lsp-mode reads JSON, with property lists for objects.

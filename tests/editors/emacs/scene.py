@@ -36,6 +36,8 @@ LISP = {
 (setq lsp-auto-guess-root t lsp-client-packages nil lsp-warn-no-matched-clients nil lsp-restart 'auto-restart
       lsp-enable-suggest-server-download nil lsp-headerline-breadcrumb-enable nil lsp-diagnostics-provider :none
       lsp-completion-provider :none lsp-session-file (expand-file-name "lsp-session" "~"))
+(load "lsp-mode-autoloads" nil t)
+(setq lsp-enable-snippet nil)
 (require 'aix-lsp-lsp-mode)
 (add-hook 'python-mode-hook #'lsp)
 """,

@@ -1,17 +1,18 @@
-"""The real Emacs in a real terminal: offers of the real server, with a connection of the package's own, with eglot's and
-with lsp-mode's."""
+"""The real Emacs in a real terminal: offers of the real server, with a connection of the package's own, with eglot's
+and with lsp-mode's."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import INVOICE
-from tests.editors.emacs.scene import BEGUN, LISP, REST, Scene, scene
-from tests.editors.emacs.session import GHOST, go_on, stop
+from tests.editors.emacs.scene import BEGUN, LISP, PID, REST, Scene, scene
+from tests.editors.emacs.session import GHOST, go_on, quoted, stop
 
 pytestmark = pytest.mark.editor
 
@@ -31,7 +32,7 @@ def test_an_offer_is_shown_at_point_and_a_key_takes_it(here: Scene) -> None:
     assert here.emacs.cursor() == (lines[row].index(rest), row)
     assert here.emacs.text() == INVOICE
     here.emacs.keys("M-Enter")
-    here.emacs.until("(not (looking-back \"compute_grand_\" (pos-bol)))")
+    here.emacs.until('(not (looking-back "compute_grand_" (pos-bol)))')
     assert here.emacs.text().startswith(INVOICE + rest)
     assert here.emacs.eval("(eobp)")
     assert here.accepted() == before + 1
@@ -43,7 +44,7 @@ def test_what_was_taken_is_one_step_of_undo(here: Scene) -> None:
     here.emacs.keys("M-Enter")
     here.emacs.until(f'(string-suffix-p "{rest}" (buffer-string))')
     here.emacs.keys("C-_")
-    here.emacs.until("(string-suffix-p \"compute_grand_\" (buffer-string))")
+    here.emacs.until('(string-suffix-p "compute_grand_" (buffer-string))')
 
 
 def test_an_offer_shrinks_while_it_is_typed_without_another_request(here: Scene) -> None:
@@ -132,7 +133,7 @@ def test_moving_away_hides_an_offer(here: Scene) -> None:
     here.offered()
     here.emacs.keys("C-a")
     here.emacs.until("(not aix-lsp-ghost--shown)")
-    assert here.emacs.eval("(null (key-binding (kbd \"M-RET\")))")
+    assert here.emacs.eval('(null (key-binding (kbd "M-RET")))')
 
 
 def test_an_offer_can_be_asked_for_and_dismissed(here: Scene) -> None:
@@ -149,7 +150,7 @@ def test_an_offer_can_be_asked_for_and_dismissed(here: Scene) -> None:
 def test_switched_off_there_is_no_offer_and_on_again_there_is(here: Scene) -> None:
     here.begin()
     command(here, "aix-lsp-toggle")
-    here.emacs.until("(equal (plist-get (aix-lsp-commands--status) :state) \"off\")")
+    here.emacs.until('(equal (plist-get (aix-lsp-commands--status) :state) "off")')
     here.emacs.until_screen(lambda lines: any("aix:off" in line for line in lines))
     asked = here.asked()
     here.emacs.type("_")
@@ -157,7 +158,7 @@ def test_switched_off_there_is_no_offer_and_on_again_there_is(here: Scene) -> No
     assert here.emacs.ghost() is None
     here.emacs.keys("BSpace")
     command(here, "aix-lsp-toggle")
-    here.emacs.until("(equal (plist-get (aix-lsp-commands--status) :state) \"ready\")")
+    here.emacs.until('(equal (plist-get (aix-lsp-commands--status) :state) "ready")')
     here.offered()
 
 
@@ -165,8 +166,8 @@ def test_the_page_of_inspect_opens(here: Scene) -> None:
     here.begin()
     here.offered()
     command(here, "aix-lsp-inspect")
-    here.emacs.until("(and (string-match-p \"apply_seasonal_rebate\" (buffer-string)) (not aix-lsp-ghost--shown))")
-    here.emacs.until("(and buffer-file-name (string-suffix-p \".md\" buffer-file-name))")
+    here.emacs.until('(and (string-match-p "apply_seasonal_rebate" (buffer-string)) (not aix-lsp-ghost--shown))')
+    here.emacs.until('(and buffer-file-name (string-suffix-p ".md" buffer-file-name))')
 
 
 def test_a_server_that_was_killed_starts_again_and_offers(here: Scene) -> None:
@@ -174,16 +175,55 @@ def test_a_server_that_was_killed_starts_again_and_offers(here: Scene) -> None:
     pid = here.pid()
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    here.emacs.until(f"(not (equal {_pid(here)} {pid}))")
-    here.emacs.until(_pid(here), lambda now: bool(now and now != pid))
+    here.emacs.until(f"(not (equal {PID[here.backend]} {pid}))")
+    here.emacs.until(PID[here.backend], lambda now: bool(now and now != pid))
     here.until_ready()
     here.offered()
 
 
-def _pid(here: Scene) -> str:
-    from tests.editors.emacs.scene import PID
+_OFFER = """(progn (aix-lsp-ghost-show (mapcar (lambda (text) (make-aix-lsp-candidate :beg (point) :text text))
+                                               (list {})) #'ignore) (redisplay) t)"""
 
-    return PID[here.backend]
+
+def test_an_offer_of_several_lines_stands_between_the_lines_and_the_cursor_before_it(tmp_path: Path) -> None:
+    with scene(tmp_path, "own", "(setq aix-lsp-automatic nil)") as here:
+        emacs = here.emacs
+        path = here.workspace / "shop" / "pricing.py"
+        emacs.open(path)
+        emacs.eval('(progn (erase-buffer) (insert "one()\\ntwo") (goto-char 5) (switch-to-buffer (current-buffer)) t)')
+        emacs.eval(_OFFER.format(quoted("a,\n    b") + quoted("other")))
+        lines = emacs.until_screen(lambda lines: "one(a," in lines)
+        row = lines.index("one(a,")
+        assert lines[row + 1 : row + 3] == ["    b)", "two"]
+        assert emacs.cursor() == (4, row)
+        emacs.keys("M-n")
+        emacs.until_screen(lambda lines: "one(other)" in lines)
+        emacs.keys("M-p")
+        emacs.until_screen(lambda lines: "one(a," in lines)
+        emacs.keys("M-Down")
+        emacs.until('(equal (buffer-string) "one(a,)\\ntwo")')
+        emacs.until_screen(lambda lines: "    b)" in lines)
+        emacs.keys("M-Enter")
+        emacs.until('(equal (buffer-string) "one(a,\\n    b)\\ntwo")')
+        emacs.eval("(progn (end-of-line) t)")
+        emacs.eval(_OFFER.format(quoted("\nnext")))
+        lines = emacs.until_screen(lambda lines: "next" in lines)
+        assert emacs.cursor() == (6, lines.index("next") - 1)
+
+
+def test_offers_come_beside_the_language_server_that_eglot_runs(tmp_path: Path) -> None:
+    lisp = """
+(require 'eglot)
+(add-to-list 'eglot-server-programs (cons 'python-mode aix-lsp-server-command))
+(add-hook 'python-mode-hook #'eglot-ensure)
+"""
+    with scene(tmp_path, "own", lisp) as here:
+        here.begin()
+        here.emacs.until("(and (eglot-managed-p) (eglot-current-server) t)")
+        assert here.emacs.eval(PID["eglot"]) != here.pid()
+        rest = here.offered()
+        here.emacs.keys("M-Enter")
+        here.emacs.until(f'(string-suffix-p "{rest}" (buffer-string))')
 
 
 def command(here: Scene, name: str) -> None:

@@ -41,7 +41,9 @@ def _install(folder: Path) -> None:
     editor = _editor(root)
     say("  byte-compiling lsp-mode and package-lint")
     # lsp-mode comes with a client for each of a hundred servers; of them none is needed
-    sources = [path for part in lisp_folders(editor) for path in sorted(part.glob("*.el")) if "autoloads" not in path.name]
+    sources = [
+        path for part in lisp_folders(editor) for path in sorted(part.glob("*.el")) if "autoloads" not in path.name
+    ]
     wanted = [path for path in sources if "lsp-mode" not in path.parent.name or path.stem in _LSP_MODE]
     command(
         [*editor.command, "--batch", "--funcall", "batch-byte-compile", *wanted],

@@ -5,7 +5,6 @@
 ;; Version: 0.1.0
 ;; Package-Requires: ((emacs "29.1"))
 ;; Keywords: convenience, languages, tools
-;; URL: https://example.org/
 ;; SPDX-License-Identifier: Apache-2.0
 
 ;;; Commentary:

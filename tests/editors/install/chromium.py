@@ -23,7 +23,9 @@ def browser() -> str:
     if found is not None:
         return found
     suite = _suite()
-    return str(installed("chromium", f"{suite} {' '.join(_PACKAGES)}", lambda folder: _install(folder, suite)) / "chromium")
+    return str(
+        installed("chromium", f"{suite} {' '.join(_PACKAGES)}", lambda folder: _install(folder, suite)) / "chromium"
+    )
 
 
 def _suite() -> str:
@@ -45,8 +47,9 @@ def _install(folder: Path, suite: str) -> None:
         path.unlink()  # the C library must be that of the loader
     fonts = folder / "fonts.conf"
     fonts.write_text(
-        f'<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n<fontconfig><dir>{root}/usr/share/fonts</dir>'
-        f"<cachedir>{folder}/fonts</cachedir></fontconfig>\n",
+        '<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n<fontconfig>'
+        f"<dir>{root}/usr/share/fonts</dir><cachedir>{folder}/fonts</cachedir>"
+        "<alias><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias></fontconfig>\n",
         encoding="utf-8",
     )
     program = next((path for path in sorted(root.glob("usr/lib/chromium/*shell")) if path.is_file()), None)

@@ -1,6 +1,6 @@
 """VS Code as code-server, with Node.js, playwright-core and a browser: npm packages by name.
 
-No package's own scripts are run: what they would build (log files, proxies with Kerberos, search) the tests do not need,
+No package's own scripts are run: the tests do not need what they would build (log files, proxies with Kerberos, search),
 so neither a compiler nor headers have to be there.
 """
 

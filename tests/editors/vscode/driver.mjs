@@ -3,6 +3,7 @@
 //   {"do": "launch", "executable": ...}     {"do": "open", "url": ..., "width": ..., "height": ..., "scale": ...}
 //   {"do": "press", "keys": [...]}          {"do": "type", "text": ...}
 //   {"do": "texts", "selector": ...}        {"do": "click", "selector": ..., "text": ...}
+//   {"do": "labels", "selector": ...}: what screen readers say of elements
 //   {"do": "ghosts"}: all that the ghost text was since the last "forget", in order; {"do": "forget"}
 //   {"do": "screenshot", "path": ...}       {"do": "close"}
 //
@@ -83,7 +84,8 @@ const verbs = {
     await page.screenshot({ path });
   },
   async close() {
-    await context.close();
+    await context?.close();
+    context = undefined;
   },
 };
 

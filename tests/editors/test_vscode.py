@@ -1,0 +1,344 @@
+"""VS Code with the extension, the real server and the embedded model."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import INVOICE, environment_in, workspace_in
+from tests.editors.conftest import SERVER, editor_or_skip
+from tests.editors.install.place import NotInstalledError, command
+from tests.editors.install.vscode import CodeServer
+from tests.editors.vscode.browser import Browser, Window, browser
+from tests.editors.vscode.waiting import until
+from tests.editors.vscode.workbench import (
+    ACCEPT_WORD,
+    CLEAR_NOTIFICATIONS,
+    TOGGLE,
+    TOGGLE_SIDEBAR,
+    TRIGGER,
+    Workbench,
+    stopped,
+    workbench,
+)
+
+pytestmark = pytest.mark.editor
+
+ROOT = Path(__file__).parents[2]
+SERVER_OPTIONS: dict[str, Any] = {"aix.serverPath": SERVER[0], "aix.serverArguments": list(SERVER[1:])}
+START = INVOICE.removesuffix("_")
+"""A test types the last `_`: from there on the model knows the name."""
+
+PICTURE = os.environ.get("AIX_SCREENSHOT", "")
+INSTALL_SECONDS = 3000.0
+"""For PyTorch over a slow network."""
+
+StartWorkbench = Callable[[dict[str, Any]], AbstractContextManager[Workbench]]
+OpenWindow = Callable[[str], Window]
+
+
+@pytest.fixture(scope="module")
+def editor() -> CodeServer:
+    found = editor_or_skip("vscode")
+    assert isinstance(found, CodeServer)
+    return found
+
+
+@pytest.fixture(scope="module")
+def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of everything: nothing of the developer's but what reaches package indexes."""
+    pip = Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "pip" / "pip.conf"
+    variables = environment_in(tmp_path_factory.mktemp("vscode"))
+    if pip.is_file():
+        variables.setdefault("PIP_CONFIG_FILE", str(pip))
+    folders = variables.get("PATH", "").split(os.pathsep)
+    # a server that is installed here already must not be found in place of the one under test
+    variables["PATH"] = os.pathsep.join(folder for folder in folders if not (Path(folder) / "aix-lsp").exists())
+    return {**variables, "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def extension(editor: CodeServer) -> Path:
+    """The .vsix of this repository as it is now."""
+    del editor  # without it nothing need be built
+    try:
+        command(["make", "vscode"], seconds=900, cwd=ROOT)
+    except NotInstalledError as error:
+        pytest.fail(f"make vscode: {error}")
+    return max((ROOT / "dist").glob("*.vsix"), key=lambda path: path.stat().st_mtime_ns)
+
+
+@pytest.fixture(scope="module")
+def drive(editor: CodeServer, variables: dict[str, str]) -> Iterator[Browser]:
+    with browser(editor, variables) as drive:
+        yield drive
+
+
+@pytest.fixture(scope="module")
+def start(editor: CodeServer, variables: dict[str, str], extension: Path, drive: Browser) -> StartWorkbench:
+    """Start a code-server with the user's settings."""
+
+    @contextmanager
+    def start_workbench(settings: dict[str, Any]) -> Iterator[Workbench]:
+        folder = Path(tempfile.mkdtemp(prefix="aix-"))
+        try:
+            with workbench(editor, drive, folder, variables, extension, settings) as running:
+                yield running
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return start_workbench
+
+
+@pytest.fixture(scope="module")
+def code(start: StartWorkbench) -> Iterator[Workbench]:
+    """A code-server for all tests that use the server of this repository."""
+    with start(SERVER_OPTIONS) as running:
+        yield running
+
+
+@pytest.fixture
+def open_window(code: Workbench, tmp_path: Path) -> Iterator[OpenWindow]:
+    """Open a window whose file has this text, with the cursor at its end and the server ready."""
+    windows = []
+
+    def open_file(text: str) -> Window:
+        root = workspace_in(tmp_path)
+        file = root / "shop" / "invoice.py"
+        file.write_bytes(text.encode())
+        window = code.open(root, file)
+        windows.append(window)
+        window.focus()
+        window.wait_for_status("ready")
+        return window
+
+    yield open_file
+    for window in windows:
+        window.close()
+    until(lambda: not code.servers(), "servers that end with their window")
+
+
+def server_of(code: Workbench) -> psutil.Process:
+    (server,) = until(code.servers, "a server")
+    return server
+
+
+def test_an_offer_is_seen_and_tab_takes_it(open_window: OpenWindow) -> None:
+    window = open_window(START)
+    window.type("_")
+    ghost = window.wait_for_ghost("total")
+    window.press("Tab")
+    assert window.save().decode() == f"{START}_{ghost}"
+
+
+def test_an_offer_shrinks_without_a_flicker_while_it_is_typed(open_window: OpenWindow) -> None:
+    window = open_window(START)
+    window.type("_")
+    ghost = window.wait_for_ghost("total")
+    window.forget()
+    for typed in range(1, 6):
+        window.type(ghost[typed - 1])
+        assert window.wait_for_ghost(ghost[typed:]) == ghost[typed:]
+    seen = window.ghosts()
+    assert seen == [ghost[typed:] for typed in range(6)]
+    window.press("Tab")
+    assert window.save().decode() == f"{START}_{ghost}"
+
+
+def test_a_word_of_an_offer_is_taken(open_window: OpenWindow) -> None:
+    window = open_window(START)
+    window.type("_")
+    ghost = window.wait_for_ghost("total(")
+    window.press(ACCEPT_WORD)
+    until(lambda: window.ghost() == ghost.removeprefix("total"), "what is left of the offer")
+    assert window.save().decode() == f"{START}_total"
+
+
+def test_a_key_asks_for_an_offer_where_nothing_was_typed(open_window: OpenWindow) -> None:
+    window = open_window(f"{START}_")
+    assert window.ghost() == ""
+    window.press(TRIGGER)
+    ghost = window.wait_for_ghost("total")
+    window.press("Tab")
+    assert window.save().decode() == f"{START}_{ghost}"
+
+
+def test_an_offer_fits_behind_emoji_and_cjk(open_window: OpenWindow) -> None:
+    text = START.replace("    return", '    label = "合計 🧾"; return')
+    window = open_window(text)
+    window.type("_")
+    ghost = window.wait_for_ghost("total")
+    window.type(ghost[0])
+    assert window.wait_for_ghost(ghost[1:]) == ghost[1:]
+    window.press("Tab")
+    assert window.save().decode() == f"{text}_{ghost}"
+
+
+def test_a_file_with_windows_line_ends_keeps_them(open_window: OpenWindow) -> None:
+    text = START.replace("\n", "\r\n")
+    window = open_window(text)
+    window.type("_")
+    ghost = window.wait_for_ghost("total")
+    window.press("Tab")
+    window.press("Enter")
+    saved = window.save().decode()
+    assert saved.rstrip() == f"{text}_{ghost}"
+    assert saved.count("\n") == saved.count("\r\n") == text.count("\n") + 1
+
+
+def test_an_answer_that_comes_late_is_not_shown(code: Workbench, open_window: OpenWindow) -> None:
+    window = open_window(START)
+    with stopped(server_of(code)):
+        window.type("_")
+        window.press("Control+Home")
+        window.press("End", "Enter")
+        window.type("import o")
+        window.forget()
+    # the server answers in order: once this is answered, so is what was asked before
+    window.press("Control+End")
+    window.press("Backspace")
+    window.type("_")
+    window.wait_for_ghost("total")
+    seen = window.ghosts()
+    assert [ghost for ghost in seen if ghost.startswith("total")] == seen[-1:]
+
+
+def test_completions_are_switched_off_and_on(open_window: OpenWindow) -> None:
+    window = open_window(START)
+    window.press(TOGGLE)
+    window.wait_for_status("off")
+    window.forget()
+    window.type("_")
+    window.press(TRIGGER)
+    window.press(TOGGLE)  # behind the questions, and so answered after them
+    window.wait_for_status("ready")
+    assert window.ghosts() == [""]
+    window.press(TRIGGER)
+    window.wait_for_ghost("total")
+
+
+def test_a_server_that_was_killed_comes_back(code: Workbench, open_window: OpenWindow) -> None:
+    window = open_window(START)
+    killed = server_of(code)
+    killed.send_signal(signal.SIGKILL)
+    until(lambda: killed not in code.servers() and code.servers(), "another server")
+    until(lambda: window.status() == "ready", "ready again")
+    window.type("_")
+    ghost = window.wait_for_ghost("total")
+    window.press("Tab")
+    assert window.save().decode() == f"{START}_{ghost}"
+
+
+def test_no_server_outlives_its_window(code: Workbench, open_window: OpenWindow) -> None:
+    window = open_window(START)
+    server = server_of(code)
+    window.close()
+    until(lambda: not server.is_running(), "a server that ends with its window")
+
+
+def test_no_server_outlives_an_editor_that_was_killed(start: StartWorkbench, tmp_path: Path) -> None:
+    root = workspace_in(tmp_path)
+    with start(SERVER_OPTIONS) as code:
+        window = code.open(root, root / "shop" / "invoice.py")
+        window.wait_for_status("ready")
+        server = server_of(code)
+        for process in code.processes():
+            if "aix_lsp" not in process.cmdline():
+                with suppress(psutil.Error):
+                    process.kill()
+        until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, "a server that ends")
+        window.close()
+
+
+@pytest.mark.parametrize("is_trusted", [False, True], ids=["not trusted", "trusted"])
+def test_a_workspace_names_neither_the_server_nor_where_code_is_sent(
+    start: StartWorkbench, tmp_path: Path, is_trusted: bool
+) -> None:
+    root = workspace_in(tmp_path)
+    ran = tmp_path / "ran"
+    program = root / "server"
+    program.write_text(f"#!/bin/sh\necho ran > {ran}\n")
+    program.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as listener, start({**SERVER_OPTIONS, **TRUST}) as code:
+        listener.setblocking(False)
+        settings = {
+            "aix.serverPath": str(program),
+            "aix.serverArguments": [],
+            "aix.remote.url": f"http://127.0.0.1:{listener.getsockname()[1]}",
+            "aix.model.name": "remote",
+        }
+        (root / ".vscode").mkdir()
+        (root / ".vscode" / "settings.json").write_text(json.dumps(settings))
+        file = root / "shop" / "invoice.py"
+        file.write_text(START)
+        window = code.open(root, file)
+        if is_trusted:
+            until(lambda: window.texts(".monaco-dialog-box .monaco-button"), "the question of trust")
+            window.click(".monaco-dialog-box .monaco-button", "Yes")
+        else:
+            until(lambda: window.texts(".monaco-dialog-box .monaco-button"), "the question of trust")
+            window.click(".monaco-dialog-box .monaco-button", "No")
+        window.focus()
+        window.wait_for_status("ready")
+        window.type("_")
+        window.wait_for_ghost("total")
+        assert server_of(code).cmdline()[1:] == list(SERVER[1:])
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        window.close()
+    assert not ran.exists()
+
+
+TRUST = {"security.workspace.trust.enabled": True, "security.workspace.trust.startupPrompt": "always"}
+
+
+def test_managed_installation_without_any_setting(start: StartWorkbench, tmp_path: Path) -> None:
+    root = workspace_in(tmp_path)
+    file = root / "shop" / "invoice.py"
+    file.write_text(START)
+    with start({}) as code:
+        window = code.open(root, file)
+        until(lambda: window.texts(".notification-toast .monaco-button"), "the offer to install the server")
+        window.click(".notification-toast .monaco-button", "Install")
+        until(code.servers, "a server that was installed", INSTALL_SECONDS)
+        (server,) = code.servers()
+        assert Path(server.exe()).exists()
+        assert str(code.data) in server.cmdline()[0]
+        window.focus()
+        window.wait_for_status("ready")
+        window.type("_")
+        ghost = window.wait_for_ghost("total")
+        window.press("Tab")
+        assert window.save().decode() == f"{START}_{ghost}"
+        window.close()
+        until(lambda: not code.servers(), "servers that end with their window")
+
+
+@pytest.mark.skipif(not PICTURE, reason="AIX_SCREENSHOT names no file")
+def test_picture(start: StartWorkbench, tmp_path: Path) -> None:
+    look = {"editor.fontSize": 16, "editor.minimap.enabled": False, "window.menuBarVisibility": "hidden"}
+    root = workspace_in(tmp_path)
+    file = root / "shop" / "invoice.py"
+    file.write_text(START)
+    with start({**SERVER_OPTIONS, **look}) as code:
+        window = code.open(root, file, (1100, 500, 1))
+        window.focus()
+        window.wait_for_status("ready")
+        window.press(CLEAR_NOTIFICATIONS, TOGGLE_SIDEBAR)
+        window.type("_")
+        window.wait_for_ghost("total")
+        window.wait_for_status("ready")
+        window.browser("screenshot", path=PICTURE)
+        window.close()
+    assert Path(PICTURE).stat().st_size < 200_000

@@ -1,7 +1,7 @@
 """VS Code as code-server, with Node.js, playwright-core and a browser: npm packages by name.
 
-No package's own scripts are run: the tests do not need what they would build (log files, proxies with Kerberos, search),
-so neither a compiler nor headers have to be there.
+No package runs scripts of its own: what they would build (log files, proxies with Kerberos, search) no test needs, so
+neither a compiler nor headers have to be there.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ _PAUSE = 0.05
 T = TypeVar("T")
 
 
-def until(found: Callable[[], T], what: str, limit: float = LIMIT) -> T:
+def until(found: Callable[[], T | None], what: str, limit: float = LIMIT) -> T:
     """The first value that is true. Raises AssertionError with `what` was waited for and the value that was there."""
     end = time.monotonic() + limit
     while not (value := found()):

@@ -100,7 +100,7 @@ def workbench(
     merged = json.dumps({**QUIET, **settings})
     # of the options that belong to a machine VS Code reads the second file, where windows and files are on two machines
     (data / "User" / "settings.json").write_text(merged, encoding="utf-8")
-    (data / "Machine" / "settings.json").write_text(json.dumps(dict(settings)), encoding="utf-8")
+    (data / "Machine" / "settings.json").write_text(merged, encoding="utf-8")
     keys = [{"key": key.lower().replace("control", "ctrl"), "command": command} for key, command in KEYS.items()]
     (data / "User" / "keybindings.json").write_text(json.dumps(keys), encoding="utf-8")
     own = {**environment, MARK: mark, "EXTENSIONS_GALLERY": "{}", "TMPDIR": str(folder)}

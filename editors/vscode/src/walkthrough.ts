@@ -1,0 +1,17 @@
+// The first steps, opened by themselves once.
+import * as vscode from "vscode";
+
+const SHOWN = "aix.walkthroughShown";
+
+/** Open them. */
+export async function openWalkthrough(context: vscode.ExtensionContext): Promise<void> {
+  await vscode.commands.executeCommand("workbench.action.openWalkthrough", `${context.extension.id}#start`, false);
+}
+
+/** Open them if they have never been, and the user lets extensions do so. */
+export async function showWalkthroughOnce(context: vscode.ExtensionContext): Promise<void> {
+  if (context.globalState.get<boolean>(SHOWN) === true) return;
+  await context.globalState.update(SHOWN, true);
+  const welcome = vscode.workspace.getConfiguration("workbench.welcomePage.walkthroughs");
+  if (welcome.get<boolean>("openOnInstall") !== false) await openWalkthrough(context);
+}

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from aix_lsp.completion.statistics import read_totals
 from tests.e2e.conftest import INVOICE, environment_in, workspace_in
 from tests.editors.conftest import SERVER, editor_or_skip
 from tests.editors.install.place import NotInstalledError, command
@@ -25,6 +26,7 @@ from tests.editors.vscode.waiting import until
 from tests.editors.vscode.workbench import (
     ACCEPT_WORD,
     CLEAR_NOTIFICATIONS,
+    REVERT,
     TOGGLE,
     TOGGLE_SIDEBAR,
     TRIGGER,
@@ -37,15 +39,21 @@ pytestmark = pytest.mark.editor
 
 ROOT = Path(__file__).parents[2]
 SERVER_OPTIONS: dict[str, Any] = {"aix.serverPath": SERVER[0], "aix.serverArguments": list(SERVER[1:])}
-START = INVOICE.removesuffix("_")
-"""A test types the last `_`: from there on the model knows the name."""
+
+SCENE = f'''{INVOICE}total(amounts), percent)
+
+
+def discounted_total(amounts: list[float], percent: float) -> float:
+    """The total of an invoice with a seasonal rebate."""
+    return apply'''
+OFFER = "seasonal_rebate("
+"""How the offer begins behind the `_` that the tests type."""
 
 PICTURE = os.environ.get("AIX_SCREENSHOT", "")
 INSTALL_SECONDS = 3000.0
 """For PyTorch over a slow network."""
 
 StartWorkbench = Callable[[dict[str, Any]], AbstractContextManager[Workbench]]
-OpenWindow = Callable[[str], Window]
 
 
 @pytest.fixture(scope="module")
@@ -110,25 +118,49 @@ def code(start: StartWorkbench) -> Iterator[Workbench]:
         yield running
 
 
-@pytest.fixture
-def open_window(code: Workbench, tmp_path: Path) -> Iterator[OpenWindow]:
-    """Open a window whose file has this text, with the cursor at its end and the server ready."""
-    windows = []
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return workspace_in(tmp_path_factory.mktemp("project"))
 
-    def open_file(text: str) -> Window:
-        root = workspace_in(tmp_path)
-        file = root / "shop" / "invoice.py"
+
+@dataclass
+class Shared:
+    """The window that tests share, as a start takes long; one that closed it leaves the next to open another."""
+
+    code: Workbench
+    project: Path
+    window: Window | None = None
+    opened: int = 0
+
+    def show(self, text: str) -> Window:
+        """The window with this text in the file, the cursor at its end, and the server ready."""
+        self.opened += 1
+        # other text each time, so that nothing is answered from what a test before has asked
+        text = text.replace("Invoices.", f"Invoices {self.opened}.", 1)
+        file = self.project / "shop" / "invoice.py"
         file.write_bytes(text.encode())
-        window = code.open(root, file)
-        windows.append(window)
-        window.focus()
-        window.wait_for_status("ready")
-        return window
+        if self.window is None:
+            self.window = self.code.open(self.project, file)
+        else:
+            self.window.press("Escape", REVERT)
+        self.window.focus()
+        self.window.wait_for_status("ready")
+        self.window.forget()
+        self.window.text = text
+        return self.window
 
-    yield open_file
-    for window in windows:
-        window.close()
-    until(lambda: not code.servers(), "servers that end with their window")
+    def close(self) -> None:
+        """Close it."""
+        if self.window is not None:
+            self.window.close()
+            self.window = None
+
+
+@pytest.fixture(scope="module")
+def shared(code: Workbench, project: Path) -> Iterator[Shared]:
+    shared = Shared(code, project)
+    yield shared
+    shared.close()
 
 
 def server_of(code: Workbench) -> psutil.Process:
@@ -136,131 +168,137 @@ def server_of(code: Workbench) -> psutil.Process:
     return server
 
 
-def test_an_offer_is_seen_and_tab_takes_it(open_window: OpenWindow) -> None:
-    window = open_window(START)
+def is_over(process: psutil.Process) -> bool:
+    """Whether a process has ended, waited for or not."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_an_offer_is_seen_and_tab_takes_it(shared: Shared) -> None:
+    window = shared.show(SCENE)
     window.type("_")
-    ghost = window.wait_for_ghost("total")
+    ghost = window.wait_for_ghost(OFFER)
     window.press("Tab")
-    assert window.save().decode() == f"{START}_{ghost}"
+    assert window.save().decode() == f"{window.text}_{ghost}"
 
 
-def test_an_offer_shrinks_without_a_flicker_while_it_is_typed(open_window: OpenWindow) -> None:
-    window = open_window(START)
+def test_an_offer_shrinks_without_a_flicker_while_it_is_typed(shared: Shared) -> None:
+    window = shared.show(SCENE)
     window.type("_")
-    ghost = window.wait_for_ghost("total")
+    ghost = window.wait_for_ghost(OFFER)
     window.forget()
-    for typed in range(1, 6):
+    for typed in range(1, 9):
         window.type(ghost[typed - 1])
-        assert window.wait_for_ghost(ghost[typed:]) == ghost[typed:]
-    seen = window.ghosts()
-    assert seen == [ghost[typed:] for typed in range(6)]
+        window.wait_for_ghost(ghost[typed:])
+    assert window.ghosts() == [ghost[typed:] for typed in range(9)]
     window.press("Tab")
-    assert window.save().decode() == f"{START}_{ghost}"
+    assert window.save().decode() == f"{window.text}_{ghost}"
 
 
-def test_a_word_of_an_offer_is_taken(open_window: OpenWindow) -> None:
-    window = open_window(START)
+def test_a_word_of_an_offer_is_taken(shared: Shared) -> None:
+    window = shared.show(SCENE)
     window.type("_")
-    ghost = window.wait_for_ghost("total(")
+    ghost = window.wait_for_ghost(OFFER)
     window.press(ACCEPT_WORD)
-    until(lambda: window.ghost() == ghost.removeprefix("total"), "what is left of the offer")
-    assert window.save().decode() == f"{START}_total"
+    word = OFFER.removesuffix("(")
+    until(lambda: window.ghost() == ghost.removeprefix(word), "what is left of the offer", instead=window.seen)
+    assert window.save().decode() == f"{window.text}_{word}"
 
 
-def test_a_key_asks_for_an_offer_where_nothing_was_typed(open_window: OpenWindow) -> None:
-    window = open_window(f"{START}_")
+def test_a_key_asks_for_an_offer_where_nothing_was_typed(shared: Shared) -> None:
+    window = shared.show(f"{SCENE}_")
     assert window.ghost() == ""
     window.press(TRIGGER)
-    ghost = window.wait_for_ghost("total")
+    ghost = window.wait_for_ghost(OFFER)
     window.press("Tab")
-    assert window.save().decode() == f"{START}_{ghost}"
+    assert window.save().decode() == f"{window.text}{ghost}"
 
 
-def test_an_offer_fits_behind_emoji_and_cjk(open_window: OpenWindow) -> None:
-    text = START.replace("    return", '    label = "合計 🧾"; return')
-    window = open_window(text)
+def test_an_offer_fits_behind_emoji_and_cjk(shared: Shared) -> None:
+    window = shared.show(SCENE.replace("return apply", 'return {"合計 🧾": apply'))
     window.type("_")
-    ghost = window.wait_for_ghost("total")
+    ghost = window.wait_for_ghost(OFFER)
     window.type(ghost[0])
-    assert window.wait_for_ghost(ghost[1:]) == ghost[1:]
+    window.wait_for_ghost(ghost[1:])
     window.press("Tab")
-    assert window.save().decode() == f"{text}_{ghost}"
+    assert window.save().decode() == f"{window.text}_{ghost}"
 
 
-def test_a_file_with_windows_line_ends_keeps_them(open_window: OpenWindow) -> None:
-    text = START.replace("\n", "\r\n")
-    window = open_window(text)
+def test_a_file_with_windows_line_ends_keeps_them(shared: Shared) -> None:
+    window = shared.show(SCENE.replace("\n", "\r\n"))
     window.type("_")
-    ghost = window.wait_for_ghost("total")
+    ghost = window.wait_for_ghost(OFFER)
     window.press("Tab")
     window.press("Enter")
     saved = window.save().decode()
-    assert saved.rstrip() == f"{text}_{ghost}"
-    assert saved.count("\n") == saved.count("\r\n") == text.count("\n") + 1
+    assert saved.rstrip() == f"{window.text}_{ghost}"
+    assert saved.count("\n") == saved.count("\r\n") == window.text.count("\n") + 1
 
 
-def test_an_answer_that_comes_late_is_not_shown(code: Workbench, open_window: OpenWindow) -> None:
-    window = open_window(START)
-    with stopped(server_of(code)):
+def test_an_answer_that_comes_late_is_not_shown(shared: Shared) -> None:
+    window = shared.show(SCENE)
+    with stopped(server_of(shared.code)):
         window.type("_")
-        window.press("Control+Home")
-        window.press("End", "Enter")
+        window.press("Control+Home", "End", "Enter")
         window.type("import o")
         window.forget()
     # the server answers in order: once this is answered, so is what was asked before
-    window.press("Control+End")
-    window.press("Backspace")
+    window.press("Control+End", "Backspace")
     window.type("_")
-    window.wait_for_ghost("total")
+    window.wait_for_ghost(OFFER)
     seen = window.ghosts()
-    assert [ghost for ghost in seen if ghost.startswith("total")] == seen[-1:]
+    assert [ghost for ghost in seen if ghost.startswith(OFFER)] == seen[-1:]
 
 
-def test_completions_are_switched_off_and_on(open_window: OpenWindow) -> None:
-    window = open_window(START)
+def test_completions_are_switched_off_and_on(shared: Shared) -> None:
+    window = shared.show(SCENE)
+    server = server_of(shared.code)
     window.press(TOGGLE)
     window.wait_for_status("off")
-    window.forget()
-    window.type("_")
-    window.press(TRIGGER)
-    window.press(TOGGLE)  # behind the questions, and so answered after them
-    window.wait_for_status("ready")
+    for ask in (lambda: window.type("_"), lambda: window.press(TRIGGER)):
+        before = server.io_counters().write_chars
+        ask()
+        until(lambda before=before: server.io_counters().write_chars > before, "an answer of the server")
+    window.press(TOGGLE)
+    window.wait_for_status("ready")  # behind the answers
     assert window.ghosts() == [""]
     window.press(TRIGGER)
-    window.wait_for_ghost("total")
+    window.wait_for_ghost(OFFER)
 
 
-def test_a_server_that_was_killed_comes_back(code: Workbench, open_window: OpenWindow) -> None:
-    window = open_window(START)
-    killed = server_of(code)
-    killed.send_signal(signal.SIGKILL)
-    until(lambda: killed not in code.servers() and code.servers(), "another server")
-    until(lambda: window.status() == "ready", "ready again")
+def test_a_server_that_was_killed_comes_back(shared: Shared) -> None:
+    window = shared.show(SCENE)
+    killed = server_of(shared.code)
+    killed.kill()
+    until(lambda: is_over(killed) and shared.code.servers(), "another server", instead=window.seen)
+    window.wait_for_status("ready")
     window.type("_")
-    ghost = window.wait_for_ghost("total")
+    ghost = window.wait_for_ghost(OFFER)
     window.press("Tab")
-    assert window.save().decode() == f"{START}_{ghost}"
+    assert window.save().decode() == f"{window.text}_{ghost}"
 
 
-def test_no_server_outlives_its_window(code: Workbench, open_window: OpenWindow) -> None:
-    window = open_window(START)
-    server = server_of(code)
-    window.close()
-    until(lambda: not server.is_running(), "a server that ends with its window")
+def test_what_was_taken_is_counted_and_no_server_outlives_its_window(shared: Shared, variables: dict[str, str]) -> None:
+    counts = Path(variables["XDG_STATE_HOME"]) / "aix-lsp" / "statistics.jsonl"
+    window = shared.show(SCENE)
+    server = server_of(shared.code)
+    before = read_totals(counts).get("accepted", 0)
+    window.type("_")
+    window.wait_for_ghost(OFFER)
+    window.press("Tab")
+    window.save()
+    shared.close()
+    until(lambda: is_over(server), "a server that ends with its window")
+    assert shared.code.servers() == []
+    assert read_totals(counts)["accepted"] > before
 
 
-def test_no_server_outlives_an_editor_that_was_killed(start: StartWorkbench, tmp_path: Path) -> None:
-    root = workspace_in(tmp_path)
-    with start(SERVER_OPTIONS) as code:
-        window = code.open(root, root / "shop" / "invoice.py")
-        window.wait_for_status("ready")
-        server = server_of(code)
-        for process in code.processes():
-            if "aix_lsp" not in process.cmdline():
-                with suppress(psutil.Error):
-                    process.kill()
-        until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, "a server that ends")
-        window.close()
+def test_no_server_outlives_an_editor_that_was_killed(shared: Shared) -> None:
+    window = shared.show(SCENE)
+    server = server_of(shared.code)
+    (host,) = [process for process in server.parents() if "--type=extensionHost" in process.cmdline()]
+    host.kill()
+    until(lambda: is_over(server), "a server that ends with its editor", instead=window.seen)
+    shared.close()
 
 
 @pytest.mark.parametrize("is_trusted", [False, True], ids=["not trusted", "trusted"])
@@ -283,7 +321,7 @@ def test_a_workspace_names_neither_the_server_nor_where_code_is_sent(
         (root / ".vscode").mkdir()
         (root / ".vscode" / "settings.json").write_text(json.dumps(settings))
         file = root / "shop" / "invoice.py"
-        file.write_text(START)
+        file.write_text(SCENE)
         window = code.open(root, file)
         if is_trusted:
             until(lambda: window.texts(".monaco-dialog-box .monaco-button"), "the question of trust")
@@ -294,7 +332,7 @@ def test_a_workspace_names_neither_the_server_nor_where_code_is_sent(
         window.focus()
         window.wait_for_status("ready")
         window.type("_")
-        window.wait_for_ghost("total")
+        window.wait_for_ghost(OFFER)
         assert server_of(code).cmdline()[1:] == list(SERVER[1:])
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -308,7 +346,7 @@ TRUST = {"security.workspace.trust.enabled": True, "security.workspace.trust.sta
 def test_managed_installation_without_any_setting(start: StartWorkbench, tmp_path: Path) -> None:
     root = workspace_in(tmp_path)
     file = root / "shop" / "invoice.py"
-    file.write_text(START)
+    file.write_text(SCENE)
     with start({}) as code:
         window = code.open(root, file)
         until(lambda: window.texts(".notification-toast .monaco-button"), "the offer to install the server")
@@ -320,9 +358,9 @@ def test_managed_installation_without_any_setting(start: StartWorkbench, tmp_pat
         window.focus()
         window.wait_for_status("ready")
         window.type("_")
-        ghost = window.wait_for_ghost("total")
+        ghost = window.wait_for_ghost(OFFER)
         window.press("Tab")
-        assert window.save().decode() == f"{START}_{ghost}"
+        assert window.save().decode() == f"{SCENE}_{ghost}"
         window.close()
         until(lambda: not code.servers(), "servers that end with their window")
 
@@ -332,14 +370,14 @@ def test_picture(start: StartWorkbench, tmp_path: Path) -> None:
     look = {"editor.fontSize": 16, "editor.minimap.enabled": False, "window.menuBarVisibility": "hidden"}
     root = workspace_in(tmp_path)
     file = root / "shop" / "invoice.py"
-    file.write_text(START)
+    file.write_text(SCENE)
     with start({**SERVER_OPTIONS, **look}) as code:
         window = code.open(root, file, (1100, 500, 1))
         window.focus()
         window.wait_for_status("ready")
         window.press(CLEAR_NOTIFICATIONS, TOGGLE_SIDEBAR)
         window.type("_")
-        window.wait_for_ghost("total")
+        window.wait_for_ghost(OFFER)
         window.wait_for_status("ready")
         window.browser("screenshot", path=PICTURE)
         window.close()

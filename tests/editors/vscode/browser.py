@@ -53,10 +53,8 @@ def browser(editor: CodeServer, environment: Mapping[str, str]) -> Iterator[Brow
         drive("launch", executable=editor.browser)
         yield drive
     finally:
-        assert process.stdin is not None
-        process.stdin.close()
         try:
-            process.wait(LIMIT)
+            process.communicate(timeout=LIMIT)
         finally:
             process.kill()
             process.wait()
@@ -69,6 +67,8 @@ class Window:
         """`address`: host and port. `size`: width and height, and how many pixels make one."""
         self.browser = browser
         self.file = file
+        self.text = ""
+        """What a test begins with."""
         payload = json.dumps([["openFile", f"vscode-remote://{address}{file}"]])
         width, height, scale = size
         browser(
@@ -97,9 +97,11 @@ class Window:
         self.browser("click", selector=selector, text=text)
 
     def focus(self) -> None:
-        """Wait for the file, and put the cursor at its end."""
-        last = self.file.read_bytes().decode().splitlines()[-1]
-        until(lambda: any(last in line for line in self.texts(f"{_EDITOR} .view-line")), f"a window with {last!r}")
+        """Wait until the file is shown as it is on the disk, and put the cursor at its end."""
+        lines = self.file.read_bytes().decode().splitlines()
+        wanted = {line for line in (lines[0], lines[-1]) if line}
+        shown = f"{_EDITOR} .view-line"
+        until(lambda: wanted <= set(self.texts(shown)), f"the lines {wanted}", instead=self.seen)
         self.click(f"{_EDITOR} .view-lines")
         self.press("Control+End")
 
@@ -118,14 +120,18 @@ class Window:
 
     def wait_for_ghost(self, beginning: str) -> str:
         """Ghost text that begins so."""
-        until(lambda: self.ghost().startswith(beginning), f"ghost text with {beginning!r}: {self.ghosts()}")
+        until(lambda: self.ghost().startswith(beginning), f"ghost text {beginning!r}", instead=self.seen)
         return self.ghost()
 
     def save(self) -> bytes:
         """Save the file and return what is on the disk then."""
         before = self.file.stat().st_mtime_ns
         self.press("Control+s")
-        until(lambda: self.file.stat().st_mtime_ns != before and not self.texts(".tab.active.dirty"), "a saved file")
+        until(
+            lambda: self.file.stat().st_mtime_ns != before and not self.texts(".tab.active.dirty"),
+            "a saved file",
+            instead=self.seen,
+        )
         return self.file.read_bytes()
 
     def status(self) -> str:
@@ -135,11 +141,21 @@ class Window:
 
     def wait_for_status(self, status: str) -> None:
         """Wait for this state."""
-        until(lambda: self.status() == status, f"status {status!r}")
+        until(lambda: self.status() == status, f"status {status!r}", instead=self.seen)
 
     def notifications(self) -> list[str]:
         """The texts of all notifications that are shown."""
         return self.texts(".notification-toast .notification-list-item-message")
+
+    def seen(self) -> dict[str, object]:
+        """What the window shows, for a test that fails."""
+        return {
+            "lines": self.texts(f"{_EDITOR} .view-line"),
+            "ghosts": self.ghosts(),
+            "status": self.status(),
+            "notifications": self.notifications(),
+            "tabs": self.texts(".tab"),
+        }
 
     def close(self) -> None:
         """Close the window."""

@@ -14,11 +14,14 @@ _PAUSE = 0.05
 T = TypeVar("T")
 
 
-def until(found: Callable[[], T | None], what: str, limit: float = LIMIT) -> T:
-    """The first value that is true. Raises AssertionError with `what` was waited for and the value that was there."""
+def until(
+    found: Callable[[], T | None], what: str, limit: float = LIMIT, instead: Callable[[], object] | None = None
+) -> T:
+    """The first value that is true. Raises AssertionError with what was waited for, and what is there `instead`."""
     end = time.monotonic() + limit
     while not (value := found()):
         if time.monotonic() > end:
-            raise AssertionError(f"not within {limit:.0f} s: {what} (last: {value!r})")
+            there = value if instead is None else instead()
+            raise AssertionError(f"not within {limit:.0f} s: {what}; there is {there!r}")
         time.sleep(_PAUSE)
     return value

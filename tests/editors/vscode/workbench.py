@@ -49,11 +49,11 @@ KEYS = {
     "Control+Alt+1": "aix-lsp.trigger",
     "Control+Alt+2": "aix-lsp.acceptWord",
     "Control+Alt+3": "aix-lsp.toggle",
-    "Control+Alt+4": "aix-lsp.restart",
+    "Control+Alt+4": "workbench.action.files.revert",
     "Control+Alt+5": "notifications.clearAll",
     "Control+Alt+6": "workbench.action.toggleSidebarVisibility",
 }
-TRIGGER, ACCEPT_WORD, TOGGLE, RESTART, CLEAR_NOTIFICATIONS, TOGGLE_SIDEBAR = KEYS
+TRIGGER, ACCEPT_WORD, TOGGLE, REVERT, CLEAR_NOTIFICATIONS, TOGGLE_SIDEBAR = KEYS
 
 
 @dataclass(frozen=True, slots=True)

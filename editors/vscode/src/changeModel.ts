@@ -7,8 +7,10 @@ import { withCommand } from "./serverChoice";
 
 /** The list of models; the chosen one is written into the user's settings and loaded. */
 export async function changeModel(server: Server, launcher: Launcher): Promise<void> {
-  const known = server.knows("aix.models") ? readModels(await server.execute("aix.models")) : readModels({});
-  const picked = await vscode.window.showQuickPick(items(known).map(asPick), {
+  // the server looks at the machine first, which takes seconds: the list is open meanwhile
+  const answer: Promise<unknown> = server.knows("aix.models") ? server.execute("aix.models") : Promise.resolve({});
+  const picks = answer.then((told) => items(readModels(told)).map(asPick));
+  const picked = await vscode.window.showQuickPick(picks, {
     title: "Which model answers?",
     placeHolder: "Its files stay on this machine, and your code too",
     matchOnDetail: true,

@@ -28,6 +28,8 @@ export interface Surroundings {
   readonly folder: string;
   /** The server went away without being told to. */
   readonly onClosed: () => void;
+  /** A line of the server's standard error. */
+  readonly onLine: (line: string) => void;
   readonly onStatus: (params: unknown) => void;
 }
 
@@ -56,7 +58,7 @@ export function createClient(command: ServerCommand, surroundings: Surroundings)
     stdioOptions: {
       stdout: () => undefined, // the protocol's own
       stderr: (stream, channel) => {
-        forward(stream, channel);
+        forward(stream, channel, surroundings.onLine);
       },
     },
     initializationOptions: () => machineValues(surroundings.options, inspectFor(undefined)),
@@ -130,8 +132,15 @@ async function showPreview(params: ShowDocumentParams): Promise<boolean> {
   }
 }
 
-function forward(stream: Readable, channel: vscode.LogOutputChannel): void {
+/** What the user set of an option of this extension that belongs to the machine: never the workspace's value. */
+export function machineSetting<T>(name: string, unset: T): T {
+  const found = vscode.workspace.getConfiguration("aix").inspect<T>(name);
+  return found?.globalValue ?? found?.defaultValue ?? unset;
+}
+
+function forward(stream: Readable, channel: vscode.LogOutputChannel, onLine: (line: string) => void): void {
   createInterface({ input: stream, crlfDelay: Infinity }).on("line", (line) => {
     channel[levelOf(line)](line);
+    onLine(line);
   });
 }

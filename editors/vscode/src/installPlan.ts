@@ -10,6 +10,8 @@ export interface Step {
   readonly arguments: readonly string[];
   /** Its share of the whole time, in percent. */
   readonly share: number;
+  /** What it must print. */
+  readonly prints?: string;
 }
 
 /** What this extension carries. */
@@ -38,7 +40,14 @@ export function carriedIn(folder: string): Carried {
  * The steps for an environment in `folder`, whose own Python will be `python`. The server is installed from its file: a
  * name would let a package index decide what is run.
  */
-export function plan(base: Candidate, folder: string, python: string, carried: Carried, torchIndex: string): Step[] {
+export function plan(
+  base: Candidate,
+  folder: string,
+  python: string,
+  carried: Carried,
+  torchIndex: string,
+  version: string,
+): Step[] {
   const pip = ["-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"];
   const index = torchIndex.trim() === "" ? [] : ["--index-url", torchIndex.trim()];
   return [
@@ -60,8 +69,14 @@ export function plan(base: Candidate, folder: string, python: string, carried: C
       arguments: [...pip, "-c", carried.constraints, carried.wheel],
       share: 30,
     },
-    { title: "trying it", program: python, arguments: ["-I", "-m", "aix_lsp", "--version"], share: 5 },
+    { title: "trying it", program: python, arguments: ["-I", "-m", "aix_lsp", "--version"], share: 5, prints: version },
   ];
+}
+
+/** The variables for pip, without those that would make it install somewhere else. */
+export function forPip(environment: Readonly<Record<string, string | undefined>>): Record<string, string | undefined> {
+  const kept = Object.entries(environment).filter(([name]) => !/^PIP_(TARGET|PREFIX|ROOT)$/i.test(name));
+  return { ...Object.fromEntries(kept), PIP_USER: "0" };
 }
 
 /** What is asked before anything is done. */
@@ -75,7 +90,7 @@ export function question(
   const what =
     kind === "install"
       ? `aix needs its server, aix-lsp ${version}, which is not on this machine yet. Install it?`
-      : `This extension brings aix-lsp ${version}; an older one is running. Upgrade it?`;
+      : `This extension brings aix-lsp ${version}; another version is running. Install this one in its place?`;
   const many = platform === "linux" && torchIndex.trim() === "";
   const size = many
     ? "with PyTorch about 2 GB, and several more with PyTorch's usual package for Linux, which brings CUDA " +

@@ -2,8 +2,9 @@
 import { statfsSync } from "node:fs";
 import { join } from "node:path";
 import * as vscode from "vscode";
+import { machineSetting } from "./client";
 import { message } from "./errors";
-import { carriedIn, plan, progressOf, question } from "./installPlan";
+import { carriedIn, forPip, plan, progressOf, question } from "./installPlan";
 import type { Managed } from "./managed";
 import { placesHere } from "./places";
 import { findPython, probeIn } from "./python";
@@ -60,12 +61,11 @@ export class Installation {
     }
   }
 
-  /** Take away what is not needed any more: older versions and what was left half-made. */
+  /** Take away what is not needed any more. */
   async tidy(): Promise<void> {
-    const wanted = this.managed.installed().some((one) => one.version === this.version);
-    if (!wanted || !this.managed.lock()) return;
+    if (!this.managed.lock()) return;
     try {
-      for (const name of await this.managed.removeOthers(this.version)) {
+      for (const name of await this.managed.removeOld()) {
         this.channel.info(`${join(this.managed.root, name)} is still in use; it is removed later`);
       }
     } finally {
@@ -106,20 +106,20 @@ export class Installation {
     progress: vscode.Progress<{ message?: string; increment?: number }>,
     signal: AbortSignal,
   ): Promise<void> {
-    const settings = vscode.workspace.getConfiguration("aix.install");
     const carried = carriedIn(join(this.context.extensionPath, "server"));
     const folder = this.managed.folder(this.version);
-    const environment = isolated(process.env);
+    const environment = forPip(isolated(process.env));
     const neutral = this.context.globalStorageUri.fsPath;
     this.refuseFullDisk(neutral);
     progress.report({ message: "looking for Python" });
-    const base = await findPython(settings.get<string>("python") ?? "", placesHere(), probeIn(neutral, environment));
+    const torchIndex = machineSetting("install.torchIndex", "");
+    const base = await findPython(machineSetting("install.python", ""), placesHere(), probeIn(neutral, environment));
     this.channel.info(`installing aix-lsp ${this.version} into ${folder} with ${base.facts.executable}`);
     await this.managed.remove(this.version); // what an earlier attempt has left
-    for (const step of plan(base, folder, this.managed.python(folder), carried, settings.get<string>("torchIndex") ?? "")) {
+    for (const step of plan(base, folder, this.managed.python(folder), carried, torchIndex, this.version)) {
       progress.report({ message: step.title });
       this.channel.info([step.program, ...step.arguments].join(" "));
-      await runStep(step, {
+      const output = await runStep(step, {
         folder: neutral,
         environment,
         signal,
@@ -129,6 +129,9 @@ export class Installation {
           if (told !== undefined) progress.report({ message: `${step.title}: ${told}` });
         },
       });
+      if (step.prints !== undefined && !output.includes(step.prints)) {
+        throw new Error(`${step.title}: it says ${output.trim().slice(0, 200)}, not ${step.prints}`);
+      }
       progress.report({ increment: step.share });
     }
     this.managed.finish(this.version);
@@ -153,7 +156,7 @@ export class Installation {
   }
 
   private question(kind: "install" | "upgrade"): string {
-    const torchIndex = vscode.workspace.getConfiguration("aix.install").get<string>("torchIndex") ?? "";
+    const torchIndex = machineSetting("install.torchIndex", "");
     return question(kind, this.version, this.managed.root, process.platform, torchIndex);
   }
 }

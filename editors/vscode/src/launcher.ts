@@ -1,5 +1,6 @@
 // Finds the server to start, starts it, or offers to install it.
 import * as vscode from "vscode";
+import { machineSetting } from "./client";
 import { message } from "./errors";
 import { Installation } from "./installation";
 import { Managed } from "./managed";
@@ -84,11 +85,10 @@ export class Launcher {
   }
 
   private choose(): Choice {
-    const settings = vscode.workspace.getConfiguration("aix");
     return chooseServer(
       {
-        serverPath: settings.get<string>("serverPath") ?? "",
-        serverArguments: settings.get<string[]>("serverArguments") ?? [],
+        serverPath: machineSetting("serverPath", ""),
+        serverArguments: machineSetting<string[]>("serverArguments", []),
         version: this.installation.version,
         installed: this.managed.installed(),
         environment: process.env,

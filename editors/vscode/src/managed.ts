@@ -14,8 +14,12 @@ export interface Installed {
   readonly folder: string;
   /** Its Python. */
   readonly python: string;
+  /** When it was finished, in milliseconds. */
+  readonly at: number;
 }
 
+/** So long an older version stays: windows that were open during an upgrade still run it. */
+const KEPT_MS = 24 * 3600_000;
 const MARKER = "aix.json";
 const LOCK = "lock.json";
 
@@ -44,7 +48,7 @@ export class Managed {
 
   /** Everything that is whole, the latest installed first. */
   installed(): Installed[] {
-    const found: (Installed & { at: number })[] = [];
+    const found: Installed[] = [];
     for (const name of this.folders()) {
       const folder = join(this.root, name);
       const marker = readObject(join(folder, MARKER));
@@ -52,14 +56,14 @@ export class Managed {
       if (marker?.version !== name || !isProgram(python, this.platform)) continue;
       found.push({ version: name, folder, python, at: Number(marker.at) || 0 });
     }
-    return found.sort((one, other) => other.at - one.at).map(({ version, folder, python }) => ({ version, folder, python }));
+    return found.sort((one, other) => other.at - one.at);
   }
 
   /** From now on the installation counts. Throws what the file system does. */
   finish(version: string, at: number = Date.now()): Installed {
     const folder = this.folder(version);
     writeFileSync(join(folder, MARKER), JSON.stringify({ version, at }));
-    return { version, folder, python: this.python(folder) };
+    return { version, folder, python: this.python(folder), at };
   }
 
   /** Take away one version, whole or not. */
@@ -70,11 +74,16 @@ export class Managed {
     await rm(folder, { recursive: true, force: true, maxRetries: 3, retryDelay: 200 });
   }
 
-  /** Take away everything but this version: half-made and older ones. Gives what could not be removed. */
-  async removeOthers(version: string): Promise<string[]> {
+  /**
+   * Take away what nobody needs: half-made installations, and those that a newer one replaced a day ago. Needs the lock.
+   * Gives what could not be removed.
+   */
+  async removeOld(now: number = Date.now()): Promise<string[]> {
     const left: string[] = [];
+    const [newest, ...older] = this.installed();
+    const kept = new Set(newest === undefined || now - newest.at > KEPT_MS ? [] : older.map((one) => one.version));
     for (const name of this.folders()) {
-      if (name === version) continue;
+      if (name === newest?.version || kept.has(name)) continue;
       try {
         await this.remove(name);
       } catch {

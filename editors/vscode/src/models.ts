@@ -103,11 +103,10 @@ function facts(model: Model): string {
   const parts = [
     model.sizeGb === undefined ? "" : size(model.sizeGb),
     model.licence,
-    model.commercial ? "" : "not for commercial use",
-    model.fits ? "" : "does not fit the free memory",
-    model.note,
+    model.commercial || /commercial/i.test(model.licence + model.note) ? "" : "not for commercial use",
+    model.note !== "" || model.fits ? model.note : "does not fit this machine",
   ];
-  return [...new Set(parts)].filter((part) => part !== "").join(" · ");
+  return parts.filter((part) => part !== "").join(" · ");
 }
 
 function size(gigabytes: number): string {

@@ -23,6 +23,8 @@ export class Server implements vscode.Disposable {
   private status_: ServerStatus | undefined;
   private command_: ServerCommand | undefined;
   private isDisposed = false;
+  /** What the server wrote last to its standard error. */
+  private lastLine = "";
 
   constructor(
     private readonly channel: vscode.LogOutputChannel,
@@ -60,7 +62,7 @@ export class Server implements vscode.Disposable {
     this.backoff.forget();
     await this.inTurn(async () => {
       await this.end();
-      await this.begin(command);
+      this.begin(command);
     });
   }
 
@@ -109,8 +111,10 @@ export class Server implements vscode.Disposable {
     await this.client.sendNotification("workspace/didChangeConfiguration", { settings: null });
   }
 
-  private async begin(command: ServerCommand): Promise<void> {
+  /** Not waited for: a server that never answers must not keep a restart waiting. */
+  private begin(command: ServerCommand): void {
     if (this.isDisposed) return;
+    this.lastLine = "";
     this.command_ = command;
     this.settingsAtStart = this.settingsNow();
     this.show("starting");
@@ -122,6 +126,9 @@ export class Server implements vscode.Disposable {
       onClosed: () => {
         this.lost(client);
       },
+      onLine: (line) => {
+        if (line.trim() !== "") this.lastLine = line.trim();
+      },
       onStatus: (params) => {
         if (this.client !== client) return;
         this.status_ = readStatus(params) ?? this.status_;
@@ -129,13 +136,17 @@ export class Server implements vscode.Disposable {
       },
     });
     this.client = client;
-    try {
-      await client.start();
-      if (this.is(client)) this.show("running");
-    } catch (error) {
-      this.channel.error(`the server could not be started: ${message(error)}`);
-      this.lost(client);
-    }
+    client.start().then(
+      () => {
+        if (!this.is(client)) return;
+        this.backoff.ready();
+        this.show("running");
+      },
+      (error: unknown) => {
+        if (this.is(client)) this.channel.error(`the server could not be started: ${message(error)}`);
+        this.lost(client);
+      },
+    );
   }
 
   private async end(): Promise<void> {
@@ -159,7 +170,6 @@ export class Server implements vscode.Disposable {
     const process = client.serverProcess;
     if (process?.exitCode === null) process.kill("SIGKILL");
     this.client = undefined;
-    void client.dispose().catch(() => undefined);
     if (this.isDisposed || command === undefined) return;
     const delay = this.backoff.ended();
     if (delay === undefined) {
@@ -169,17 +179,18 @@ export class Server implements vscode.Disposable {
     this.channel.warn(`the server ended by itself; it is started again in ${delay / 1000} s`);
     this.show("waiting", "the server ended by itself and is started again");
     this.timer = setTimeout(() => {
-      void this.inTurn(async () => {
-        if (this.client === undefined) await this.begin(command);
+      void this.inTurn(() => {
+        if (this.client === undefined) this.begin(command);
       });
     }, delay);
   }
 
   private giveUp(command: ServerCommand): void {
-    const note = `the server keeps ending by itself (${command.origin})`;
+    const last = this.lastLine === "" ? "" : `: ${this.lastLine.slice(0, 200)}`;
+    const note = `the server keeps ending by itself (${command.origin})${last}`;
     this.show("failed", note);
     void vscode.window
-      .showErrorMessage(`aix: ${note}. The log says why.`, "Show log", "Start again")
+      .showErrorMessage(`aix: ${note}`, "Show log", "Start again")
       .then((button) => {
         if (button === "Show log") this.channel.show();
         if (button === "Start again") void this.start(command);
@@ -194,7 +205,7 @@ export class Server implements vscode.Disposable {
     return restartState(this.options, inspectFor(undefined), vscode.workspace.isTrusted);
   }
 
-  private async inTurn(work: () => Promise<void>): Promise<void> {
+  private async inTurn(work: () => Promise<void> | void): Promise<void> {
     const turn = this.queue.then(work);
     this.queue = turn.catch((error: unknown) => {
       this.channel.error(message(error));

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -79,11 +80,14 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def extension(editor: CodeServer) -> Path:
     """The .vsix of this repository as it is now, or the one that AIX_TEST_VSIX names."""
-    del editor  # without it nothing need be built
     if named := os.environ.get("AIX_TEST_VSIX"):
         return Path(named)
+    # with the installation that runs the tests, and the Node.js that was installed for them
+    venv = Path(sys.prefix)
+    options = ("-o", str(venv / ".aix-installed"), f"VENV={venv}")
+    path = os.pathsep.join([str(Path(editor.node).parent), os.environ.get("PATH", "")])
     try:
-        command(["make", "vscode"], seconds=900, cwd=ROOT)
+        command(["make", "vscode", *options], seconds=1800, cwd=ROOT, env={**os.environ, "PATH": path})
     except NotInstalledError as error:
         pytest.fail(f"make vscode: {error}")
     return max((ROOT / "dist").glob("*.vsix"), key=lambda path: path.stat().st_mtime_ns)

@@ -10,7 +10,7 @@ import { followSettings } from "./settingsChanges";
 import { hiddenBecause } from "./editorSettings";
 import { showWalkthroughOnce } from "./walkthrough";
 
-let running: Server | undefined;
+let running: { server: Server; launcher: Launcher } | undefined;
 
 export function activate(context: vscode.ExtensionContext): void {
   const channel = vscode.window.createOutputChannel("aix-lsp", { log: true });
@@ -22,7 +22,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const update = () => {
     bar.show({ phase: server.phase, note: server.note, status: server.status, hidden: hiddenBecause() });
   };
-  running = server;
+  running = { server, launcher };
   context.subscriptions.push(
     channel,
     server,
@@ -37,7 +37,8 @@ export function activate(context: vscode.ExtensionContext): void {
   void showWalkthroughOnce(context);
 }
 
-/** VS Code waits for this: no server outlives its window. */
+/** VS Code waits for this: neither a server nor an installation outlives its window. */
 export async function deactivate(): Promise<void> {
-  await running?.close();
+  running?.launcher.close();
+  await running?.server.close();
 }

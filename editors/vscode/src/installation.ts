@@ -17,13 +17,23 @@ export type Answer = "yes" | "choose" | "no" | "later";
 
 /** One for the extension. */
 export class Installation {
-  isUnderWay = false;
+  /** Ends what is under way. */
+  private stop: AbortController | undefined;
 
   constructor(
     private readonly context: vscode.ExtensionContext,
     private readonly managed: Managed,
     private readonly channel: vscode.LogOutputChannel,
   ) {}
+
+  get isUnderWay(): boolean {
+    return this.stop !== undefined;
+  }
+
+  /** End what is under way: nothing goes on when the window has gone. */
+  cancel(): void {
+    this.stop?.abort();
+  }
 
   /** The version of the server that this extension carries, which is its own. */
   get version(): string {
@@ -37,11 +47,18 @@ export class Installation {
     return button === yes ? "yes" : button === choose ? "choose" : button === no ? "no" : "later";
   }
 
-  /** The question, where a person chose to install: it waits for the answer. */
-  async agreed(): Promise<boolean> {
+  /** Where this version is installed. */
+  get place(): { folder: string; python: string } {
+    const folder = this.managed.folder(this.version);
+    return { folder, python: this.managed.python(folder) };
+  }
+
+  /** The question, where a person chose to install: it waits for the answer. `named` is the setting aix.serverPath. */
+  async agreed(named: string): Promise<boolean> {
+    const instead = named === "" ? "" : ` It is then used instead of ${named}: the setting aix.serverPath is cleared.`;
     const button = await vscode.window.showInformationMessage(
       "Install the server of aix?",
-      { modal: true, detail: this.question("install") },
+      { modal: true, detail: this.question("install") + instead },
       "Install",
     );
     return button === "Install";
@@ -50,14 +67,20 @@ export class Installation {
   /** Do it. False where it was cancelled or failed, which has been told. */
   async run(): Promise<boolean> {
     if (this.isUnderWay) return false;
-    this.isUnderWay = true;
+    const stop = new AbortController();
+    this.stop = stop;
     try {
       return await vscode.window.withProgress(
         { location: vscode.ProgressLocation.Notification, title: "aix", cancellable: true },
-        (progress, token) => this.install(progress, token),
+        (progress, token) => {
+          token.onCancellationRequested(() => {
+            stop.abort();
+          });
+          return this.install(progress, stop.signal);
+        },
       );
     } finally {
-      this.isUnderWay = false;
+      this.stop = undefined;
     }
   }
 
@@ -75,29 +98,24 @@ export class Installation {
 
   private async install(
     progress: vscode.Progress<{ message?: string; increment?: number }>,
-    token: vscode.CancellationToken,
+    signal: AbortSignal,
   ): Promise<boolean> {
     if (!this.managed.lock()) {
       void vscode.window.showInformationMessage("aix: another window is installing the server just now.");
       return false;
     }
-    const stop = new AbortController();
-    const listening = token.onCancellationRequested(() => {
-      stop.abort();
-    });
     try {
-      await this.steps(progress, stop.signal);
+      await this.steps(progress, signal);
       this.channel.info(`aix-lsp ${this.version} is installed in ${this.managed.folder(this.version)}`);
       return true;
     } catch (error) {
       await this.managed.remove(this.version).catch((failure: unknown) => {
         this.channel.warn(`what was begun could not be removed: ${message(failure)}`);
       });
-      if (stop.signal.aborted) this.channel.info("the installation was cancelled");
+      if (signal.aborted) this.channel.info("the installation was cancelled");
       else void this.tellFailure(message(error));
       return false;
     } finally {
-      listening.dispose();
       this.managed.unlock();
     }
   }
@@ -112,8 +130,8 @@ export class Installation {
     const neutral = this.context.globalStorageUri.fsPath;
     this.refuseFullDisk(neutral);
     progress.report({ message: "looking for Python" });
-    const torchIndex = machineSetting("install.torchIndex", "");
-    const base = await findPython(machineSetting("install.python", ""), placesHere(), probeIn(neutral, environment));
+    const torchIndex = machineSetting<string>("install.torchIndex", "");
+    const base = await findPython(machineSetting<string>("install.python", ""), placesHere(), probeIn(neutral, environment));
     this.channel.info(`installing aix-lsp ${this.version} into ${folder} with ${base.facts.executable}`);
     await this.managed.remove(this.version); // what an earlier attempt has left
     for (const step of plan(base, folder, this.managed.python(folder), carried, torchIndex, this.version)) {
@@ -156,7 +174,7 @@ export class Installation {
   }
 
   private question(kind: "install" | "upgrade"): string {
-    const torchIndex = machineSetting("install.torchIndex", "");
+    const torchIndex = machineSetting<string>("install.torchIndex", "");
     return question(kind, this.version, this.managed.root, process.platform, torchIndex);
   }
 }

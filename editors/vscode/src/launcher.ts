@@ -27,33 +27,30 @@ export class Launcher {
     this.installation = new Installation(context, this.managed, channel);
   }
 
-  /** Start the server that the settings and the machine give; where there is none, say so and offer one. */
+  /**
+   * Start the server that the settings and the machine give; where there is none, say so and offer one. Never throws:
+   * what goes wrong is told to the user.
+   */
   async launch(): Promise<void> {
-    if (this.installation.isUnderWay) return;
-    const choice = this.choose();
-    switch (choice.kind) {
-      case "start":
-        await this.server.start(choice.command);
-        void this.installation.tidy();
-        return;
-      case "outdated":
-        await this.server.start(choice.command);
-        await this.offer("upgrade");
-        return;
-      case "wrong":
-        await this.server.stop("failed", choice.why);
-        await this.tell(choice.why);
-        return;
-      case "none":
-        await this.server.stop("missing", "the server is not installed yet");
-        await this.offer("install");
+    // the server that is being installed is started when it is there
+    if (this.installation.isUnderWay && this.server.phase === "installing") return;
+    try {
+      await this.startOrOffer();
+    } catch (error) {
+      await this.tell(message(error));
     }
+  }
+
+  /** End an installation that is under way. */
+  close(): void {
+    this.installation.cancel();
   }
 
   /** Ask, install, start. The servers of other windows and versions go on until the new one is whole. */
   async install(): Promise<void> {
     if (this.installation.isUnderWay) return;
-    if (!(await this.installation.agreed())) return;
+    const named = machineSetting<string>("serverPath", "");
+    if (!(await this.installation.agreed(named))) return;
     await this.installAgreed();
   }
 
@@ -84,10 +81,31 @@ export class Launcher {
     await this.launch();
   }
 
+  private async startOrOffer(): Promise<void> {
+    const choice = this.choose();
+    switch (choice.kind) {
+      case "start":
+        await this.server.start(choice.command);
+        void this.installation.tidy();
+        return;
+      case "outdated":
+        await this.server.start(choice.command);
+        await this.offer("upgrade");
+        return;
+      case "wrong":
+        await this.server.stop("failed", choice.why);
+        await this.tell(choice.why);
+        return;
+      case "none":
+        await this.server.stop("missing", "the server is not installed yet");
+        await this.offer("install");
+    }
+  }
+
   private choose(): Choice {
     return chooseServer(
       {
-        serverPath: machineSetting("serverPath", ""),
+        serverPath: machineSetting<string>("serverPath", ""),
         serverArguments: machineSetting<string[]>("serverArguments", []),
         version: this.installation.version,
         installed: this.managed.installed(),
@@ -113,20 +131,25 @@ export class Launcher {
   }
 
   private async installAgreed(): Promise<void> {
-    const had = this.server.phase === "running";
-    if (!had) this.server.show("installing", "the server is being installed");
-    try {
-      if (await this.installation.run()) {
-        await this.launch();
-        return;
-      }
-    } catch (error) {
-      this.channel.error(message(error));
+    // a server whose own files are replaced cannot go on meanwhile
+    const { folder, python } = this.installation.place;
+    if (this.server.command?.program === python) await this.server.stop("installing", "the server is installed anew");
+    const goesOn = this.server.phase === "running";
+    if (!goesOn) this.server.show("installing", `the server is being installed into ${folder}`);
+    const isThere = await this.installation.run();
+    if (isThere && machineSetting<string>("serverPath", "") !== "") {
+      await this.change(() =>
+        vscode.workspace.getConfiguration("aix").update("serverPath", undefined, vscode.ConfigurationTarget.Global),
+      );
+    } else if (isThere) {
+      await this.launch();
+    } else if (!goesOn) {
+      this.server.show("missing", "the server is not installed yet");
     }
-    if (!had) this.server.show("missing", "the server is not installed yet");
   }
 
   private async tell(why: string): Promise<void> {
+    this.channel.error(why);
     const button = await vscode.window.showErrorMessage(`aix: ${why}`, "Settings", "Show log");
     if (button === "Settings") await vscode.commands.executeCommand("workbench.action.openSettings", "aix.server");
     if (button === "Show log") this.channel.show();

@@ -49,7 +49,7 @@ export function readModels(answer: unknown): Models {
       return {
         name,
         parameters: typeof one.parameters === "number" ? count(one.parameters) : (text(one.parameters) ?? ""),
-        licence: text(one.licence) ?? "",
+        licence: (text(one.licence) ?? "").replace(/\.$/, ""),
         commercial: one.commercial === true,
         onDisk: one.onDisk === true,
         fits: one.fits === true,

@@ -378,12 +378,20 @@ def test_managed_installation_without_any_setting(start: StartWorkbench, tmp_pat
 
 @pytest.mark.skipif(not PICTURE, reason="AIX_SCREENSHOT names no file")
 def test_picture(start: StartWorkbench, tmp_path: Path) -> None:
-    look = {"editor.fontSize": 16, "editor.minimap.enabled": False, "window.menuBarVisibility": "hidden"}
+    look = {
+        "editor.fontSize": 16,
+        "editor.minimap.enabled": False,
+        "editor.scrollBeyondLastLine": False,
+        "editor.stickyScroll.enabled": False,
+        "breadcrumbs.enabled": False,
+        "workbench.activityBar.location": "hidden",
+        "workbench.layoutControl.enabled": False,
+    }
     root = workspace_in(tmp_path)
     file = root / "shop" / "invoice.py"
     file.write_text(SCENE)
     with start({**SERVER_OPTIONS, **look}) as code:
-        window = code.open(root, file, (1100, 500, 1))
+        window = code.open(root, file, (1100, 440, 1.5))
         window.focus()
         window.wait_for_status("ready")
         window.press(CLEAR_NOTIFICATIONS, TOGGLE_SIDEBAR)

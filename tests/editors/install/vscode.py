@@ -39,6 +39,8 @@ def install() -> CodeServer:
     machine = _MACHINES.get(platform.machine().lower())
     if platform.system() != "Linux" or machine is None:
         raise NotInstalledError(f"is taken from npm for Linux on x64 and arm64 only, not {platform.platform()}")
+    if shutil.which("npm") is None:
+        raise NotInstalledError("needs npm, which is not on this machine")
     packages = (f"code-server@{CODE_SERVER}", f"playwright-core@{PLAYWRIGHT}", f"node-linux-{machine}@{NODE}")
     chromium = browser()
     folder = installed("vscode", " ".join(packages), lambda folder: _install(folder, packages))
@@ -67,6 +69,11 @@ def _install(folder: Path, packages: tuple[str, ...]) -> None:
 
 
 def _npm(folder: Path, cache: Path, *packages: str) -> None:
-    options = ("--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", f"--cache={cache}")
+    options = ("--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", f"--cache={cache}", "--logs-max=0")
+    patience = ("--fetch-retries=1", "--fetch-retry-mintimeout=2000")
     environment = {**os.environ, "npm_config_loglevel": "error", "npm_config_update_notifier": "false"}
-    command(["npm", "install", *options, *packages], seconds=_SECONDS, cwd=folder, env=environment)
+    try:
+        command(["npm", "install", *options, *patience, *packages], seconds=_SECONDS, cwd=folder, env=environment)
+    except NotInstalledError as error:
+        # what npm prints last is advice, not the reason
+        raise NotInstalledError("npm could not install what it needs; is the package registry reachable?") from error

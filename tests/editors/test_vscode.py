@@ -362,7 +362,13 @@ def test_managed_installation_without_any_setting(start: StartWorkbench, tmp_pat
         window = code.open(root, file)
         until(lambda: window.texts(".notification-toast .monaco-button"), "the offer to install the server")
         window.click(".notification-toast .monaco-button", "Install")
-        until(code.servers, "a server that was installed", INSTALL_SECONDS)
+
+        def installed() -> list[psutil.Process]:
+            failed = [line for line in window.notifications() if "was not installed" in line]
+            assert not failed, failed
+            return code.servers()
+
+        until(installed, "a server that was installed", INSTALL_SECONDS, instead=window.seen)
         (server,) = code.servers()
         assert Path(server.exe()).exists()
         assert str(code.data) in server.cmdline()[0]

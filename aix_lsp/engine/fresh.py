@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-from aix_lsp.engine.base import OnEvent
 from aix_lsp.engine.local import LocalBackend
-from aix_lsp.engine.worker import ModelThread
-from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, Prompt
 
 
@@ -25,10 +22,3 @@ class FreshBackend(LocalBackend):
         """See `Backend.generate`."""
         self._decoder().forget()
         return super().generate(prompt, request, cancelled)
-
-
-class FreshEngine(ModelThread):
-    """An `Engine` with a model in this process that keeps nothing between requests."""
-
-    def __init__(self, settings: ModelSettings, on_event: OnEvent | None = None) -> None:
-        super().__init__(FreshBackend(settings), on_event)

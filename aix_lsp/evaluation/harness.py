@@ -140,15 +140,15 @@ async def answer(
 def _engine(settings: Settings, on_event: OnEvent, *, asked: Asked) -> StartedEngine:
     if is_remote(settings):
         return engine_for(settings, on_event)
-    from aix_lsp.engine.fresh import FreshEngine
+    from aix_lsp.engine.batch import BatchEngine
 
-    return FreshEngine(settings.model, on_event)
+    return BatchEngine(settings.model, on_event, most=asked.batch)
 
 
 def _at_once(asked: Asked, engine: Engine) -> int:
-    if asked.engine == "remote":
-        return asked.batch or IN_FLIGHT
-    return 1
+    from aix_lsp.engine.batch import BatchEngine
+
+    return engine.at_once if isinstance(engine, BatchEngine) else asked.batch or IN_FLIGHT
 
 
 def _tell(store: Store, info: ModelInfo, width: int) -> None:

@@ -1,8 +1,9 @@
 """A model in this process that answers several requests at once, for measurements with thousands of them.
 
 Rows are replaced as they end: a new request's prompt runs into the free place, and then all go on together. What it
-gains depends on the machine: on a GPU a pass over sixteen rows takes hardly longer than one over a single row, on a
-processor nearly sixteen times as long (`benchmarks/batch.py` measures both ways). Models that the lean forward does not
+gains depends on the machine: a pass over one row mostly reads weights, which several rows share, while prompts cost the
+same either way. On a processor that came to little with the embedded model (`benchmarks/batch.py`, docs/log.md), so one
+by one is the default there, with the product's own times per answer. Models that the lean forward does not
 run, and requests for several candidates, are answered one by one.
 """
 

@@ -160,7 +160,8 @@ def _tell(store: Store, info: ModelInfo, width: int) -> None:
     store.tell(
         answered_by={
             "name": info.name,
-            "device": info.device,
+            # reports are passed on, and where a team's server is need not be
+            "device": info.device if store.config.get("engine") == "local" else "a server",
             "dtype": info.dtype,
             "attention": info.attention,
             "parameters": info.parameters,

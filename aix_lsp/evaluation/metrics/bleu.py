@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +28,7 @@ def _bleu(order: int) -> BLEU:
 def _smoothed() -> BLEU:
     from sacrebleu.metrics.bleu import BLEU
 
-    return BLEU(tokenize="13a", smooth_method="floor", smooth_value=0.1, effective_order=True)
+    return BLEU(tokenize="none", smooth_method="floor", smooth_value=0.1, effective_order=True)
 
 
 def bleu4(text: str, wanted: str) -> float:
@@ -49,15 +50,17 @@ def bleu4(text: str, wanted: str) -> float:
     return _within(_bleu(order).corpus_score([ours], [[theirs]]).score)
 
 
-def smoothed_bleu4(text: str, wanted: str) -> float:
-    """The n-gram match of CodeBLEU, 0 to 100: BLEU-4 in which an order without a match counts 0.1 n-grams.
+def smoothed_bleu4(text: Sequence[str], wanted: Sequence[str]) -> float:
+    """The n-gram match of CodeBLEU over tokens, 0 to 100: BLEU-4 in which an order without a match counts 0.1 n-grams.
 
     That is method 1 of Chen and Cherry 2014 (A Systematic Comparison of Smoothing Techniques for Sentence-Level BLEU,
     section 3), which CodeBLEU's implementation takes (microsoft/CodeXGLUE, `bleu.py`). Other than there, orders of
     which an answer of fewer than four tokens has no n-gram at all are left out instead of smoothed: otherwise the same
-    short text would not have 100.
+    short text would not have 100. Nothing beside nothing has 100.
     """
-    return _within(_smoothed().corpus_score([text.strip()], [[wanted.strip()]]).score)
+    if list(text) == list(wanted):
+        return 100.0
+    return _within(_smoothed().corpus_score([" ".join(text)], [[" ".join(wanted)]]).score)
 
 
 def _within(score: float) -> float:

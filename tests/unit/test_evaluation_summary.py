@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aix_lsp.evaluation.benchmark import Metric, Output, Result, Sample
 from aix_lsp.evaluation.statistics import intervals_of
-from aix_lsp.evaluation.summary import LENGTH_EDGES, Row, percentiles, summarize
+from aix_lsp.evaluation.summary import Row, percentiles, summarize
 
 METRICS = [Metric("exact", "Exact match"), Metric("bleu4", "BLEU-4", "points"), Metric("pass", "Pass")]
 

@@ -85,10 +85,11 @@ def weighted_ngram_match(text: Sequence[str], wanted: Sequence[str], keywords: f
 
     Ren et al. 2020, section 3.1, equation 2. The weights are for single tokens alone. As in the implementation
     (microsoft/CodeXGLUE, `weighted_ngram_match.py`) the share is of the wanted n-grams that the answer has, where the
-    paper's equation divides by the answer's; an order without a match counts 0.1 n-grams; the brevity penalty holds
-    here too. Other than there, orders of which the wanted text has none are left out, and the sum of weights is not
-    raised to 1: otherwise the same short text would not have 100. Keywords are those of `data/keywords.json`, which
-    are in lower case: a word counts as it is written, and Python's `True`, `False` and `None` too.
+    paper's equation divides by the answer's; an order without a match counts 0.1 n-grams; and there is no brevity
+    penalty (the code there has one, but takes 2 for the length of every wanted text): what an answer lacks lowers the
+    shares already. Other than there, orders of which the wanted text has none are left out, and the sum of weights is
+    not raised to 1: otherwise the same short text would not have 100. Keywords are those of `data/keywords.json`,
+    which are in lower case: a word counts as it is written, and Python's `True`, `False` and `None` too.
     """
     if list(text) == list(wanted):
         return 1.0
@@ -102,8 +103,7 @@ def weighted_ngram_match(text: Sequence[str], wanted: Sequence[str], keywords: f
             return 0.0
         share = _weight(found, keywords, order) / _weight(theirs, keywords, order)
         logarithms.append(math.log(share or _NO_MATCH / theirs.total()))
-    brevity = min(0.0, 1 - len(wanted) / len(text))
-    return math.exp(brevity + sum(logarithms) / len(logarithms))
+    return math.exp(sum(logarithms) / len(logarithms))
 
 
 def _ngrams(words: Sequence[str], order: int) -> Counter[tuple[str, ...]]:

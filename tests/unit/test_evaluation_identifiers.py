@@ -37,6 +37,21 @@ def test_what_does_not_parse_is_taken_word_by_word_without_keywords() -> None:
     assert identifiers(") return value; }", "java") == ["value"]
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "found"),
+    [
+        ("java", "case MISSING:", "MISSING"),
+        ("python", "else if ready is not None", "ready"),
+        ("typescript", "get(type, from)", "get type from"),
+        ("javascript", "entry.delete(); other.default", "entry delete other default"),
+    ],
+)
+def test_keywords_outside_of_their_statements_are_no_names_but_soft_ones_and_members_are(
+    language: str, text: str, found: str
+) -> None:
+    assert identifiers(text, language) == found.split()
+
+
 def test_without_a_grammar_words_that_are_no_keywords_count() -> None:
     assert identifiers("local total = count + 1", "lua") == ["total", "count"]
 

@@ -21,6 +21,14 @@ _OTHER_NAMES: Final = frozenset(("implicit_parameter",))
 _UNPARSED: Final = frozenset(("preproc_arg",))
 """Code that the grammar leaves as it is."""
 
+_SOFT: Final = """
+any as async await constructor declare from get infer init is keyof module namespace never number object of override
+partial permits readonly record require satisfies sealed set string symbol type undefined union unique unknown value
+var where yield
+"""
+"""Words that are keywords in some places and names in others; not in Python, where its list has the hard ones."""
+_NAMES_BY_ITSELF: Final = frozenset(("identifier", "type_identifier"))
+
 
 def identifier_match(text: str, wanted: str, language: str) -> tuple[float, float]:
     """Whether the identifiers agree (0 or 1), and the F1 score of those that the answer has (0 to 1).
@@ -52,12 +60,16 @@ def identifiers(text: str, language: str) -> list[str]:
     if parsed is None or facts.grammar is None:
         return _words(text, facts.keywords)
     reserved = _reserved(facts.grammar)
+    keywords = reserved & facts.keywords
+    if facts.grammar != "python":
+        keywords = keywords.difference(_SOFT.split())
     found: list[str] = []
     end = 0
     for leaf in _leaves(parsed.tree.root_node):
         found += _words(_decoded(parsed.data[end : leaf.start_byte]), reserved)
         if leaf.is_named and ("identifier" in leaf.type or leaf.type in _OTHER_NAMES):
-            found += _words(_decoded(leaf.text or b""), frozenset())
+            # outside of its statement a keyword such as `case` is read as a name; a member may be called like one
+            found += _words(_decoded(leaf.text or b""), keywords if leaf.type in _NAMES_BY_ITSELF else frozenset())
         elif leaf.type in _UNPARSED:
             found += _words(_decoded(leaf.text or b""), reserved)
         end = max(end, leaf.end_byte)

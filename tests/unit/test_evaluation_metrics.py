@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from fractions import Fraction
 from itertools import combinations
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aix_lsp.evaluation.metrics import bleu
 from aix_lsp.evaluation.metrics.bleu import bleu4, smoothed_bleu4, tokens
 from aix_lsp.evaluation.metrics.pass_at_k import pass_at_k
 from aix_lsp.evaluation.metrics.text import correct_prefix, edit_similarity, exact, length_ratio
@@ -97,6 +99,21 @@ def test_bleu_lies_between_0_and_100_and_the_same_text_has_100(text: str, wanted
     assert 0.0 <= smoothed_bleu4(tokens(text), tokens(wanted)) <= 100.0
     assert bleu4(text, text) == 100.0
     assert smoothed_bleu4(tokens(text), tokens(text)) == 100.0
+
+
+def test_a_text_of_which_the_tokenizer_leaves_nothing_has_a_score() -> None:
+    assert bleu4("x", "<skipped>") == 0.0
+    assert bleu4("<skipped>", "x") == 0.0
+
+
+def test_without_sacrebleu_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
+    bleu._bleu.cache_clear()
+    try:
+        with pytest.raises(ModuleNotFoundError, match=r"^BLEU needs the package sacrebleu: pip install"):
+            bleu4("a", "b")
+    finally:
+        bleu._bleu.cache_clear()
 
 
 def test_pass_at_1_is_the_share_that_passed() -> None:

@@ -17,18 +17,23 @@ def tokens(text: str) -> list[str]:
     return str(_bleu(ORDER).tokenizer(text.strip())).split()
 
 
+def _sacrebleu() -> type[BLEU]:
+    """Raises ModuleNotFoundError with one line that says how to get it."""
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("BLEU needs the package sacrebleu: pip install 'aix-lsp[eval]'") from error
+    return BLEU
+
+
 @cache
 def _bleu(order: int) -> BLEU:
-    from sacrebleu.metrics.bleu import BLEU
-
-    return BLEU(tokenize="13a", smooth_method="none", max_ngram_order=order)
+    return _sacrebleu()(tokenize="13a", smooth_method="none", max_ngram_order=order)
 
 
 @cache
 def _smoothed() -> BLEU:
-    from sacrebleu.metrics.bleu import BLEU
-
-    return BLEU(tokenize="none", smooth_method="floor", smooth_value=0.1, effective_order=True)
+    return _sacrebleu()(tokenize="none", smooth_method="floor", smooth_value=0.1, effective_order=True)
 
 
 def bleu4(text: str, wanted: str) -> float:
@@ -38,7 +43,7 @@ def bleu4(text: str, wanted: str) -> float:
     Stripped texts; the tokens of `13a`; no smoothing, so that an answer without one common 4-gram has 0; the brevity
     penalty; and n-grams up to the number of tokens wanted where that is less than 4, since a wanted `i++` has no
     4-gram that could be found. The same text has 100, an empty one beside another 0. A mean of these is not corpus
-    BLEU. Needs sacrebleu (`pip install aix-lsp[eval]`).
+    BLEU. Needs sacrebleu, of the extra `eval`.
     """
     ours, theirs = text.strip(), wanted.strip()
     if ours == theirs:

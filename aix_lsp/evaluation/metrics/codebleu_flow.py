@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.items: dict[int, _Item] = {}
+        self._order: list[int] = []
         self._depth = 0
         self._loops = 0
 
@@ -233,13 +235,19 @@ class _Walk:
         return set(state.get(_text(node), ()))
 
     def _note(self, node: Node, relation: str, sources: Iterable[int]) -> None:
-        item = self.items.setdefault(node.start_byte, _Item(_text(node), relation))
-        item.sources.update(sources)
+        place = node.start_byte
+        if place not in self.items:
+            self.items[place] = _Item(_text(node), relation)
+            insort(self._order, place)
+        self.items[place].sources.update(sources)
 
     def _places(self, nodes: Iterable[Node]) -> set[int]:
         """The variables and literals inside of these."""
-        spans = [range(node.start_byte, node.end_byte) for node in nodes]
-        return {place for place in self.items if any(place in span for span in spans)}
+        found: set[int] = set()
+        for node in nodes:
+            first, last = (bisect_left(self._order, byte) for byte in (node.start_byte, node.end_byte))
+            found.update(self._order[first:last])
+        return found
 
 
 def _parts(node: Node) -> Iterator[tuple[str, Node]]:

@@ -98,6 +98,8 @@ def test_comments_docstrings_and_what_a_string_says_are_no_syntax() -> None:
         ("python", "g(a, a)", [(0, "comesFrom", ()), (0, "comesFrom", (0,))]),
         # names of members and of called functions are no variables: nothing flows
         ("python", "a.b(c.d)\nb(d=1)", []),
+        ("python", "g({a: a})", [(0, "comesFrom", ()), (0, "comesFrom", (0,))]),
+        ("go", "g(T{a: a})", []),
         ("java", "int y = x;", [(1, "comesFrom", (0,)), (0, "comesFrom", ())]),
         ("javascript", "let y = x;", [(1, "comesFrom", (0,)), (0, "comesFrom", ())]),
         ("cpp", "int y = x;", [(1, "comesFrom", (0,)), (0, "comesFrom", ())]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aix_lsp.evaluation.metrics.identifiers import identifier_match, identifiers
@@ -76,6 +76,7 @@ def test_two_texts_without_names_agree_and_one_without_does_not() -> None:
 CODE = st.text(alphabet="abif returnclass(){}[]\"'`.,;:=+#/*\n\\${}@é\x00", max_size=60)
 
 
+@settings(deadline=None)
 @given(CODE, CODE, st.sampled_from(LANGUAGES))
 def test_any_text_has_a_match_between_0_and_1_that_is_symmetric(text: str, wanted: str, language: str) -> None:
     same, f1 = identifier_match(text, wanted, language)

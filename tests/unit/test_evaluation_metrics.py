@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aix_lsp.evaluation.metrics import bleu
@@ -43,6 +43,7 @@ def test_edit_similarity_is_twice_the_common_subsequence_over_both_lengths() -> 
     assert edit_similarity("", "") == 100.0
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_edit_similarity_is_symmetric_and_100_for_the_same_text_alone(text: str, wanted: str) -> None:
     assert edit_similarity(text, wanted) == edit_similarity(wanted, text)
@@ -93,6 +94,7 @@ def test_an_answer_without_a_common_quadruple_has_no_bleu4_but_a_smoothed_one() 
     )
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_bleu_lies_between_0_and_100_and_the_same_text_has_100(text: str, wanted: str) -> None:
     assert 0.0 <= bleu4(text, wanted) <= 100.0
@@ -129,6 +131,7 @@ def test_pass_at_k_by_hand() -> None:
     assert pass_at_k(5, 2, 4) == 1.0
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_pass_at_k_is_the_share_of_draws_that_hold_a_passing_answer(data: st.DataObject) -> None:
     samples = data.draw(st.integers(1, 8))
@@ -138,6 +141,7 @@ def test_pass_at_k_is_the_share_of_draws_that_hold_a_passing_answer(data: st.Dat
     assert pass_at_k(samples, correct, k) == pytest.approx(sum(any(draw) for draw in draws) / len(draws), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_pass_at_k_keeps_its_digits_for_many_answers(data: st.DataObject) -> None:
     samples = data.draw(st.integers(1, 2000))

@@ -52,7 +52,7 @@ def data_flow(parsed: Parsed, within: range) -> list[Flow]:
     loop are joined; and assigning to a part of a variable keeps its earlier value as a source.
     """
     walk = _Walk()
-    walk.node(parsed.tree.root_node, {}, 0)
+    walk.node(parsed.tree.root_node, {})
     told = {place for place, item in walk.items.items() if item.sources}
     told |= {source for item in walk.items.values() for source in item.sources}
     numbers: dict[str, int] = {}
@@ -88,12 +88,12 @@ class _Walk:
         self._depth = 0
         self._loops = 0
 
-    def node(self, node: Node, state: State, entry: int) -> State:
-        """The state after a node. `entry` is 1 where a bare name is bound and not used."""
+    def node(self, node: Node, state: State, *, binds: bool = False) -> State:
+        """The state after a node. `binds`: a bare name is bound here and not used."""
         if node.type in tables.NOT_WALKED or self._depth > _DEEPEST:
             return state
         if node.type in tables.VARIABLES:
-            return self._bind(node, set(), "comesFrom", state) if entry else self._use(node, state)
+            return self._bind(node, set(), "comesFrom", state) if binds else self._use(node, state)
         if node.type in tables.VALUES and (is_plain_string(node) or not node.named_child_count):
             self._note(node, "comesFrom", ())
             return state
@@ -116,19 +116,19 @@ class _Walk:
         """One after the other; branches start from what may be before them, and what follows joins them."""
         entry = state
         branches: list[State] = []
-        binds = int(node.type in tables.PARAMETERS)
+        binds = node.type in tables.PARAMETERS
         for name, part in sorted(parts, key=lambda pair: pair[1].type not in tables.FIRST):
             if name in tables.BRANCH_FIELDS or part.type in tables.BRANCHES:
-                branches.append(self.node(part, _joined(entry, state), 0))
+                branches.append(self.node(part, _joined(entry, state)))
                 continue
             if branches:
                 state, branches = _joined(state, *branches), []
-            if name == "declarator" and node.type == tables.FUNCTION_DECLARATOR:
-                continue  # the function's own name
+            if (node.type, name) in tables.NO_VARIABLE_IN:
+                continue
             if name == tables.CALLED and part.type in tables.VARIABLES and _text(part) not in state:
                 continue
             if name not in tables.NOT_VARIABLES:
-                state = self.node(part, state, binds)
+                state = self.node(part, state, binds=binds)
         if not branches:
             return state
         last_name, last = parts[-1]
@@ -194,7 +194,7 @@ class _Walk:
         if node.type in tables.VALUES:
             return state
         if node.type == tables.FUNCTION_DECLARATOR:  # `int f(int a)` binds a, for itself
-            self.node(node, state, 0)
+            self.node(node, state)
             return state
         self._depth += 1
         parts = list(_parts(node))

@@ -121,7 +121,7 @@ AFTERWARDS: Mapping[str, str] = MappingProxyType({"match_arm": "value"})
 """The field that runs once the names are bound, where it is not `body`."""
 
 FUNCTION_DECLARATOR = "function_declarator"
-"""In C and C++ the name and the parameters of a function: the name is no variable."""
+"""In C and C++ the name and the parameters of a function."""
 
 MEMBERS = _words(
     "attribute subscript member_expression subscript_expression field_access array_access selector_expression "
@@ -141,8 +141,11 @@ NOT_WALKED = _words(
 )
 NOT_VARIABLES = _words(
     "type returns return_type result attribute field property label superclass superclasses interfaces trait macro "
-    "name type_parameters type_arguments operator key scope path size"
+    "name type_parameters type_arguments operator scope path size"
 )
 """Fields that hold no variable. A name that is bound stands in `TARGETS` and is looked at before this."""
+
+NO_VARIABLE_IN = frozenset(((FUNCTION_DECLARATOR, "declarator"), ("keyed_element", "key")))
+"""Of these nodes these fields hold none either: a function's name in C, a field's in a composite literal of Go."""
 
 STEP_OPERATORS = _words("++ --")

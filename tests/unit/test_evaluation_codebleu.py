@@ -188,6 +188,40 @@ def test_changing_a_variable_computes_it_from_itself() -> None:
         assert any(relation == "computedFrom" and 0 in sources for _, relation, sources in flow_of(text, language))
 
 
+SUMS = {
+    "python": "def f(items):\n    total = 0\n    for item in items:\n        total += item\n    return total",
+    "java": "int f(int[] items) { int total = 0; for (int item : items) { total += item; } return total; }",
+    "cpp": "int f(V& items) { int total = 0; for (auto item : items) { total += item; } return total; }",
+    "javascript": "function f(items) { let total = 0; for (const item of items) { total += item; } return total; }",
+    "typescript": "function f(items: N[]) { let total = 0; for (const item of items) { total += item; } return total; }",
+    "csharp": "int F(int[] items) { var total = 0; foreach (var item in items) { total += item; } return total; }",
+    "go": "func f(items []int) int { total := 0; for _, item := range items { total += item }; return total }",
+    "rust": "fn f(items: &[i32]) -> i32 { let mut total = 0; for item in items { total += item; } total }",
+    "c": "int f(int *items) { int total = 0; for (; *items; items++) { total += *items; } return total; }",
+}
+
+
+@pytest.mark.parametrize("language", list(SUMS))
+def test_names_do_not_matter_to_the_data_flow_and_what_is_returned_does(language: str) -> None:
+    text = SUMS[language]
+    renamed = text.replace("total", "sum").replace("items", "all").replace("item", "one")
+    assert flow_of(renamed, language) == flow_of(text, language) != []
+    assert parts_of(renamed, text, language).data_flow == 100.0
+    # the last use is of the first item instead of the sum
+    place = text.rindex("total")
+    other = parts_of(text[:place] + "items" + text[place + len("total") :], text, language)
+    assert other.data_flow is not None
+    assert other.data_flow < 100.0
+    assert other.syntax == 100.0
+
+
+def test_the_same_function_has_the_same_data_flow_in_many_languages() -> None:
+    # items 0, the literal 1, total 2, item 3
+    wanted = [(0, ()), (2, (1,)), (1, ()), (3, (0,)), (0, (0,)), (2, (2, 3)), (3, (3,)), (2, (2,))]
+    for language in ("python", "java", "cpp", "javascript", "typescript", "csharp", "rust"):
+        assert [(number, sources) for number, _, sources in flow_of(SUMS[language], language)] == wanted, language
+
+
 def test_without_a_data_flow_to_find_that_part_counts_as_found() -> None:
     parts = parts_of("a.b()", "c.d()", "java")
     assert parts.data_flow is None

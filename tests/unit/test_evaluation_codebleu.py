@@ -193,7 +193,7 @@ SUMS = {
     "java": "int f(int[] items) { int total = 0; for (int item : items) { total += item; } return total; }",
     "cpp": "int f(V& items) { int total = 0; for (auto item : items) { total += item; } return total; }",
     "javascript": "function f(items) { let total = 0; for (const item of items) { total += item; } return total; }",
-    "typescript": "function f(items: N[]) { let total = 0; for (const item of items) { total += item; } return total; }",
+    "typescript": "function f(items: N) { let total = 0; for (const item of items) { total += item; } return total; }",
     "csharp": "int F(int[] items) { var total = 0; foreach (var item in items) { total += item; } return total; }",
     "go": "func f(items []int) int { total := 0; for _, item := range items { total += item }; return total }",
     "rust": "fn f(items: &[i32]) -> i32 { let mut total = 0; for item in items { total += item; } total }",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 _SAMPLES = 4_000
 _LOWER_PERCENT = 2.5
+_INTERVAL_SAMPLES = 2_000
 _DRAWN_AT_ONCE = 4_000_000
 
 
@@ -66,7 +67,7 @@ def ratio_of(values: Sequence[float], base: Sequence[float], *, seed: int = 0) -
 
 
 def intervals_of(
-    columns: Sequence[Sequence[float | None]], *, seed: int = 0, draws: int = _SAMPLES
+    columns: Sequence[Sequence[float | None]], *, seed: int = 0, draws: int = _INTERVAL_SAMPLES
 ) -> list[Interval | None]:
     """The mean and the bootstrap's 95 % interval of each column; a column has one value per sample, None where there
     is none. None for a column without values.
@@ -110,9 +111,12 @@ def _drawn_means(
 ) -> NDArray[np.float64]:
     """The columns' means over `count` samples with replacement, one row each; nan where none was known."""
     size = len(filled)
-    places = generator.integers(0, size, size=(count, size)) + size * np.arange(count)[:, None]
-    times = np.bincount(places.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
-    of = times @ known
+    # Counted draw by draw, in small numbers: large runs have hundreds of millions of draws
+    kind = np.uint16 if size <= np.iinfo(np.uint16).max else np.int64
+    times = np.empty((count, size))
+    for row, drawn in enumerate(generator.integers(0, size, size=(count, size), dtype=kind)):
+        times[row] = np.bincount(drawn, minlength=size)
+    of = np.full((count, filled.shape[1]), float(size)) if known.all() else times @ known
     means = np.full(of.shape, np.nan)
     np.divide(times @ filled, of, out=means, where=of > 0)
     return means

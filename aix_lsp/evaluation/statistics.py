@@ -74,8 +74,8 @@ def intervals_of(
 
     Efron and Tibshirani (1993), An Introduction to the Bootstrap, section 13.3: the percentile interval of the mean
     over samples drawn with replacement. All columns are drawn together, so that a column over the differences of two
-    runs is the paired bootstrap of Koehn (2004), Statistical Significance Tests for Machine Translation Evaluation,
-    section 4. The same seed and values give the same ends.
+    runs is the paired bootstrap of Koehn (2004), Statistical Significance Tests for Machine Translation Evaluation.
+    The same seed and values give the same ends.
     """
     if not columns:
         return []

@@ -32,7 +32,7 @@ class CodeBleu:
 
     @property
     def score(self) -> float:
-        """The mean of the four, 0 to 100 (Ren et al. 2020, equation 1 with 0.25 each, as aiXcoder's evaluation has it).
+        """The mean of the four, 0 to 100 (Ren et al. 2020, section 3, with 0.25 each as in aiXcoder's evaluation).
 
         A part that the wanted text does not have counts as matched, as in the codebleu package and aiXcoder's
         evaluation, so that the same text has 100 and short texts, which rarely have a data flow, stay comparable with
@@ -83,7 +83,7 @@ def codebleu_parts(text: str, wanted: str, language: str, *, context: tuple[str,
 def weighted_ngram_match(text: Sequence[str], wanted: Sequence[str], keywords: frozenset[str]) -> float:
     """BLEU-4 over tokens in which a keyword counts five times as much as another word, 0 to 1.
 
-    Ren et al. 2020, section 3.1, equation 2. The weights are for single tokens alone. As in the implementation
+    Ren et al. 2020, section 3.1. The weights are for single tokens alone. As in the implementation
     (microsoft/CodeXGLUE, `weighted_ngram_match.py`) the share is of the wanted n-grams that the answer has, where the
     paper's equation divides by the answer's; an order without a match counts 0.1 n-grams; and there is no brevity
     penalty (the code there has one, but takes 2 for the length of every wanted text): what an answer lacks lowers the

@@ -30,7 +30,7 @@ Flow = tuple[int, str, tuple[int, ...]]
 def data_flow_match(text: Parsed, wanted: Parsed, text_bytes: range, wanted_bytes: range) -> float | None:
     """The share of the wanted text's data flow that the answer has too, 0 to 1; None where it has none.
 
-    Ren et al. 2020, section 3.3, equation 4: Count_clip(DF_cand) / Count(DF_ref). An item is a variable at one place,
+    Ren et al. 2020, section 3.3: Count_clip(DF_cand) / Count(DF_ref). An item is a variable at one place,
     whether its value comes from or is computed from others, and which; variables are called by the order in which
     they come up, so that names do not matter (`data_flow`).
     """

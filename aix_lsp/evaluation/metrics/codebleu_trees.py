@@ -19,7 +19,7 @@ _DOCUMENTED: Final = frozenset(("block", "module"))
 def syntax_match(text: Parsed, wanted: Parsed, text_bytes: range, wanted_bytes: range) -> float | None:
     """The share of the wanted text's subtrees that the answer has too, 0 to 1; None where it has none.
 
-    Ren et al. 2020, CodeBLEU: a Method for Automatic Evaluation of Code Synthesis, section 3.2, equation 3:
+    Ren et al. 2020, CodeBLEU: a Method for Automatic Evaluation of Code Synthesis, section 3.2, equation 4:
     Count_clip(T_cand) / Count(T_ref). Subtrees are compared by kinds and fields of their named nodes: leaves count
     for their kind alone, so that names and values are no part of it, and neither are anonymous nodes such as operators,
     as in the implementation, which compares tree-sitter's S-expressions (microsoft/CodeXGLUE, `syntax_match.py`).

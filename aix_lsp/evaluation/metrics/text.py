@@ -16,7 +16,7 @@ def exact(text: str, wanted: str) -> float:
     """1.0 where the answer is what was wanted but for white space around it, else 0.0.
 
     As in aiXcoder's FIM evaluation (`run_evaluate.py` of aiXcoder-FIM-Evaluation) and, for one line, SantaCoder's
-    single-line infilling (Ben Allal et al. 2023, SantaCoder: don't reach for the stars!, section 6). CrossCodeEval
+    single-line infilling (Ben Allal et al. 2023, SantaCoder: don't reach for the stars!). CrossCodeEval
     also drops comments and compares line by line; its benchmark does that before it asks here.
     """
     return float(_plain(text) == _plain(wanted))

@@ -99,10 +99,17 @@ def test_a_stop_token_among_the_guesses_ends_the_answer() -> None:
     assert generated(decoder, ids) == answer[: answer.index(end)]
 
 
+@cache
+def in_double() -> tuple[Any, list[int]]:
+    """A model whose logits are the same for one token and for several at once, but for what no draw can tell: rounding
+    in single precision moves the edge of `top_p` once in some hundred runs."""
+    return tiny_model("llama").double(), tokens(30)
+
+
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 99), errors=st.lists(st.booleans(), max_size=30))
 def test_drawn_tokens_are_the_same_with_and_without_guesses(seed: int, errors: list[bool]) -> None:
-    model, ids, _ = case("llama")
+    model, ids = in_double()
     plain = generated(Decoder(model), ids, COUNT, temperature=1.0, top_p=0.9, seed=seed)
     decoder = Decoder(model, proposer=Oracle(plain, errors))
     assert generated(decoder, ids, COUNT, temperature=1.0, top_p=0.9, seed=seed) == plain

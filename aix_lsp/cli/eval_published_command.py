@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 Model = Annotated[
     str, typer.Option("--model", help="Catalog name, Hugging Face name or folder (aix-mini); a server's name for it.")
 ]
+Data = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--data", metavar="FILE", help="The published file, or hub: fetch it; may be repeated."),
+]
 Adapter = Annotated[Optional[Path], typer.Option("--adapter", metavar="DIR", help="An adapter in the model's weights.")]  # noqa: UP045
 Engine = Annotated[str, typer.Option("--engine", help="local, or remote: the server of your settings.")]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Most samples, drawn evenly; 0: all.")]
@@ -35,7 +39,7 @@ Force = Annotated[bool, typer.Option("--force", help="Run the tests of answers w
 
 
 def eval_fim_lines(
-    data: Annotated[list[Path], typer.Option("--data", metavar="FILE", help="The published file; may be repeated.")],
+    data: Data = None,
     kind: Annotated[
         str, typer.Option("--kind", help="Which benchmark the files are of; auto: told by the file.")
     ] = "auto",
@@ -57,16 +61,13 @@ def eval_fim_lines(
     def make() -> Benchmark:
         from aix_lsp.evaluation.fim_lines import FimLines
 
-        return FimLines(data, kind, force=force)
+        return FimLines(data or [], kind, force=force)
 
     _run(make, _asked(model, adapter, engine, limit, seed, format_, copy_prior, threads, batch), out, as_json=json)
 
 
 def eval_aix_fim(
-    data: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option("--data", metavar="FILE", help="JSONL of aiXcoder_extended_dataset; may be repeated."),
-    ] = None,
+    data: Data = None,
     repository: Annotated[
         Optional[list[Path]],  # noqa: UP045
         typer.Option("--repository", metavar="DIR", help="Make the holes from a checkout instead; may be repeated."),
@@ -84,8 +85,8 @@ def eval_aix_fim(
     json: Json = False,
 ) -> None:
     """Fill in signatures, bodies, branches and loops: aiXcoder's thirteen scenarios in four languages."""
-    if bool(data) == bool(repository):
-        raise UsageError("give --data FILE, the published files, or --repository DIR, a checkout of your own")
+    if data and repository:
+        raise UsageError("give --data FILE, the published files, or --repository DIR, a checkout of your own: not both")
 
     def make() -> Benchmark:
         from aix_lsp.evaluation.aix_fim import AixFim
@@ -129,7 +130,7 @@ def eval_crosscodeeval(
 
 
 def eval_nl2code(
-    data: Annotated[list[Path], typer.Option("--data", metavar="FILE", help="HumanEval, MBPP or MultiPL-E's file.")],
+    data: Data = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Answers drawn for each problem.")] = 1,
     temperature: Annotated[float, typer.Option("--temperature", min=0, max=2, help="0: greedy.")] = 0.0,
     model: Model = "",
@@ -152,7 +153,7 @@ def eval_nl2code(
     def make() -> Benchmark:
         from aix_lsp.evaluation.nl2code import Nl2Code
 
-        return Nl2Code(data, samples=samples, temperature=temperature, force=force)
+        return Nl2Code(data or [], samples=samples, temperature=temperature, force=force)
 
     _run(make, _asked(model, adapter, engine, limit, seed, format_, copy_prior, threads, batch), out, as_json=json)
 

@@ -104,6 +104,7 @@ def prepare(benchmark: Benchmark, asked: Asked) -> Prepared:
         "benchmark": benchmark.name,
         "protocol": benchmark.protocol,
         "model": name,
+        "model_asked": name,
         "weights": weights,
         "engine": asked.engine,
         "format": asked.format,
@@ -133,6 +134,9 @@ async def answer(
         return
     async with only(prepared.settings, partial(_engine, asked=asked)) as (engine, info):
         width = _at_once(asked, engine)
+        if width > 1:
+            # answers that take about as long run together, and memory for the longest is taken first
+            todo.sort(key=lambda pair: -len(pair[1].before) - len(pair[1].after))
         _tell(store, info, width)
         await _Running(prepared, asked, engine, info, store, on_result).run(todo, width)
 
@@ -158,6 +162,7 @@ def _tell(store: Store, info: ModelInfo, width: int) -> None:
             f"the answers so far are those of {before['name']}, and {info.name} runs now; give another --out"
         )
     store.tell(
+        model=info.name,
         answered_by={
             "name": info.name,
             # reports are passed on, and where a team's server is need not be
@@ -168,7 +173,7 @@ def _tell(store: Store, info: ModelInfo, width: int) -> None:
             "max_positions": info.max_positions,
             "format": info.format,
             "at_once": width,
-        }
+        },
     )
 
 

@@ -52,6 +52,7 @@ def test_a_run_on_a_server_has_several_requests_in_flight(
     assert [result.output.error for result in data.results] == [""] * 10
     assert all(result.output.texts and result.output.milliseconds > 0 for result in data.results)
     assert (data.config["engine"], data.config["answered_by"]["at_once"]) == ("remote", 4)
+    assert data.config["model"] == "aix-mini"
     assert server["url"] not in (folder / "run.json").read_text()
     one_by_one = answered(TinyBenchmark(), Asked(engine="remote", batch=1), out=None)
     assert [result.output.texts for result in data.results] == [result.output.texts for result in one_by_one.results]

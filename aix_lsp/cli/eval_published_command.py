@@ -13,8 +13,8 @@ from aix_lsp.cli.options import Json
 from aix_lsp.types import FimFormat
 
 if TYPE_CHECKING:
+    from aix_lsp.evaluation.asked import Asked
     from aix_lsp.evaluation.benchmark import Benchmark
-    from aix_lsp.evaluation.harness import Asked
 
 Model = Annotated[
     str, typer.Option("--model", help="Catalog name, Hugging Face name or folder (aix-mini); a server's name for it.")
@@ -30,7 +30,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Which samples are draw
 Format = Annotated[str, typer.Option("--format", help="Prompt: psm, spm, l2r; auto: the benchmark's or the model's.")]
 CopyPrior = Annotated[str, typer.Option("--copy-prior", help="With the model's copy prior (auto), or without (off).")]
 Threads = Annotated[int, typer.Option("--threads", min=0, max=256, help="Processor threads; 0: as it comes.")]
-Batch = Annotated[int, typer.Option("--batch", min=0, max=256, help="Samples at once; 0: as the engine does best.")]
+Batch = Annotated[int, typer.Option("--batch", min=0, max=256, help="Samples at once; 0: one, on a server 16.")]
 Out = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--out", metavar="DIR", help="Folder for results and report; an interrupted run goes on there."),
@@ -190,7 +190,7 @@ def _asked(
     ):
         if value not in known:
             raise UsageError(f"{option} takes {', '.join(known)}, not {value!r}")
-    from aix_lsp.evaluation.harness import Asked
+    from aix_lsp.evaluation.asked import Asked
 
     return Asked(
         model=model,

@@ -9,7 +9,7 @@ import pytest
 from aix_lsp.cli.eval_benchmark import answered
 from aix_lsp.engine.remote import RemoteEngine
 from aix_lsp.engine.remote_errors import RemoteError
-from aix_lsp.evaluation.harness import Asked
+from aix_lsp.evaluation.asked import Asked
 from aix_lsp.evaluation.run_folder import read_run
 from aix_lsp.types import Generation, GenerationRequest
 from tests.e2e.test_remote import free_port, transformers_server

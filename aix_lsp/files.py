@@ -1,8 +1,10 @@
-"""Files that are whole under their name: written beside it under another one, and renamed at the end."""
+"""Files that are whole under their name: written beside it under another one, and renamed at the end; and locks that
+end with their process."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,3 +35,22 @@ def replaced_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+if sys.platform == "win32":
+
+    def lock_handle(handle: int) -> None:
+        """Lock an open file until it is closed, or its process ends however that comes. Raises OSError when another
+        process has it locked."""
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+
+else:
+
+    def lock_handle(handle: int) -> None:
+        """Lock an open file until it is closed, or its process ends however that comes. Raises OSError when another
+        process has it locked."""
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,9 +7,19 @@ from typing import Annotated, Optional
 
 import typer
 
+from aix_lsp.cli.eval_published_command import (
+    eval_aix_fim,
+    eval_compare,
+    eval_crosscodeeval,
+    eval_fim_lines,
+    eval_nl2code,
+)
 from aix_lsp.cli.options import Json
 
-evaluation = typer.Typer(help="Measure what is found and offered, on checkouts of your own.", rich_markup_mode=None)
+evaluation = typer.Typer(
+    help="Measure what a model writes and what is offered: published benchmarks, and code of your own.",
+    rich_markup_mode=None,
+)
 
 
 @evaluation.command(name="retrieval")
@@ -101,3 +111,10 @@ def eval_workspace(
     from aix_lsp.cli.eval_workspace import run
 
     run(folders=folders, model=model, limit=limit, seed=seed, threads=threads, as_json=json, calibration=fit)
+
+
+evaluation.command(name="fim-lines")(eval_fim_lines)
+evaluation.command(name="aix-fim")(eval_aix_fim)
+evaluation.command(name="crosscodeeval")(eval_crosscodeeval)
+evaluation.command(name="nl2code")(eval_nl2code)
+evaluation.command(name="compare")(eval_compare)

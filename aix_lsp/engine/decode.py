@@ -23,6 +23,8 @@ from aix_lsp.engine.sampling import Sampler
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from aix_lsp.engine.lean import LeanForward
+
 CPU_CHUNK = 96
 """Prompt tokens per forward pass on a processor: a cancelled request waits for one such pass, which takes about as long
 as a few tokens."""
@@ -74,6 +76,21 @@ class Decoder:
     def way(self) -> str:
         """How the model runs, in a line for `doctor`."""
         return self._runner.way
+
+    @property
+    def lean(self) -> LeanForward | None:
+        """The lean forward; None for a model that runs through transformers' own."""
+        return self._runner.lean
+
+    @property
+    def chunk(self) -> int:
+        """Prompt tokens per forward pass."""
+        return self._chunk
+
+    @property
+    def words(self) -> Vocabulary | None:
+        """The texts of all tokens, for token healing."""
+        return self._words
 
     @property
     def vocabulary(self) -> int:
@@ -216,6 +233,14 @@ class Decoder:
             return [answer]
         return branches.distinct()
 
+    def check(self, ids: Sequence[int]) -> None:
+        """Raises EngineError for a prompt that the model cannot read."""
+        if not ids:
+            raise EngineError("the prompt is empty")
+        if not 0 <= min(ids) <= max(ids) < self._vocabulary:
+            # On a GPU an index out of range would break the whole process, so it is refused here.
+            raise EngineError("the prompt has tokens that the model does not know")
+
     def forget(self, document: str | None = None) -> None:
         """Drop the key-value cache of one document, or of all."""
         self._caches.drop(document)
@@ -231,11 +256,7 @@ class Decoder:
 
     def _start(self, ids: Sequence[int], document: str) -> None:
         """Crop the document's cache to what it shares with a prompt. Raises EngineError for an impossible one."""
-        if not ids:
-            raise EngineError("the prompt is empty")
-        if not 0 <= min(ids) <= max(ids) < self._vocabulary:
-            # On a GPU an index out of range would break the whole process, so it is refused here.
-            raise EngineError("the prompt has tokens that the model does not know")
+        self.check(ids)
         self._caches.slot(document, ids)
         self._document = document
         self._reused = self._caches.length(document)

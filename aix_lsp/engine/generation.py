@@ -146,7 +146,7 @@ def run(
     start = time.perf_counter()
     own_clock = request.time_limit is not None and backend.timed_out is None
     halt = Halt(cancelled, start + (request.time_limit or 0.0) if own_clock else None)
-    with _explained("the prompt could not be built"):
+    with explained("the prompt could not be built"):
         prompt = request.build_prompt(model.tokenizer, model.info)
     built = time.perf_counter()
     room = room_for(prompt, model.info)
@@ -163,7 +163,7 @@ def run(
             produced.append(token)
             before = stream.text[healed:]
             text = stream.push(token)[healed:]
-            if not _keeps_to(prompt.required, stream.text):
+            if not keeps_to(prompt.required, stream.text):
                 text, finish = "", "stop"
                 break
             if cancelled():
@@ -174,7 +174,7 @@ def run(
                 first_token_ms = first_token_ms or _ms_since(built)
             if text != before:
                 show(text)
-            if _wants_stop(request, text):
+            if wants_stop(request, text):
                 finish = "stop"
                 break
             if tokens >= request.max_new_tokens or len(produced) >= room:
@@ -184,7 +184,7 @@ def run(
             finish = "timeout" if halt.fired or backend.timed_out else "end"
         reused, guessed = backend.reused_tokens, backend.guessed_tokens
         scores = _scores(ends, backend.log_probabilities)
-    answer = stream.text[healed:] if _keeps_to(prompt.required, stream.text) else ""
+    answer = stream.text[healed:] if keeps_to(prompt.required, stream.text) else ""
     alternatives: tuple[str, ...] = ()
     if request.candidates > 1 and finish != "timeout" and not cancelled():
         rows = _Rows(request, model.tokenizer, prompt.required)
@@ -232,9 +232,9 @@ class _Rows:
         for token in tokens[pushed:]:
             stream.push(token)
         self._rows[row] = stream, len(tokens)
-        if not _keeps_to(self._required, stream.text):
+        if not keeps_to(self._required, stream.text):
             return True
-        return _wants_stop(self._request, stream.text[len(self._required) :])
+        return wants_stop(self._request, stream.text[len(self._required) :])
 
     def texts(self, lists: Sequence[Sequence[int]], answer: str) -> tuple[str, ...]:
         """The distinct texts of these rows, without `answer` and without empty ones."""
@@ -249,7 +249,7 @@ class _Rows:
         return tuple(found)
 
 
-def _keeps_to(required: str, text: str) -> bool:
+def keeps_to(required: str, text: str) -> bool:
     """Whether a text is still on the way of spelling out what is required, or has done so. An engine that cannot be
     made to would otherwise have the wrong characters cut off its answer."""
     return text.startswith(required[: len(text)])
@@ -268,15 +268,16 @@ def room_for(prompt: Prompt, info: ModelInfo) -> int:
     return room
 
 
-def _wants_stop(request: GenerationRequest, text: str) -> bool:
+def wants_stop(request: GenerationRequest, text: str) -> bool:
+    """Whether the request's own condition ends this text. Raises EngineError when the condition fails."""
     if request.stop is None:
         return False
-    with _explained("the stop condition failed"):
+    with explained("the stop condition failed"):
         return request.stop(text)
 
 
 @contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
+def explained(what: str) -> Iterator[None]:
     """Turn whatever is raised inside into an EngineError that says what went wrong."""
     try:
         yield

@@ -17,6 +17,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from aix_lsp.engine.base import EngineError
+from aix_lsp.files import lock_handle
 from aix_lsp.settings import ModelSettings
 
 HAS_UNIX_SOCKETS = sys.platform != "win32" and hasattr(socket, "AF_UNIX")
@@ -94,7 +95,7 @@ class Place:
         """
         handle = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            _lock(handle)
+            lock_handle(handle)
         except OSError:
             os.close(handle)
             return None
@@ -207,18 +208,3 @@ def _is_ours(runtime: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
-
-
-if sys.platform == "win32":
-
-    def _lock(handle: int) -> None:
-        import msvcrt
-
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-
-else:
-
-    def _lock(handle: int) -> None:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

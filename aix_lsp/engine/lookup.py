@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +22,13 @@ class Lookup:
 
     def __init__(self, decoder: Decoder, folder: Path, tokenizer: Tokenizer, settings: ModelSettings) -> None:
         """Raises ModelError when the folder's `aix.json` has numbers for copying that cannot be meant."""
-        weights = read_copy_weights(folder)
         markers = stop_ids(tokenizer)
         self._vocabulary = decoder.vocabulary
-        self._prior = (
-            CopyPrior(weights, markers, lambda token: tokenizer.decode([token]))
-            if weights and settings.copy_prior == "auto"
-            else None
-        )
+        weights = read_copy_weights(folder)
+        self._weights = weights if settings.copy_prior == "auto" else None
+        self._markers = markers
+        self._text_of = lru_cache(maxsize=None)(lambda token: tokenizer.decode([token]))
+        self._prior = self.new_prior(())
         self._proposer = (
             NgramProposer(markers, cost=decoder.guess_cost, always=settings.speculation == "on")
             if settings.speculation != "off"
@@ -43,10 +43,21 @@ class Lookup:
 
     def know(self, elsewhere: Sequence[Sequence[int]]) -> None:
         """What the next prompt had no room for. Tokens that the model does not know are left out."""
-        known = [part for segment in elsewhere for part in _known(segment, self._vocabulary)]
+        known = self._known(elsewhere)
         for plug in (self._prior, self._proposer):
             if plug is not None:
                 plug.know(known)
+
+    def new_prior(self, elsewhere: Sequence[Sequence[int]]) -> CopyPrior | None:
+        """A prior of its own for one prompt, with what that had no room for; None where there is none to be used."""
+        if self._weights is None:
+            return None
+        prior = CopyPrior(self._weights, self._markers, self._text_of)
+        prior.know(self._known(elsewhere))
+        return prior
+
+    def _known(self, elsewhere: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+        return [part for segment in elsewhere for part in _known(segment, self._vocabulary)]
 
 
 def _known(segment: Sequence[int], vocabulary: int) -> list[Sequence[int]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from aix_lsp.engine.key_value_cache import KeyValueCache
+    from aix_lsp.engine.lean import LeanForward
 
 
 class Runner(Protocol):
@@ -22,6 +23,11 @@ class Runner(Protocol):
     @property
     def way(self) -> str:
         """One line that says how the model runs, for `doctor`."""
+        ...
+
+    @property
+    def lean(self) -> LeanForward | None:
+        """The lean forward, for passes over several texts at once; None where it does not run this model."""
         ...
 
     @property
@@ -176,6 +182,11 @@ class LeanRunner:
         many = "bfloat16" if forward.wide is torch.bfloat16 else name
         return f"lean, int8 weights for single tokens, {many} for prompts"
 
+    @property
+    def lean(self) -> LeanForward:
+        """See `Runner.lean`."""
+        return self._forward
+
     def new_cache(self) -> KeyValueCache:
         """See `Runner.new_cache`."""
         return self._forward.new_cache()
@@ -216,6 +227,7 @@ class TransformersRunner:
     """Any causal language model through its own `forward`."""
 
     branches = False
+    lean = None
     most_guesses = 7
     guess_cost = 0.3
 

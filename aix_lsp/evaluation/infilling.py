@@ -16,23 +16,23 @@ from typing import Final
 
 from rapidfuzz import fuzz
 
-from aix_lsp.configuration import Configuration
 from aix_lsp.engine.adapter import check_base, inspect_adapter
-from aix_lsp.engine.base import Engine, LoadEvent, ModelError
+from aix_lsp.engine.base import Engine, ModelError
 from aix_lsp.engine.catalog import CatalogEntry, known, resolve
 from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.copying import read_copy_weights
 from aix_lsp.engine.loading import locate
-from aix_lsp.engine.select import REMOTE, engine_for, prompt_model
+from aix_lsp.engine.select import REMOTE, prompt_model
 from aix_lsp.engine.tokenizer import load_tokenizer
 from aix_lsp.evaluation.cases import words
 from aix_lsp.evaluation.copying import Copier, copied_line
+from aix_lsp.evaluation.one_model import only, settings_for
 from aix_lsp.evaluation.places import CROSS_FILE, Place
 from aix_lsp.languages import language_id_of
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.prompt.fim import family_of, plain_family
 from aix_lsp.prompt.healing import take_back
-from aix_lsp.settings import ModelSettings, PromptSettings, Settings
+from aix_lsp.settings import ModelSettings, PromptSettings
 from aix_lsp.types import DocumentSnapshot, FimFormat, GenerationRequest, ModelInfo, Tokenizer
 
 MAX_TOKENS = 48
@@ -143,7 +143,7 @@ def checked(model: str, formats: Sequence[FimFormat], adapter: Path | None = Non
     if model == REMOTE:
         if adapter is not None:
             raise ModelError("an adapter cannot be put into a model that a server runs")
-        tokenizer = prompt_model(_settings(ModelSettings(name=model)))[0]
+        tokenizer = prompt_model(settings_for(ModelSettings(name=model)))[0]
     else:
         folder = locate(resolve(model).source)
         checkpoint = inspect(folder)
@@ -200,18 +200,8 @@ def answers_needed(places: Sequence[Place], formats: Sequence[FimFormat]) -> int
 async def _generated(
     settings: ModelSettings, places: Sequence[Place], ways: Sequence[Way], on_answer: Callable[[], None]
 ) -> tuple[ModelInfo, dict[Way, list[Answer | None]]]:
-    warnings: list[str] = []
-
-    def note(event: LoadEvent) -> None:
-        if event.kind == "warning":
-            warnings.append(event.message)
-
-    engine = engine_for(_settings(settings), note)
     answers: dict[Way, list[Answer | None]] = {}
-    try:
-        info = await engine.ready()
-        if warnings and settings.name != REMOTE:
-            raise ModelError(warnings[0].split(". The embedded model")[0])
+    async with only(settings_for(settings)) as (engine, info):
         for way in ways:
             answers[way] = []
             for place in places:
@@ -220,20 +210,7 @@ async def _generated(
                     continue
                 answers[way].append(judged(place, await generated(engine, place, way)))
                 on_answer()
-    finally:
-        engine.close()
     return info, answers
-
-
-def _settings(own: ModelSettings) -> Settings:
-    """Settings for one model alone, in this process; those of a server are the user's own."""
-    if own.name != REMOTE:
-        return Settings(model=own.model_copy(update={"share": "off"}))
-    configuration = Configuration()
-    configuration.read_user_file()
-    configuration.read_environment()
-    remote = configuration.settings.remote.model_copy(update={"fallback": False})
-    return Settings(model=own, remote=remote)
 
 
 async def generated(engine: Engine, place: Place, way: Way) -> str:

@@ -1,0 +1,56 @@
+"""The model that an evaluation asks: in this process or on the user's server, and never another one in its place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from aix_lsp.configuration import Configuration
+from aix_lsp.engine.base import Engine, LoadEvent, ModelError, OnEvent
+from aix_lsp.engine.select import REMOTE, StartedEngine, engine_for, is_remote
+from aix_lsp.settings import ModelSettings, Settings
+from aix_lsp.types import ModelInfo
+
+Make = Callable[[Settings, OnEvent], StartedEngine]
+"""Makes the engine of some settings, as `engine_for` does."""
+
+
+def settings_for(model: ModelSettings) -> Settings:
+    """Settings for one model alone: in this process, or on the server of the user's settings where its name is
+    `remote`; that server's place is taken by no other."""
+    if model.name != REMOTE:
+        return Settings(model=model.model_copy(update={"share": "off"}))
+    configuration = Configuration()
+    configuration.read_user_file()
+    configuration.read_environment()
+    remote = configuration.settings.remote.model_copy(update={"fallback": False})
+    return Settings(model=model, remote=remote)
+
+
+@asynccontextmanager
+async def only(
+    settings: Settings, make: Make = engine_for, on_warning: Callable[[str], None] = lambda message: None
+) -> AsyncIterator[tuple[Engine, ModelInfo]]:
+    """The engine of these settings, loaded, and its model. Raises ModelError when it cannot be had, also where the
+    product would answer with the embedded model instead, and RemoteError while a server is away. `on_warning` hears
+    what the engine has to say later on, such as that memory ran out and what it gave up for that."""
+    warnings: list[str] = []
+    loaded = False
+
+    def note(event: LoadEvent) -> None:
+        if event.kind != "warning":
+            return
+        if loaded:
+            on_warning(event.message)
+        else:
+            warnings.append(event.message)
+
+    engine = make(settings, note)
+    try:
+        info = await engine.ready()
+        if warnings and not is_remote(settings):
+            raise ModelError(warnings[0].split(". The embedded model")[0])
+        loaded = True
+        yield engine, info
+    finally:
+        engine.close()

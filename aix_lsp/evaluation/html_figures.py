@@ -140,7 +140,9 @@ def lengths_of(summary: Summary) -> Iterator[Html]:
         f"On average {overall.written:.1f} characters were written and {overall.wanted:.1f} wanted. A model that does "
         f"not know when to stop writes too much.{none}"
     )
-    yield section("Lengths", note(words), drawn, table("The same as a table", ("ratio", "answers", "share"), rows))
+    told = table("The same as a table", ("ratio", "answers", "share"), rows)
+    if sum(lengths.counts) + lengths.none:
+        yield section("Lengths", note(words), element("div", drawn, told, class_="plots"))
 
 
 def latency(run: RunData, summary: Summary) -> Iterator[Html]:
@@ -172,10 +174,11 @@ def _durations(title: str, values: Sequence[float], found: Percentiles | None) -
         return Html()
     step = rounded_up(max(found.p99, 1e-3) / 20)
     regular = max(1, math.ceil(found.p99 / step))
-    above = sum(value >= regular * step for value in known)
+    above = sum(value > regular * step for value in known)
     counts = [0] * (regular + bool(above))
     for value in known:
-        counts[min(int(value / step), len(counts) - 1)] += 1
+        # the last regular class has its upper end too
+        counts[min(int(value / step), regular - 1) if value <= regular * step else regular] += 1
     edges = [milliseconds(number * step) if number else "0" for number in range(regular + 1)]
     if above:
         edges.append("more")
@@ -190,11 +193,14 @@ def endings(run: RunData, summary: Summary) -> Html:
     drawn = bars(
         "How answers ended",
         "",
-        [Bar(name, count / every, 0.0, count / every, f"{count:,}") for name, count in rows[:LINES]],
+        [Bar(name, count / every, count / every, count / every, f"{count:,}") for name, count in rows[:LINES]],
         percent=True,
     )
-    cells = [(name, f"{count:,}", f"{100 * count / every:.1f} %") for name, count in rows]
-    parts = [drawn, table("The same as a table", ("ending", "answers", "share"), cells)]
+    cells = [(name, f"{count:,}", f"{100 * count / every:.1f} %") for name, count in rows[:LINES]]
+    told = table("The same as a table", ("ending", "answers", "share"), cells)
+    parts = [element("div", drawn, told, class_="plots")]
+    if len(rows) > LINES:
+        parts.append(note(f"and {counted(len(rows) - LINES, 'other ending')}"))
     if summary.errors:
         parts.append(element("h3", "What went wrong"))
         parts.append(_errors(run.results, summary.errors))

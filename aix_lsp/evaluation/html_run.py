@@ -106,7 +106,7 @@ def missing(run: RunData) -> Iterator[Html]:
     yield section(
         "Notes, and what was not run", told(lines) if lines else note("Everything that was asked for was run.")
     )
-    problems = [plain(problem) for problem in run.config.get("problems") or ()]
+    problems = [plain(problem)[:300] for problem in run.config.get("problems") or ()]
     if problems:
         more = len(problems) - LINES
         rest = f"and {more:,} more" if more > 0 else ""

@@ -35,7 +35,7 @@ def surrounded(run: RunData, samples: Iterable[Sample]) -> RunData:
 def sample_sections(results: Sequence[Result], metrics: Sequence[Metric], seed: int) -> Iterator[Html]:
     """Two cards of samples that fold away. The first is open."""
     legend = element("p", LEGEND, class_="note")
-    bad = worst(results, metrics)
+    bad = worst(results, metrics, seed)
     if bad:
         yield section(
             "The worst answers",
@@ -48,14 +48,15 @@ def sample_sections(results: Sequence[Result], metrics: Sequence[Metric], seed: 
         yield section(
             "Answers drawn at random",
             element("p", f"{counted(len(drawn), 'sample')} of all others, drawn with seed {seed}.", class_="note"),
-            legend,
+            None if bad else legend,
             kept((_sample(result, metrics, is_open=not bad and not n) for n, result in enumerate(drawn)), len(drawn)),
         )
 
 
-def worst(results: Sequence[Result], metrics: Sequence[Metric], count: int = SHOWN) -> list[Result]:
+def worst(results: Sequence[Result], metrics: Sequence[Metric], seed: int = 0, count: int = SHOWN) -> list[Result]:
     """The answers that the first metric with a direction likes least, then all others with one together. Answers that
-    are as good as the best are none of them, nor are samples without a score or an answer."""
+    are as good as can be are none of them, nor are samples without a score or an answer. Among equals `seed` decides,
+    or all would be of the first language."""
     judging = [metric for metric in metrics if metric.better]
     if not judging:
         return []
@@ -66,6 +67,7 @@ def worst(results: Sequence[Result], metrics: Sequence[Metric], count: int = SHO
         return each[0] or 0.0, sum(part for part in each[1:] if part is not None)
 
     scored = [result for result in results if not result.output.error and _score(result, judging[0]) is not None]
+    random.Random(seed).shuffle(scored)
     found = sorted(scored, key=badness, reverse=True)
     return [result for result in found if badness(result)[0] > 0][:count]
 

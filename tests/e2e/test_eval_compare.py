@@ -74,7 +74,7 @@ def test_what_cannot_be_compared_is_one_line(call: Call, tmp_path: Path) -> None
         (("nl2code", "--data", "x", "--copy-prior", "on"), "--copy-prior takes auto, off, not 'on'"),
         (("nl2code", "--data", "x", "--samples", "5"), "--samples above 1 wants a --temperature"),
         (("crosscodeeval", "--data", "x", "--setting", "all"), "--setting takes none, bm25, reference or own"),
-        (("aix-fim",), "give --data FILE, the published files, or --repository DIR"),
+        (("aix-fim", "--data", "x", "--repository", "y"), "or --repository DIR, a checkout of your own: not both"),
     ],
 )
 def test_a_wrong_call_is_one_line(call: Call, words: tuple[str, ...], told: str) -> None:

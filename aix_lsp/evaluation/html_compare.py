@@ -173,7 +173,7 @@ def _by(comparison: Comparison) -> Iterator[Html]:
             differences(metric.title, "second minus first", drawn, percent=metric.unit == "percent")
             for metric in comparison.metrics[:6]
             for drawn in ([_bar(metric, row) for row in every],)
-            if any(bar.value is not None for bar in drawn)
+            if any(bar.value is not None for bar in drawn) and (len(rows) > 1 or rows is comparison.by_language)
         ]
         heads = ("", "measure", "difference", "95 % interval", "samples", "verdict")
         cells = [
@@ -181,7 +181,11 @@ def _by(comparison: Comparison) -> Iterator[Html]:
             for row in rows
             for shown in (_cells(comparison, change) for change in row.changes)
         ]
-        yield section(title, element("div", *figures, class_="plots"), table(title, heads, cells, words=(1, 5)))
+        yield section(
+            title,
+            element("div", *figures, class_="plots") if figures else None,
+            table(title, heads, cells, words=(1, 5)),
+        )
 
 
 def _bar(metric: Metric, row: ChangeRow) -> Bar:

@@ -83,7 +83,9 @@ def _cells(metric: Metric, interval: Interval | None) -> tuple[str, str]:
 def by_groups(summary: Summary) -> Iterator[Html]:
     """By language and by scenario, and by both where there are several of both."""
     for title, rows in (("By language", summary.by_language), ("By scenario", summary.by_scenario)):
-        yield section(title, _plots(summary, rows), _row_table(title, summary, rows))
+        # one row is what the headline says, and drawn once at most
+        drawn = len(rows) > 1 or (rows is summary.by_language and len(summary.by_scenario) == 1)
+        yield section(title, _plots(summary, rows) if drawn else None, _row_table(title, summary, rows))
     if len(summary.by_language) > 1 and len(summary.by_scenario) > 1:
         yield section("By language and scenario", _row_table("By both", summary, summary.by_both))
 

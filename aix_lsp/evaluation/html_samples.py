@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from aix_lsp.evaluation.benchmark import Metric, Result, Sample
+from aix_lsp.evaluation.benchmark import Metric, Output, Result, Sample
 from aix_lsp.evaluation.html_marks import LEGEND, around, plain_text, side_by_side
 from aix_lsp.evaluation.html_page import Html, counted, element, joined, milliseconds, section, value_of
 from aix_lsp.evaluation.run_folder import RunData
@@ -18,6 +18,9 @@ SHOWN: Final = 15
 
 MOST_BYTES: Final = 150_000
 """Of each kind in the page, whatever models write."""
+
+_CHIPS: Final = 2
+"""Scores beside a sample's name; the others are inside."""
 
 _OTHER_TEXTS: Final = 3
 
@@ -118,10 +121,22 @@ def _sample(result: Result, metrics: Sequence[Metric], *, is_open: bool) -> Html
         pairs.insert(
             0, (f"the place, in {sample.name}" if sample.name else "the place", around(sample.before, sample.after))
         )
-    chips = [sample.language, sample.scenario, *_scores(result, metrics), output.finish]
+    scores = list(_scores(result, metrics))
+    chips = [sample.language, sample.scenario, *scores[:_CHIPS], output.finish]
     if output.milliseconds > 0:
         chips.append(milliseconds(output.milliseconds))
-    return folded(sample.id, [chip[:60] for chip in chips], columns(pairs), _others(output.texts[1:]), is_open=is_open)
+    return folded(
+        sample.id,
+        [chip[:60] for chip in chips],
+        _inside(scores[_CHIPS:]),
+        columns(pairs),
+        _others(output),
+        is_open=is_open,
+    )
+
+
+def _inside(scores: Sequence[str]) -> Html:
+    return element("p", "; ".join(scores), class_="label") if scores else Html()
 
 
 def _scores(result: Result, metrics: Sequence[Metric]) -> Iterator[str]:
@@ -131,13 +146,16 @@ def _scores(result: Result, metrics: Sequence[Metric]) -> Iterator[str]:
             yield f"{metric.title} {value_of(metric, score)}"
 
 
-def _others(texts: Sequence[str]) -> Html:
+def _others(output: Output) -> Html:
+    """Further answers where a protocol draws several; of the service, what it would have offered without its gate."""
+    texts = output.texts[1:]
     if not texts:
         return Html()
+    name = "without the gate" if "by the gate" in output.finish else counted(len(texts), "more answer")
     shown = [plain_text(text) for text in texts[:_OTHER_TEXTS]]
     more = len(texts) - len(shown)
     rest = [element("p", f"and {more} more", class_="label")] if more else []
-    return element("details", element("summary", counted(len(texts), "more text")), *shown, *rest)
+    return element("details", element("summary", name), *shown, *rest)
 
 
 def _score(result: Result, metric: Metric) -> float | None:

@@ -11,7 +11,7 @@ import pytest
 from aix_lsp.evaluation import html_compare, html_report
 from aix_lsp.evaluation.benchmark import Metric
 from aix_lsp.evaluation.comparison import compare
-from aix_lsp.evaluation.html_marks import MOST, side_by_side
+from aix_lsp.evaluation.html_marks import LITTLE_ALIKE, MOST, side_by_side
 from aix_lsp.evaluation.html_page import milliseconds, value_of
 from aix_lsp.evaluation.html_plots import Bar, bars, differences, histogram, rounded_up
 from aix_lsp.evaluation.html_samples import drawn_at_random, surrounded, worst
@@ -170,7 +170,7 @@ def test_odd_results_have_a_report_of_finite_figures(results: tuple[object, ...]
 
 
 def test_a_run_of_a_hundred_long_answers_stays_small_and_says_what_is_left_out() -> None:
-    results = [result(f"a/{n}", "y = 1\n" * 2_000, "".join(f"z{i} " for i in range(3_000))) for n in range(100)]
+    results = [result(f"a/{n}", "y<1\n" * 2_000, "z<1\n" * 2_000) for n in range(100)]
     page = page_of(run_of(*results))
     assert len(page) < 600_000
     assert "left out, to keep this page small." in page
@@ -213,11 +213,25 @@ def test_texts_around_the_place_come_back_from_the_benchmark() -> None:
 def test_marks_are_on_what_differs_and_on_no_white_space_around() -> None:
     wanted, written = side_by_side("    total = price * 2\n", "total = cost * 2\r\nmore")
     assert wanted == "<pre>\n    total = <del>price</del> * 2\n</pre>"
-    assert written == "<pre>\ntotal = <ins>cost</ins> * 2<ins>↵\nmore</ins></pre>"
+    assert written == "<pre>\ntotal = <ins>cost</ins> * 2<ins>↵</ins>\n<ins>more</ins></pre>"
     for text in ("", " \n", "same\n"):
         same = side_by_side(text, text)
         assert "<ins>" not in same[1]
         assert same[0] == f"<pre>\n{text}</pre>"
+
+
+def test_indentation_is_marked_where_it_is_all_that_differs() -> None:
+    wanted, written = side_by_side("if a:\n    b()\n    c()", "if a:\n    b()\n        c()")
+    assert "<del>↵\n    </del>c()" in wanted
+    assert "<ins>↵\n        </ins>c()" in written
+
+
+def test_texts_that_have_hardly_anything_in_common_are_not_marked_all_over() -> None:
+    wanted, written = side_by_side("for name in names:\n    print(name)", "x = False\n" * 20)
+    assert "<ins>" not in written
+    assert "<del>" not in wanted
+    assert LITTLE_ALIKE in written
+    assert "<del>y</del>" in side_by_side("y", "")[0]
 
 
 def test_signs_without_end_are_compared_in_no_time_and_cut_with_words() -> None:

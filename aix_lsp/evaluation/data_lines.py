@@ -7,6 +7,7 @@ import json
 import random
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,11 +76,11 @@ def read_rows(path: Path, problems: list[str]) -> list[tuple[int, Mapping[str, A
 
 def _parquet(path: Path) -> list[tuple[int, Mapping[str, Any]]]:
     try:
-        import pyarrow.parquet
+        parquet: Any = import_module("pyarrow.parquet")  # it has no types
     except ModuleNotFoundError as error:
         raise DataError(f"{path} needs the package pyarrow: pip install pyarrow; or give JSONL") from error
     try:
-        return list(enumerate(pyarrow.parquet.read_table(path).to_pylist(), 1))
+        return list(enumerate(parquet.read_table(path).to_pylist(), 1))
     except (OSError, ValueError) as error:  # pyarrow's own errors are among these
         raise DataError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 

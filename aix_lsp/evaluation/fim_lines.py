@@ -21,8 +21,9 @@ from typing import Any, Final, Literal, get_args
 from .benchmark import DataError, Loaded, Metric, Output, Sample, StopRule
 from .data_lines import evenly, read_samples, text_of
 from .data_sources import SOURCES, files_of
-from .functional import Tests, find_tests
 from .metrics.text import edit_similarity, exact
+from .programs import human_eval_program, not_run, python_passes
+from .sandbox import Sandbox
 
 Kind = Literal["santacoder", "single-line", "multi-line", "random-span", "random-span-light"]
 
@@ -65,16 +66,14 @@ class FimLines:
     """The benchmark over some files, of one kind or several. `kind` "auto" is told by each line. `force` runs tests
     without a sandbox where there is none. Raises DataError for a kind that nobody knows."""
 
-    def __init__(
-        self, paths: Sequence[Path], kind: str = "auto", *, force: bool = False, tests: Tests | None = None
-    ) -> None:
+    def __init__(self, paths: Sequence[Path], kind: str = "auto", *, force: bool = False) -> None:
         if kind != "auto" and kind not in get_args(Kind):
             raise DataError(f"--kind takes auto, {', '.join(get_args(Kind))}, not {kind!r}")
         self._paths = paths
         self._kind = kind
         self._force = force
-        self._tests = tests
         self._kinds: set[str] = set()
+        self._sandbox: Sandbox | None = None
 
     @property
     def name(self) -> str:
@@ -100,7 +99,7 @@ class FimLines:
     @property
     def metrics(self) -> Sequence[Metric]:
         """See `Benchmark.metrics`. Tests are among them where they can be run."""
-        return (_EXACT, *((_PASSED,) if self._tests is not None and self._tests.runs else ()), _SIMILAR)
+        return (_EXACT, *((_PASSED,) if self._sandbox is not None else ()), _SIMILAR)
 
     def load(self, limit: int, seed: int) -> Loaded:
         """See `Benchmark.load`."""
@@ -118,9 +117,8 @@ class FimLines:
     def _notes(self, samples: Sequence[Sample]) -> list[str]:
         if not any("test" in sample.extra for sample in samples):
             return []
-        if self._tests is None:
-            self._tests = find_tests(force=self._force)
-        return [self._tests.note] if self._tests.note else []
+        self._sandbox = Sandbox.find(force=self._force)
+        return [not_run() if self._sandbox is None else f"functional tests: {self._sandbox.description}"]
 
     def _sample(self, row: Mapping[str, Any]) -> Sample:
         kind = _kind_of(row)
@@ -157,14 +155,14 @@ class FimLines:
 
     def score(self, sample: Sample, output: Output) -> Mapping[str, float | None]:
         """See `Benchmark.score`."""
-        passed: float | None = None
-        if self._tests is not None and self._tests.runs and "test" in sample.extra:
-            passed = float(self._tests.passes(program_of(sample, output.text)))
         scores: dict[str, float | None] = {
             "exact": exact(output.text, sample.wanted),
             "edit_similarity": edit_similarity(output.text, sample.wanted),
         }
-        return scores | ({"passed": passed} if self._tests is not None and self._tests.runs else {})
+        if self._sandbox is not None:
+            tested = "test" in sample.extra
+            scores["passed"] = float(python_passes(program_of(sample, output.text), self._sandbox)) if tested else None
+        return scores
 
 
 def program_of(sample: Sample, text: str) -> str:
@@ -174,8 +172,8 @@ def program_of(sample: Sample, text: str) -> str:
     An answer that was cut to its line gets the line end back that was in the hole.
     """
     ending = "\n" if sample.stop == "line" and sample.wanted.endswith("\n") and not text.endswith("\n") else ""
-    test, entry_point = sample.extra["test"], sample.extra["entry_point"]
-    return f"{sample.before}{text}{ending}{sample.after}\n{test}\ncheck({entry_point})"
+    middle = f"{text}{ending}{sample.after}"
+    return human_eval_program(sample.before, middle, sample.extra["test"], sample.extra["entry_point"])
 
 
 def _kind_of(row: Mapping[str, Any]) -> Kind:

@@ -4,7 +4,7 @@ The text of this module runs in an interpreter of its own (`sandbox_start.py`), 
 """
 
 # pathlib would double the time until the program starts
-# ruff: noqa: PTH102, PTH103, PTH112, PTH120, PTH123, PTH211
+# ruff: noqa: PTH103, PTH120, PTH123
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ and what that command is told."""
 from __future__ import annotations
 
 import marshal
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -58,6 +59,7 @@ def fed(kind: Kind, program: Program, places: Places, folder: str) -> bytes:
         "limits": dict(program.limits),
         "disk": program.disk,
         "mark": program.mark,
+        "parent": os.getpid(),
     }
     return marshal.dumps(spec)
 

@@ -18,6 +18,9 @@ from typing import IO, Final
 _LOOK_S: Final = 0.02
 """How often is looked at memory and processes: what is allocated in between is beyond the limit."""
 
+_HELD_S: Final = 20.0
+"""How long is waited for the end of a stream: many processes take a while to be gone."""
+
 _READ: Final = 1 << 16
 
 
@@ -95,16 +98,14 @@ class _Kept:
         self._thread.start()
 
     def _read(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError), self._stream:
             while piece := os.read(self._stream.fileno(), _READ):
                 self._data += piece[: self._most - len(self._data)]
 
     def text(self) -> bytes:
         """What came. Called when the process is gone: a stream that does not end is held by one that got away (without
         a sandbox only), and is left to it."""
-        self._thread.join(2.0)
-        if not self._thread.is_alive():
-            self._stream.close()
+        self._thread.join(_HELD_S)
         return bytes(self._data)
 
 

@@ -15,8 +15,8 @@ from aix_lsp.cli.failure import UsageError
 from aix_lsp.files import replaced_file
 
 if TYPE_CHECKING:
+    from aix_lsp.evaluation.asked import Asked
     from aix_lsp.evaluation.benchmark import Benchmark, Loaded
-    from aix_lsp.evaluation.harness import Asked
     from aix_lsp.evaluation.run_folder import RunData, Store
 
 SUMMARY: Final = "summary.json"

@@ -109,7 +109,9 @@ class RemoteClient:
                 # A proxy of the environment is for other machines.
                 trust_env=settings.proxy == "" and not self.address.is_local,
                 timeout=httpx.Timeout(None, connect=settings.connect_timeout_s, pool=settings.connect_timeout_s),
-                limits=httpx.Limits(max_connections=_MOST, max_keepalive_connections=_MOST_KEPT, keepalive_expiry=_KEPT_S),
+                limits=httpx.Limits(
+                    max_connections=_MOST, max_keepalive_connections=_MOST_KEPT, keepalive_expiry=_KEPT_S
+                ),
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             proxy = without_credentials(settings.proxy) or "of the environment"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aix_lsp.cli.eval_benchmark import answered
-from aix_lsp.evaluation.harness import Asked
+from aix_lsp.evaluation.asked import Asked
 from aix_lsp.evaluation.run_folder import FolderError, RunData, read_run
 from tests.e2e.tiny_benchmark import TinyBenchmark
 

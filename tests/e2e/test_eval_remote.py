@@ -9,7 +9,7 @@ import pytest
 from aix_lsp.cli.eval_benchmark import answered
 from aix_lsp.engine.remote import RemoteEngine
 from aix_lsp.engine.remote_errors import RemoteError
-from aix_lsp.evaluation.harness import Asked
+from aix_lsp.evaluation.asked import Asked
 from aix_lsp.evaluation.run_folder import read_run
 from aix_lsp.types import Generation, GenerationRequest
 from tests.e2e.test_remote import free_port, transformers_server
@@ -52,6 +52,7 @@ def test_a_run_on_a_server_has_several_requests_in_flight(
     assert [result.output.error for result in data.results] == [""] * 10
     assert all(result.output.texts and result.output.milliseconds > 0 for result in data.results)
     assert (data.config["engine"], data.config["answered_by"]["at_once"]) == ("remote", 4)
+    assert data.config["model"] == "aix-mini"
     assert server["url"] not in (folder / "run.json").read_text()
     one_by_one = answered(TinyBenchmark(), Asked(engine="remote", batch=1), out=None)
     assert [result.output.texts for result in data.results] == [result.output.texts for result in one_by_one.results]

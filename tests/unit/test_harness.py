@@ -13,8 +13,9 @@ from aix_lsp.engine.base import EngineError, ModelError, OnEvent
 from aix_lsp.engine.remote_errors import RemoteError
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.evaluation import harness
+from aix_lsp.evaluation.asked import Asked
 from aix_lsp.evaluation.benchmark import DataError, Loaded, Metric, Output, Result, Sample
-from aix_lsp.evaluation.harness import Asked, RunStopped, answer, prepare, prompt_settings
+from aix_lsp.evaluation.harness import RunStopped, answer, prepare, prompt_settings
 from aix_lsp.evaluation.run_folder import MemoryRun
 from aix_lsp.settings import Settings
 from aix_lsp.types import Generation, GenerationRequest, ModelInfo, Prompt, Snippet

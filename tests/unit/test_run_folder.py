@@ -83,10 +83,10 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path: Path) -> N
         pass
     with pytest.raises(FolderError, match=r"run has another run \(its seed: 0, now 7\); give another --out"):
         opened(tmp_path / "run", config(seed=7)).__enter__()
-    with pytest.raises(FolderError, match='its model: null, now "mini"'):
-        opened(tmp_path / "run", config(model="mini")).__enter__()
+    with pytest.raises(FolderError, match='its model_asked: null, now "mini"'):
+        opened(tmp_path / "run", config(model_asked="mini")).__enter__()
     # what is only told may differ
-    with opened(tmp_path / "run", config(notes=[])):
+    with opened(tmp_path / "run", config(notes=[], model="mini")):
         pass
 
 

@@ -145,7 +145,7 @@ class AixFim:
 
 
 def _codebleu(text: str, wanted: str, language: str) -> float | None:
-    """CodeBLEU as their script has it (`CodeBleu.published_score`). Nothing beside nothing has 50 there, since it has no
+    """CodeBLEU as their script has it (`CodeBleu.published_score`). Nothing beside nothing has 50 there, as it has no
     n-grams: their tables show 48.7 for 95.0 % of empty holes that were right, and 25 for each of the others."""
     if not text.strip() and not wanted.strip():
         return 50.0

@@ -171,19 +171,26 @@ def _found() -> tuple[Sandbox | None, str]:
     if not sys.platform.startswith("linux"):
         return None, "programs are run in a sandbox on Linux only"
     reasons: list[str] = []
-    bubblewrap = shutil.which("bwrap")
-    if bubblewrap is None:
-        reasons.append("bubblewrap is not installed")
-    else:
-        found = Sandbox("bubblewrap", "bubblewrap: no network, none of the user's files", bubblewrap)
-        if not (why := _fails(found)):
-            return found, ""
-        reasons.append(f"bubblewrap does not work here ({why})")
-    found = Sandbox("namespaces", "Linux namespaces: no network, none of the user's files")
-    if not (why := _fails(found)):
-        return found, ""
-    reasons.append(f"the kernel gives no namespaces ({why})")
+    bubblewrap = shutil.which("bwrap") or ""
+    kinds = [
+        Sandbox("bubblewrap", "bubblewrap: no network, none of the user's files", bubblewrap),
+        Sandbox("namespaces", "Linux namespaces: no network, none of the user's files"),
+    ]
+    # in bubblewrap root's programs stay root's, whose processes the kernel does not count
+    for sandbox in reversed(kinds) if os.geteuid() == 0 else kinds:
+        if sandbox.kind == "bubblewrap" and not bubblewrap:
+            reasons.append("bubblewrap is not installed")
+        elif why := _fails(sandbox):
+            reasons.append(f"{_CALLED[sandbox.kind]} ({why})")
+        else:
+            return sandbox, ""
     return None, "; ".join(reasons)
+
+
+_CALLED: Final = {
+    "bubblewrap": "bubblewrap does not work here",
+    "namespaces": "the kernel gives no namespaces",
+}
 
 
 def _fails(sandbox: Sandbox) -> str:

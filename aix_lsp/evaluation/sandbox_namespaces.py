@@ -6,7 +6,7 @@ this package; the order of the steps is that of user_namespaces(7), pivot_root(2
 """
 
 # pathlib would double the time until the program starts
-# ruff: noqa: PTH102, PTH103, PTH112, PTH120, PTH123, PTH211
+# ruff: noqa: PTH102, PTH103, PTH112, PTH120, PTH211
 
 from __future__ import annotations
 
@@ -36,17 +36,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def enter(spec: Mapping[str, Any]) -> None:
     """Returns in a process that sees `spec["shown"]` and an empty folder `spec["work"]` and can do nothing else; the
     caller's process waits for it and ends as it does. Raises OSError."""
+    root = os.geteuid() == 0
     _call("prctl", _DIE_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != spec["parent"]:
         os._exit(125)  # it died before the line above
-    user, group = os.geteuid(), os.getegid()
-    _call(
-        "unshare",
-        _NEW_USERS | _NEW_MOUNTS | _NEW_PROCESSES | _NEW_NETWORK | _NEW_IPC | _NEW_NAME | _NEW_CGROUP,
-    )
-    _put("/proc/self/setgroups", "deny")
-    _put("/proc/self/uid_map", f"{_NOBODY} {user} 1")
-    _put("/proc/self/gid_map", f"{_NOBODY} {group} 1")
+    _new_namespaces(root)
     reading, writing = os.pipe()
     first = os.fork()
     if first:
@@ -63,18 +57,55 @@ def enter(spec: Mapping[str, Any]) -> None:
     os.close(reading)
     os.setsid()
     _call("sethostname", b"sandbox", 7)
-    _own_root(spec)
+    _own_root(spec, root)
     program = os.fork()
     if program:
         # the first process of the namespace: with its end the kernel ends all others
         _wait_and_end(program)
     for capability in range(64):
         _libc.prctl(_DROP_BOUND, capability, 0, 0, 0)
+    if root:
+        os.setgroups([])
+        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
     # with this and a user that is not root, `execve` leaves no privilege
     _call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
 
 
-def _own_root(spec: Mapping[str, Any]) -> None:
+def _new_namespaces(root: bool) -> None:
+    """Enter them as one who may do everything inside. Who was root outside is told apart there from nobody, which the
+    program is to be: of root's processes the kernel counts none, and root's files are root's in every namespace. Only
+    a process outside may say that."""
+    user, group = os.geteuid(), os.getegid()
+    to_helper, from_helper = os.pipe(), os.pipe()
+    this = os.getpid()
+    helper = os.fork() if root else -1
+    if helper == 0:
+        os.read(to_helper[0], 1)
+        for name in ("uid_map", "gid_map"):
+            _put(f"/proc/{this}/{name}", f"0 0 1\n{_NOBODY} {_NOBODY} 1\n")
+        os.write(from_helper[1], b"x")
+        os._exit(0)
+    _call(
+        "unshare",
+        _NEW_USERS | _NEW_MOUNTS | _NEW_PROCESSES | _NEW_NETWORK | _NEW_IPC | _NEW_NAME | _NEW_CGROUP,
+    )
+    if root:
+        os.write(to_helper[1], b"x")
+        os.close(from_helper[1])
+        if not os.read(from_helper[0], 1):
+            raise PermissionError("the users of the namespace cannot be set")
+        os.waitpid(helper, 0)
+    else:
+        _put("/proc/self/setgroups", "deny")
+        _put("/proc/self/uid_map", f"{_NOBODY} {user} 1")
+        _put("/proc/self/gid_map", f"{_NOBODY} {group} 1")
+        os.close(from_helper[1])
+    for handle in (*to_helper, from_helper[0]):
+        os.close(handle)
+
+
+def _own_root(spec: Mapping[str, Any], as_root: bool) -> None:
     _mount(None, "/", None, _ALL_BELOW | _PRIVATE)
     root = _mount_point(spec["shown"])
     _mount("tmpfs", root, "tmpfs", _NO_SETUID | _NO_DEVICES, "size=1m,mode=755")
@@ -86,8 +117,9 @@ def _own_root(spec: Mapping[str, Any]) -> None:
         _file(root + path)
         _mount(path, root + path, None, _BIND)
     work = root + spec["work"]
+    owner = f",uid={_NOBODY},gid={_NOBODY}" if as_root else ""
     os.makedirs(work, exist_ok=True)
-    _mount("tmpfs", work, "tmpfs", _NO_SETUID | _NO_DEVICES, f"size={spec['disk']},mode=700")
+    _mount("tmpfs", work, "tmpfs", _NO_SETUID | _NO_DEVICES, f"size={spec['disk']},mode=700{owner}")
     for path in ("/tmp", "/dev/shm"):
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         os.symlink(spec["work"], root + path)
@@ -144,8 +176,9 @@ def _file(path: str) -> None:
 
 
 def _put(path: str, text: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
-        file.write(text)
+    file = os.open(path, os.O_WRONLY)
+    os.write(file, text.encode())
+    os.close(file)
 
 
 def _wait_and_end(child: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,8 +36,8 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
         pytest.skip(why_none())
     if found.kind == request.param:
         return found
-    other = Sandbox(request.param, "the other one")
-    if other.kind == "bubblewrap" or module._fails(other):
+    other = Sandbox(request.param, "the other one", shutil.which("bwrap") or "")
+    if (other.kind == "bubblewrap" and not other.bubblewrap) or module._fails(other):
         pytest.skip(f"no {request.param} here")
     return other
 
@@ -260,8 +261,8 @@ def test_a_fork_bomb_is_stopped(sandbox: Sandbox) -> None:
                 pass
         """,
         tasks=32,
+        seconds=2,
         wall_seconds=20,
-        seconds=5,
     )
     assert result.status in ("killed", "timeout", "failed"), result
     assert time.monotonic() - started < 4 * GENEROUS_S

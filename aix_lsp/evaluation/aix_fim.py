@@ -106,9 +106,10 @@ class AixFim:
             return self._from_checkouts(limit, seed)
         problems: list[str] = []
         samples: list[Sample] = []
+        expected = ", ".join(SOURCES[self.name][0].fields)
         for path in files_of(self._data, self.name):
             language = _language_of_file(path)
-            samples += read_samples(path, partial(_published, language), SOURCES[self.name][0].fields, problems)
+            samples += read_samples(path, partial(_published, language), expected, problems)
         ids = [sample.id for sample in samples]
         if len(set(ids)) < len(ids):
             raise DataError("two of the files have the same samples; give each file once")

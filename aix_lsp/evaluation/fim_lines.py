@@ -188,10 +188,10 @@ def _kind_of(row: Mapping[str, Any]) -> Kind:
     raise ValueError("task_id is missing, or name and language")
 
 
-def _expected(kind: str) -> tuple[str, ...]:
-    infilling, santacoder = (source.fields for source in SOURCES["fim-lines"])
+def _expected(kind: str) -> str:
+    infilling, santacoder = (", ".join(source.fields) for source in SOURCES["fim-lines"])
     if kind == "auto":
-        return (*infilling, "or", *santacoder)
+        return f"{infilling} (HumanEval-Infilling) or {santacoder} (SantaCoder)"
     return santacoder if kind == "santacoder" else infilling
 
 

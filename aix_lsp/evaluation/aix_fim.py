@@ -106,7 +106,7 @@ class AixFim:
             return self._from_checkouts(limit, seed)
         problems: list[str] = []
         samples: list[Sample] = []
-        expected = ", ".join(SOURCES[self.name][0].fields)
+        expected = SOURCES[self.name][0].fields
         for path in files_of(self._data, self.name):
             language = _language_of_file(path)
             samples += read_samples(path, partial(_published, language), expected, problems)

@@ -19,14 +19,14 @@ _LEAST_RIGHT: Final = 0.5
 
 
 def read_samples(
-    path: Path, sample_of: Callable[[Mapping[str, Any]], Sample], expected: str, problems: list[str]
+    path: Path, sample_of: Callable[[Mapping[str, Any]], Sample], expected: Sequence[str], problems: list[str]
 ) -> list[Sample]:
     """The samples of a file. `sample_of` makes one of a line's fields and raises ValueError, KeyError or TypeError for
     a line that is none; such lines, and samples whose id came before, are passed over and told in `problems` with
     their numbers.
 
     Raises DataError when the file cannot be read, or is of another kind: most of its lines are no samples. `expected`
-    names the fields that such a line has, for that message.
+    are the names of the fields that such a line has, for that message.
     """
     rows = read_rows(path, problems_of := [])
     samples: dict[str, Sample] = {}
@@ -42,7 +42,7 @@ def read_samples(
         samples[sample.id] = sample
     if len(samples) < _LEAST_RIGHT * (len(samples) + len(problems_of)) or not samples:
         first = f" ({problems_of[0].removesuffix('; passed over')})" if problems_of else ""
-        raise DataError(f"{path} is no such data: expected are lines of JSON with {expected}{first}")
+        raise DataError(f"{path} is no such data: expected are lines of JSON with {', '.join(expected)}{first}")
     problems += problems_of
     return list(samples.values())
 

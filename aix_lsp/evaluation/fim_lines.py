@@ -188,10 +188,11 @@ def _kind_of(row: Mapping[str, Any]) -> Kind:
     raise ValueError("task_id is missing, or name and language")
 
 
-def _expected(kind: str) -> str:
-    infilling, santacoder = (", ".join(source.fields) for source in SOURCES["fim-lines"])
+def _expected(kind: str) -> tuple[str, ...]:
+    infilling, santacoder = (source.fields for source in SOURCES["fim-lines"])
     if kind == "auto":
-        return f"{infilling} (HumanEval-Infilling) or {santacoder} (SantaCoder)"
+        between = f"{infilling[-1]} (HumanEval-Infilling) or {santacoder[0]}"
+        return (*infilling[:-1], between, *santacoder[1:])
     return santacoder if kind == "santacoder" else infilling
 
 

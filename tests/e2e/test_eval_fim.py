@@ -15,9 +15,10 @@ from aix_lsp.engine.base import OnEvent
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.evaluation import harness
 from aix_lsp.evaluation.aix_fim import AixFim
+from aix_lsp.evaluation.asked import Asked
 from aix_lsp.evaluation.benchmark import Benchmark
 from aix_lsp.evaluation.fim_lines import FimLines
-from aix_lsp.evaluation.harness import Asked, answer, prepare
+from aix_lsp.evaluation.harness import answer, prepare
 from aix_lsp.evaluation.run_folder import MemoryRun, RunData, read_run
 from aix_lsp.evaluation.sandbox import Sandbox
 from aix_lsp.evaluation.summary import Summary, summarize

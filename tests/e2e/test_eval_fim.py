@@ -13,7 +13,7 @@ import pytest
 from aix_lsp.cli.eval_benchmark import answered
 from aix_lsp.engine.base import OnEvent
 from aix_lsp.engine.scripted import ScriptedEngine
-from aix_lsp.evaluation import harness
+from aix_lsp.evaluation import fim_lines, harness
 from aix_lsp.evaluation.aix_fim import AixFim
 from aix_lsp.evaluation.asked import Asked
 from aix_lsp.evaluation.benchmark import Benchmark
@@ -90,6 +90,17 @@ def test_infilling_with_its_tests(run: Run, sandbox: Sandbox) -> None:
         "random-span",
         "random-span-light",
     ]
+
+
+def test_without_a_sandbox_the_run_goes_on_and_says_that_tests_were_not_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sandbox, "find", staticmethod(lambda force=False: None))
+    monkeypatch.setattr(fim_lines, "not_run", lambda: "functional tests: not run (none here)")
+    data, summary, _ = run(FimLines([INFILLING]), ["", "    total = price * count + tax\n    return total", "", "", ""])
+    assert data.config["notes"] == ["functional tests: not run (none here)"]
+    assert [result.scores["exact"] for result in data.results] == [0, 1, 0, 0, 0]
+    assert "passed" not in summary.overall.metrics
 
 
 def test_santacoders_lines_in_three_languages(run: Run) -> None:

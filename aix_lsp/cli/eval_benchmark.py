@@ -55,7 +55,7 @@ def answered(benchmark: Benchmark, asked: Asked, *, out: Path | None) -> RunData
             label = f"{prepared.config['benchmark']}, {prepared.config['model']}"
             try:
                 with progress(label, todo) as advance:
-                    asyncio.run(answer(prepared, asked, store, on_result=lambda result: advance()))
+                    asyncio.run(answer(prepared, asked, store, on_result=lambda result: advance(), on_warning=say))
             except KeyboardInterrupt:
                 say(f"interrupted; {_standing(store, every, out)}")
                 sys.exit(130)

@@ -92,7 +92,12 @@ def prepare(benchmark: Benchmark, asked: Asked) -> Prepared:
 
 
 async def answer(
-    prepared: Prepared, asked: Asked, store: Store, *, on_result: Callable[[Result], None] = lambda result: None
+    prepared: Prepared,
+    asked: Asked,
+    store: Store,
+    *,
+    on_result: Callable[[Result], None] = lambda result: None,
+    on_warning: Callable[[str], None] = lambda message: None,
 ) -> None:
     """Ask, cut and score what `store` lacks, and keep each result there as soon as it is scored.
 
@@ -102,7 +107,13 @@ async def answer(
     todo = prepared.todo(store.done)
     if not todo:
         return
-    async with only(prepared.settings, partial(_engine, asked=asked)) as (engine, info):
+
+    def warn(message: str) -> None:
+        # whoever reads the report must know it too
+        store.tell(notes=[*store.config.get("notes", ()), message])
+        on_warning(message)
+
+    async with only(prepared.settings, partial(_engine, asked=asked), warn) as (engine, info):
         width = _at_once(asked, engine)
         if width > 1:
             # answers that take about as long run together, and memory for the longest is taken first
@@ -259,7 +270,9 @@ class _Running:
             except EngineError as error:
                 return Output((), error=_line(error))
         if generation.model != self._info.name:
-            raise ModelError(f"{self._info.name} answers no more ({generation.model} does); see what stands above")
+            raise ModelError(
+                f"{self._info.name} answers no more, {generation.model} does: memory ran out, or it failed"
+            )
         return Output(
             (rule.cut(generation.text),),
             finish=generation.finish,

@@ -134,15 +134,23 @@ class AixFim:
         return Loaded(drawn, problems, [f"holes of {', '.join(names)} ({counts}), seed {seed}; not the published ones"])
 
     def score(self, sample: Sample, output: Output) -> Mapping[str, float | None]:
-        """See `Benchmark.score`. CodeBLEU is as their script has it (`CodeBleu.published_score`)."""
+        """See `Benchmark.score`."""
         text, wanted = output.text, sample.wanted
-        parts = codebleu_parts(text, wanted, sample.language)
         return {
             "exact": exact(text, wanted),
             "bleu4": bleu4(text, wanted),
-            "codebleu": None if parts is None else parts.published_score,
+            "codebleu": _codebleu(text, wanted, sample.language),
             "length_ratio": length_ratio(text, wanted),
         }
+
+
+def _codebleu(text: str, wanted: str, language: str) -> float | None:
+    """CodeBLEU as their script has it (`CodeBleu.published_score`). Nothing beside nothing has 50 there, as it has no
+    n-grams: their tables show 48.7 for 95.0 % of empty holes that were right, and 25 for each of the others."""
+    if not text.strip() and not wanted.strip():
+        return 50.0
+    parts = codebleu_parts(text, wanted, language)
+    return None if parts is None else parts.published_score
 
 
 def scenario_of(task_type: str) -> str:

@@ -1,7 +1,8 @@
 """The thirteen scenarios of aiXcoder's evaluation, found in any source file of four languages.
 
 What a scenario is, the README of aixcoder-plugin/aiXcoder-7B says in a line each ("Code Completion (Fill in the
-Middle)"); how their holes were cut, it does not. Here:
+Middle)"); how its holes were cut, it does not. By its tables single lines there are shorter (19 characters), the thirds
+of a body are not of one length, and Python has no switch. Here:
 
 | scenario | the hole |
 | --- | --- |

@@ -6,8 +6,9 @@ import gzip
 import json
 import random
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,25 +111,24 @@ def text_of(row: Mapping[str, Any], name: str) -> str:
 
 
 def evenly(samples: Sequence[Sample], limit: int, seed: int) -> list[Sample]:
-    """`limit` of the samples (0: all), as many of each language and scenario as there are, in the order given; the
-    same for the same samples and seed."""
+    """`limit` of the samples (0: all), as many of each language, and of each of its scenarios, as there are, in the
+    order given; the same for the same samples and seed."""
     if not limit or limit >= len(samples):
         return list(samples)
-    groups: dict[tuple[str, str], list[int]] = {}
+    groups: dict[str, dict[str, list[int]]] = {}
     for number, sample in enumerate(samples):
-        groups.setdefault((sample.language, sample.scenario), []).append(number)
-    drawn: list[int] = []
-    shuffled = [
-        random.Random(f"{seed} {language} {scenario}").sample(numbers, len(numbers))
-        for (language, scenario), numbers in groups.items()
-    ]
-    while len(drawn) < limit:
-        # a turn takes one of each group that has any left
-        turn = [numbers.pop() for numbers in shuffled if numbers]
-        if len(turn) > limit - len(drawn):
-            turn = random.Random(f"{seed} last").sample(turn, limit - len(drawn))
-        drawn += turn
+        groups.setdefault(sample.language, {}).setdefault(sample.scenario, []).append(number)
+    turns = [list(_turns(list(of.values()), random.Random(f"{seed} {language}"))) for language, of in groups.items()]
+    order = random.Random(f"{seed} languages").sample(turns, len(turns))
+    drawn = [number for turn in zip_longest(*order) for number in turn if number is not None][:limit]
     return [samples[number] for number in sorted(drawn)]
+
+
+def _turns(groups: Sequence[Sequence[int]], draw: random.Random) -> Iterator[int]:
+    """Members of groups by chance, one of each group that has any left, again and again."""
+    left = [draw.sample(group, len(group)) for group in draw.sample(groups, len(groups))]
+    for turn in zip_longest(*left):
+        yield from (number for number in turn if number is not None)
 
 
 def _fault(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Lines of published data: JSONL, gzipped or not, and Parquet; and which of them run where not all do."""
+"""Lines of published data: JSONL, gzipped or not, JSON lists, and Parquet; and which of them run where not all do."""
 
 from __future__ import annotations
 
@@ -59,6 +59,8 @@ def read_rows(path: Path, problems: list[str]) -> list[tuple[int, Mapping[str, A
         raise DataError(f"{path} cannot be read: {error}") from error
     if text.startswith("version https://git-lfs"):
         raise DataError(f"{path} is a pointer of Git LFS, not the data; fetch it with git lfs pull")
+    if text.lstrip().startswith("["):
+        return _listed(path, text, problems)
     rows: list[tuple[int, Mapping[str, Any]]] = []
     # not splitlines, which also cuts at characters that JSON allows inside of a string
     for number, line in enumerate(text.split("\n"), 1):
@@ -73,6 +75,20 @@ def read_rows(path: Path, problems: list[str]) -> list[tuple[int, Mapping[str, A
         else:
             problems.append(f"{path.name}, line {number}: no JSON object; passed over")
     return rows
+
+
+def _listed(path: Path, text: str, problems: list[str]) -> list[tuple[int, Mapping[str, Any]]]:
+    """The objects of a JSON list, numbered."""
+    try:
+        listed = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    problems += [
+        f"{path.name}, entry {number}: no JSON object; passed over"
+        for number, row in enumerate(listed, 1)
+        if not isinstance(row, dict)
+    ]
+    return [(number, row) for number, row in enumerate(listed, 1) if isinstance(row, dict)]
 
 
 def _parquet(path: Path) -> list[tuple[int, Mapping[str, Any]]]:

@@ -109,7 +109,7 @@ SOURCES: Final[Mapping[str, tuple[Source, ...]]] = MappingProxyType(
                 "MBPP",
                 "https://github.com/google-research/google-research (folder mbpp)",
                 "CC BY 4.0",
-                ("mbpp.jsonl",),
+                ("mbpp.jsonl", "sanitized-mbpp.json"),
                 ("task_id", "text", "code", "test_list"),
             ),
             Source(

@@ -120,7 +120,7 @@ def _own_root(spec: Mapping[str, Any], as_root: bool) -> None:
     owner = f",uid={_NOBODY},gid={_NOBODY}" if as_root else ""
     os.makedirs(work, exist_ok=True)
     _mount("tmpfs", work, "tmpfs", _NO_SETUID | _NO_DEVICES, f"size={spec['disk']},mode=700{owner}")
-    for path in ("/tmp", "/dev/shm"):
+    for path in spec["scratch"]:
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         os.symlink(spec["work"], root + path)
     os.mkdir(root + "/proc")

@@ -24,6 +24,13 @@ class Places:
     links: tuple[tuple[str, str], ...]
     devices: tuple[str, ...]
 
+    @property
+    def scratch(self) -> tuple[str, ...]:
+        """Where programs expect a folder to write to: links to their own."""
+        return tuple(
+            path for path in ("/tmp", "/dev/shm") if not any(f"{seen}/".startswith(f"{path}/") for seen in self.shown)
+        )
+
 
 def places(more: Iterable[Path] = ()) -> Places:
     """The system's folders, Python's and `more`. Raises ValueError for a folder that would show the user's files."""

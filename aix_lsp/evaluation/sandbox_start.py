@@ -52,6 +52,7 @@ def fed(kind: Kind, program: Program, places: Places, folder: str) -> bytes:
         "shown": places.shown,
         "links": places.links,
         "devices": places.devices,
+        "scratch": places.scratch,
         "files": dict(program.files),
         "command": list(program.command),
         "stdin": program.stdin,
@@ -74,7 +75,9 @@ def _bubblewrap(places: Places, disk: int) -> list[str]:
     options += ["--proc", "/proc", "--size", str(1 << 20), "--tmpfs", "/dev"]
     for path in places.devices:
         options += ["--dev-bind", path, path]
-    options += ["--size", str(disk), "--tmpfs", WORK, "--symlink", WORK, "/tmp", "--symlink", WORK, "/dev/shm"]
+    options += ["--size", str(disk), "--tmpfs", WORK]
+    for path in places.scratch:
+        options += ["--symlink", WORK, path]
     return [*options, "--remount-ro", "/proc", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORK]
 
 

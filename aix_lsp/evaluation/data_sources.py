@@ -44,6 +44,8 @@ class Source:
 
 
 _INFILLING: Final = ("task_id", "entry_point", "prompt", "suffix", "canonical_solution", "test")
+_AIXCODER: Final = ("task_id", "task_type", "pre_mask_code", "post_mask_code", "canonical_solution")
+_AIXCODER_LANGUAGES: Final = ("java", "cplus", "javascript", "python")
 _CROSSCODEEVAL: Final = ("prompt", "groundtruth", "right_context", "metadata")
 
 SOURCES: Final[Mapping[str, tuple[Source, ...]]] = MappingProxyType(
@@ -79,8 +81,15 @@ SOURCES: Final[Mapping[str, tuple[Source, ...]]] = MappingProxyType(
                 "aiXcoder's thirteen scenarios",
                 "https://github.com/aixcoder-plugin/aiXcoder-7B (folder aiXcoder_extended_dataset)",
                 "Apache-2.0",
-                tuple(f"aiXcoder_extended_{name}.jsonl" for name in ("java", "cplus", "javascript", "python")),
-                ("task_id", "task_type", "pre_mask_code", "post_mask_code", "canonical_solution"),
+                tuple(f"aiXcoder_extended_{name}.jsonl" for name in _AIXCODER_LANGUAGES),
+                _AIXCODER,
+            ),
+            Source(
+                "the same in the repository of their scripts",
+                "https://github.com/aixcoder-plugin/aiXcoder-FIM-Evaluation (folder datasets, unpacked)",
+                "no licence named",
+                tuple(f"{name}_test_8k_full.jsonl" for name in _AIXCODER_LANGUAGES),
+                _AIXCODER,
             ),
         ),
         "crosscodeeval": (

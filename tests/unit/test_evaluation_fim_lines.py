@@ -122,6 +122,16 @@ def test_malformed_lines_are_told_with_their_numbers_and_passed_over(tmp_path: P
     ]
 
 
+def test_a_random_span_may_be_blank_and_a_line_may_not(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in INFILLING.read_text(encoding="utf-8").splitlines()]
+    rows[0]["canonical_solution"] = rows[3]["canonical_solution"] = "\n    "
+    path = tmp_path / "data.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    loaded = FimLines([path]).load(0, 0)
+    assert [sample.id for sample in loaded.samples] == [row["task_id"] for row in rows[1:]]
+    assert loaded.problems == ["data.jsonl, line 1: there is nothing to fill in; passed over"]
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

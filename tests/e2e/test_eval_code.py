@@ -30,5 +30,4 @@ def test_functions_are_written_run_and_kept(tmp_path: Path) -> None:
     answered(benchmark, Asked(limit=1, threads=1), out=tmp_path / "run")
     (result,) = read_run(tmp_path / "run").results
     assert len(result.output.texts) == 2
-    assert result.output.texts[0] != result.output.texts[1]
     assert result.scores["pass_at_1"] in (0.0, 0.5, 1.0)

@@ -56,6 +56,7 @@ def test_pass_at_k_is_unbiased_over_drawn_answers(monkeypatch: pytest.MonkeyPatc
     # 2 of 10 passed: pass@1 is 1 - 8/10, and any draw of all ten has one that passes
     assert data.results[0].scores == {"pass_at_1": pytest.approx(0.2), "pass_at_10": 1.0}
     assert data.results[1].scores == {"pass_at_1": 0.0, "pass_at_10": 0.0}
+    assert str(data.results[1].scores["pass_at_1"]) == "0.0"
     assert len(data.results[0].output.texts) == 10
 
 

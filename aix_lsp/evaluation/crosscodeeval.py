@@ -218,18 +218,22 @@ def _lines(code: str) -> list[str]:
 
 
 def _snippets(row: Mapping[str, Any]) -> tuple[Snippet, ...]:
-    """The published snippets, best first."""
-    context = row.get("crossfile_context")
-    listed = context.get("list") if isinstance(context, Mapping) else None
-    if not isinstance(listed, Sequence) or isinstance(listed, str):
+    """The published snippets, best first; none for a place that the data has none for. Without scores their order
+    counts."""
+    if "crossfile_context" not in row:
         raise ValueError("crossfile_context is missing")
-    chunks = sorted(listed, key=lambda chunk: -float(chunk["score"]))
+    if not row["crossfile_context"]:
+        return ()
+    listed = row["crossfile_context"]["list"]
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise ValueError("crossfile_context has no list")
+    chunks = sorted(listed, key=lambda chunk: -float(chunk.get("score") or 0))
     return tuple(
         Snippet(
             text_of(chunk, "filename"),
             1,
             1 + text_of(chunk, "retrieved_chunk").count("\n"),
-            float(chunk["score"]),
+            float(chunk.get("score") or 0),
             "similar",
             text_of(chunk, "retrieved_chunk"),
         )

@@ -144,6 +144,18 @@ def test_malformed_lines_are_told_with_their_numbers(tmp_path: Path) -> None:
     assert "crossfile_context is missing" in found.problems[2]
 
 
+def test_snippets_without_a_score_keep_their_order_and_a_place_may_have_none(tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (DATA / "python" / "line_completion_rg1_bm25.jsonl").read_text().splitlines()]
+    for chunk in rows[0]["crossfile_context"]["list"]:
+        chunk["score"] = None
+    rows[1]["crossfile_context"] = {}
+    file = tmp_path / "line_completion_rg1_bm25.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    first, second = loaded("bm25", file)
+    assert [snippet.path for snippet in first.snippets] == ["shop/prices.py", "shop/basket.py", "shop/ship.py"]
+    assert second.snippets == ()
+
+
 def test_a_limit_takes_of_each_language() -> None:
     drawn = CrossCodeEval(DATA).load(4, 1).samples
     assert [sample.language for sample in drawn] == ["python", "java", "typescript", "csharp"]

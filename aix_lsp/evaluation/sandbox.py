@@ -77,9 +77,9 @@ class Sandbox:
     @staticmethod
     def find(force: bool = False) -> Sandbox | None:
         """The best that this machine has; None where nothing isolates (`why_none` has the reason). With `force`
-        programs then run with limits only."""
+        programs then run with limits only, but not on Windows, which has none of them."""
         found, _ = _found()
-        return found or (LIMITS_ONLY if force else None)
+        return found or (LIMITS_ONLY if force and sys.platform != "win32" else None)
 
     def run(
         self,
@@ -144,7 +144,7 @@ class Sandbox:
         stdout, stderr = (data.decode("utf-8", "replace") for data in (ended.stdout, ended.stderr))
         if ended.stopped:
             return SandboxResult("timeout" if ended.late else "killed", stdout, stderr, ended.stopped)
-        if mark in stderr or stderr.startswith("bwrap: "):
+        if mark in stderr or (ended.code and stderr.startswith("bwrap: ")):
             why = " ".join(stderr.partition(mark)[2].split() or stderr.split())
             return SandboxResult("error", "", "", why)
         if ended.code == 0:

@@ -60,6 +60,7 @@ def fed(kind: Kind, program: Program, places: Places, folder: str) -> bytes:
         "limits": dict(program.limits),
         "disk": program.disk,
         "mark": program.mark,
+        "isolated": kind != "limits",
         "parent": os.getpid(),
     }
     return marshal.dumps(spec)

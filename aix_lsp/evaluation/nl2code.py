@@ -126,7 +126,7 @@ class Nl2Code:
 
 
 def passes(sample: Sample, text: str, sandbox: Sandbox) -> bool:
-    """Whether an answer passes its problem's tests."""
+    """Whether an answer passes its problem's tests. Raises SandboxError where they could not be started."""
     extra = sample.extra
     language = str(extra["runs"])
     if "entry_point" in extra:
@@ -137,7 +137,7 @@ def passes(sample: Sample, text: str, sandbox: Sandbox) -> bool:
         program = f"{sample.before}{text}\n{extra['tests']}"
     if language == _PYTHON:
         return python_passes(program, sandbox)
-    return run_program(language, program, sandbox).status == "passed"
+    return run_program(language, program, sandbox).passed
 
 
 def _human_eval(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,8 +54,9 @@ def mbpp_program(code: str, tests: Sequence[str], setup: str = "") -> str:
 
 
 def python_passes(program: str, sandbox: Sandbox, *, seconds: float = SECONDS) -> bool:
-    """Whether a Python program runs to the end of its tests without an exception. It has the standard library alone."""
-    return run_python(program, sandbox, seconds=seconds).status == "passed"
+    """Whether a Python program runs to the end of its tests without an exception. It has the standard library alone.
+    Raises SandboxError where it could not be started."""
+    return run_python(program, sandbox, seconds=seconds).passed
 
 
 def run_python(program: str, sandbox: Sandbox, *, seconds: float = SECONDS) -> SandboxResult:

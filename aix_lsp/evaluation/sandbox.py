@@ -49,6 +49,10 @@ if (found.st_dev, found.st_ino) == {identity!r}:
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
+class SandboxError(RuntimeError):
+    """A program was not started; that says nothing about it. One line."""
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxResult:
     """How a program ended. `passed`: by itself, with status 0. `failed`: by itself, otherwise. `timeout`: processor or
@@ -58,6 +62,13 @@ class SandboxResult:
     stdout: str
     stderr: str
     why: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ended well. Raises SandboxError where it was not started."""
+        if self.status == "error":
+            raise SandboxError(f"the program was not started: {self.why}")
+        return self.status == "passed"
 
 
 @dataclass(frozen=True, slots=True)

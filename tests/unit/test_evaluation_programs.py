@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aix_lsp.evaluation import programs
 from aix_lsp.evaluation.programs import human_eval_program, mbpp_program, python_passes, run_python
-from aix_lsp.evaluation.sandbox import Sandbox
+from aix_lsp.evaluation.sandbox import Sandbox, SandboxError
 
 SANDBOX = Sandbox.find()
 pytestmark = pytest.mark.skipif(SANDBOX is None, reason="nothing isolates programs here")
@@ -39,6 +40,13 @@ def test_what_fails_says_why() -> None:
     assert SANDBOX is not None
     assert run_python("raise SystemExit(0)", SANDBOX).why == "it ended before its tests did"
     assert "AssertionError" in run_python("assert 1 == 2", SANDBOX).stderr
+
+
+def test_a_program_that_was_not_started_is_not_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "python", lambda: "/usr/bin/no-such-python")
+    assert SANDBOX is not None
+    with pytest.raises(SandboxError, match="the program was not started: FileNotFoundError"):
+        python_passes("", SANDBOX)
 
 
 def test_an_mbpp_problem_has_its_setup_before_and_its_assertions_behind() -> None:

@@ -122,7 +122,7 @@ def test_files_of_the_user_cannot_be_seen_and_nothing_outside_can_be_written(san
         files = [name for folder, _, names in os.walk(home) if not folder.startswith({sys.base_prefix!r})
                  for name in names]
         written = []
-        for path in ("/x", "/usr/x", "/etc/x", "/dev/x", "/root/x", {str(tmp_path / "x")!r}, {sys.base_prefix!r} + "/x",
+        for path in ("/x", "/usr/x", "/etc/x", "/dev/x", {str(Path.home() / "x")!r}, {str(tmp_path / "x")!r}, {sys.base_prefix!r} + "/x",
                      "/proc/sys/kernel/core_pattern", "/proc/sys/vm/overcommit_memory", "/proc/self/oom_score_adj"):
             try:
                 os.close(os.open(path, os.O_WRONLY | (0 if path.startswith("/proc") else os.O_CREAT)))

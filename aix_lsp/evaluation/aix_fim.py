@@ -106,9 +106,10 @@ class AixFim:
             return self._from_checkouts(limit, seed)
         problems: list[str] = []
         samples: list[Sample] = []
+        expected = SOURCES[self.name][0].fields
         for path in files_of(self._data, self.name):
             language = _language_of_file(path)
-            samples += read_samples(path, partial(_published, language), SOURCES[self.name][0].fields, problems)
+            samples += read_samples(path, partial(_published, language), expected, problems)
         ids = [sample.id for sample in samples]
         if len(set(ids)) < len(ids):
             raise DataError("two of the files have the same samples; give each file once")
@@ -161,7 +162,7 @@ def scenario_of(task_type: str) -> str:
 
 def holes_of_checkout(folder: Path, seed: int, most: int = PER_SCENARIO) -> list[Sample]:
     """Up to `most` holes for each language and scenario from a folder's files, which are taken in turn; in the order of
-    files and offsets. The same files and seed give the same holes."""
+    aiXcoder's tables. The same files and seed give the same holes."""
     files: dict[tuple[str, Scenario], dict[str, list[tuple[int, int]]]] = {}
     texts = dict(_sources(folder))
     for path, text in texts.items():
@@ -176,7 +177,17 @@ def holes_of_checkout(folder: Path, seed: int, most: int = PER_SCENARIO) -> list
         for path, (start, end) in _in_turn(spans_of, draw, most):
             samples.append(_hole(folder.name, path, LANGUAGES[grammar], scenario, texts[path], start, end))
     order: dict[str, int] = {scenario: number for number, scenario in enumerate(SCENARIOS)}
-    return sorted(samples, key=lambda sample: (sample.name, len(sample.before), order[sample.scenario]))
+    languages = list(LANGUAGES.values())
+    # reports have their rows in the order of the samples
+    return sorted(
+        samples,
+        key=lambda sample: (
+            languages.index(sample.language),
+            order[sample.scenario],
+            sample.name,
+            len(sample.before),
+        ),
+    )
 
 
 def _in_turn(

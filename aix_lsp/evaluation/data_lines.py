@@ -6,7 +6,7 @@ import gzip
 import json
 import random
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
@@ -19,7 +19,7 @@ _LEAST_RIGHT: Final = 0.5
 
 
 def read_samples(
-    path: Path, sample_of: Callable[[Mapping[str, Any]], Sample], expected: Iterable[str], problems: list[str]
+    path: Path, sample_of: Callable[[Mapping[str, Any]], Sample], expected: Sequence[str], problems: list[str]
 ) -> list[Sample]:
     """The samples of a file. `sample_of` makes one of a line's fields and raises ValueError, KeyError or TypeError for
     a line that is none; such lines, and samples whose id came before, are passed over and told in `problems` with

@@ -6,7 +6,9 @@ where a copy lies there; nothing is fetched unless it was asked for in that word
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -42,6 +44,8 @@ class Source:
 
 
 _INFILLING: Final = ("task_id", "entry_point", "prompt", "suffix", "canonical_solution", "test")
+_AIXCODER: Final = ("task_id", "task_type", "pre_mask_code", "post_mask_code", "canonical_solution")
+_AIXCODER_LANGUAGES: Final = ("java", "cplus", "javascript", "python")
 _CROSSCODEEVAL: Final = ("prompt", "groundtruth", "right_context", "metadata")
 
 SOURCES: Final[Mapping[str, tuple[Source, ...]]] = MappingProxyType(
@@ -77,8 +81,15 @@ SOURCES: Final[Mapping[str, tuple[Source, ...]]] = MappingProxyType(
                 "aiXcoder's thirteen scenarios",
                 "https://github.com/aixcoder-plugin/aiXcoder-7B (folder aiXcoder_extended_dataset)",
                 "Apache-2.0",
-                tuple(f"aiXcoder_extended_{name}.jsonl" for name in ("java", "cplus", "javascript", "python")),
-                ("task_id", "task_type", "pre_mask_code", "post_mask_code", "canonical_solution"),
+                tuple(f"aiXcoder_extended_{name}.jsonl" for name in _AIXCODER_LANGUAGES),
+                _AIXCODER,
+            ),
+            Source(
+                "the same in the repository of their scripts",
+                "https://github.com/aixcoder-plugin/aiXcoder-FIM-Evaluation (folder datasets, unpacked)",
+                "no licence named",
+                tuple(f"{name}_test_8k_full.jsonl" for name in _AIXCODER_LANGUAGES),
+                _AIXCODER,
             ),
         ),
         "crosscodeeval": (
@@ -165,19 +176,36 @@ def fetched(benchmark: str) -> list[Path]:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     files = []
-    for source in sources:
-        for file in source.files:
-            try:
-                files.append(Path(hf_hub_download(source.hub, file, repo_type="dataset")))
-            except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
-                raise DataError(
-                    f"{file} of {source.hub} cannot be fetched from the hub ({_reason(error)}); give files: "
-                    f"{where(benchmark)}"
-                ) from error
+    with _quiet():
+        for source in sources:
+            for file in source.files:
+                try:
+                    files.append(Path(hf_hub_download(source.hub, file, repo_type="dataset")))
+                except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
+                    raise DataError(
+                        f"{file} of {source.hub} cannot be fetched from the hub ({_reason(error)}); give files: "
+                        f"{where(benchmark)}"
+                    ) from error
     return files
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the hub's lines about each time it tries again: what came of it is told in one."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _reason(error: Exception) -> str:
-    """The hub's message without the advice under it."""
+    """What is wrong, without the hub's advice."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError):  # it could not ask
+        return "no connection"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].rstrip(".") if lines else type(error).__name__

@@ -7,8 +7,8 @@
 | `multi-line` | any run of lines of one | Bavarian et al. 2022, section 4.1.1 |
 | `random-span`, `random-span-light` | anything between two places in one | the same |
 
-A hole of lines has the indentation and the line end inside. An answer is its first line for the first two kinds, all
-that the model writes for the others.
+A hole of lines has the indentation and the line end inside. An answer is its first line for the first two kinds, as in
+Fried et al. (SantaCoder's authors compare all of 25 tokens at most), and all that the model writes for the others.
 """
 
 from __future__ import annotations
@@ -191,7 +191,8 @@ def _kind_of(row: Mapping[str, Any]) -> Kind:
 def _expected(kind: str) -> tuple[str, ...]:
     infilling, santacoder = (source.fields for source in SOURCES["fim-lines"])
     if kind == "auto":
-        return (*infilling, "or", *santacoder)
+        between = f"{infilling[-1]} (HumanEval-Infilling) or {santacoder[0]}"
+        return (*infilling[:-1], between, *santacoder[1:])
     return santacoder if kind == "santacoder" else infilling
 
 

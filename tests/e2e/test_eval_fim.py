@@ -4,6 +4,9 @@ model."""
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +16,12 @@ import pytest
 from aix_lsp.cli.eval_benchmark import answered
 from aix_lsp.engine.base import OnEvent
 from aix_lsp.engine.scripted import ScriptedEngine
-from aix_lsp.evaluation import harness
+from aix_lsp.evaluation import fim_lines, harness
 from aix_lsp.evaluation.aix_fim import AixFim
+from aix_lsp.evaluation.asked import Asked
 from aix_lsp.evaluation.benchmark import Benchmark
 from aix_lsp.evaluation.fim_lines import FimLines
-from aix_lsp.evaluation.harness import Asked, answer, prepare
+from aix_lsp.evaluation.harness import answer, prepare
 from aix_lsp.evaluation.run_folder import MemoryRun, RunData, read_run
 from aix_lsp.evaluation.sandbox import Sandbox
 from aix_lsp.evaluation.summary import Summary, summarize
@@ -91,6 +95,17 @@ def test_infilling_with_its_tests(run: Run, sandbox: Sandbox) -> None:
     ]
 
 
+def test_without_a_sandbox_the_run_goes_on_and_says_that_tests_were_not_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sandbox, "find", staticmethod(lambda force=False: None))
+    monkeypatch.setattr(fim_lines, "not_run", lambda: "functional tests: not run (none here)")
+    data, summary, _ = run(FimLines([INFILLING]), ["", "    total = price * count + tax\n    return total", "", "", ""])
+    assert data.config["notes"] == ["functional tests: not run (none here)"]
+    assert [result.scores["exact"] for result in data.results] == [0, 1, 0, 0, 0]
+    assert "passed" not in summary.overall.metrics
+
+
 def test_santacoders_lines_in_three_languages(run: Run) -> None:
     data, summary, _ = run(
         FimLines([SANTACODER]), ["    total = price * count + tax", "  return 0;\n", "        return total + tax;\n"]
@@ -125,16 +140,43 @@ def test_the_thirteen_scenarios(run: Run) -> None:
     assert prompts[0].format in ("psm", "spm")
 
 
-def test_the_embedded_model_fills_in_lines(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    answered(FimLines([SANTACODER]), Asked(threads=1), out=out)
-    data = read_run(out)
-    assert len(data.results) == 3
-    assert all(not result.output.error and "\n" not in result.output.text for result in data.results)
-    assert all(0 <= (result.scores["edit_similarity"] or 0) <= 100 for result in data.results)
+def test_the_command_asks_the_embedded_model_and_reports(environment: dict[str, str], tmp_path: Path) -> None:
+    lines = SANTACODER.read_text(encoding="utf-8").splitlines()
+    data = tmp_path / "santacoder.jsonl"
+    data.write_text("\n".join([lines[0], "no JSON", *lines[1:]]), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "aix_lsp",
+        "eval",
+        "fim-lines",
+        "--data",
+        str(data),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(
+        [*command, "--threads", "1", "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "santacoder.jsonl, line 2: no JSON object; passed over" in done.stderr
+    assert "1 passed over, 3 samples left" in done.stderr
+    told = json.loads(done.stdout)
+    assert [row["language"] for row in told["by_language"]] == ["python", "javascript", "java"]
+    assert told["run"]["notes"] == []
+    results = read_run(tmp_path / "out").results
+    assert all(not result.output.error and "\n" not in result.output.text for result in results)
+    assert "santacoder" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_embedded_model_fills_in_a_scenario_of_each_language(tmp_path: Path) -> None:
-    data = answered(AixFim([DATA]), Asked(threads=1, limit=4), out=tmp_path / "out")
+    # as it ends by itself most
+    asked = Asked(threads=1, limit=4, format="psm", copy_prior="off")
+    data = answered(AixFim([DATA]), asked, out=tmp_path / "out")
     assert {result.sample.language for result in data.results} == {"java", "cpp", "javascript", "python"}
     assert all(not result.output.error and result.scores["codebleu"] is not None for result in data.results)

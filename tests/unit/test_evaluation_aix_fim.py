@@ -233,6 +233,8 @@ def test_the_same_seed_draws_the_same_holes_and_no_more_than_asked(checkout: Pat
     assert some == holes_of_checkout(checkout, 3, most=1)
     groups = [(sample.language, sample.scenario) for sample in some]
     assert len(groups) == len(set(groups))
+    java = [scenario for language, scenario in groups if language == "java"]
+    assert java == [scenario for scenario in SCENARIOS if scenario in java]
     others = [holes_of_checkout(checkout, seed, most=1) for seed in range(4, 12)]
     assert any(other != some for other in others)
     assert len(AixFim([], [checkout]).load(7, 0).samples) == 7

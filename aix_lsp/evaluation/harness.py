@@ -199,21 +199,39 @@ class _Running:
         pool = ThreadPoolExecutor(scorers, thread_name_prefix="aix-score")
         # so that scores do not fall behind without end
         room = asyncio.Semaphore(2 * scorers + width)
+        scoring: set[asyncio.Task[None]] = set()
+
+        def scored(task: asyncio.Task[None]) -> None:
+            room.release()
+            if task.cancelled() or task.exception() is None:
+                scoring.discard(task)
+
+        async def work() -> None:
+            for number, sample in waiting:
+                output = await self._output(sample)
+                await room.acquire()
+                for task in scoring:
+                    if task.done():
+                        task.result()  # a disk that is full: no use in going on
+                keeping = asyncio.create_task(self._keep(pool, number, sample, output))
+                scoring.add(keeping)
+                keeping.add_done_callback(scored)
+
+        error: BaseException | None = None
         try:
-            async with asyncio.TaskGroup() as tasks:
-
-                async def work() -> None:
-                    for number, sample in waiting:
-                        output = await self._output(sample)
-                        await room.acquire()
-                        scoring = tasks.create_task(self._keep(pool, number, sample, output))
-                        scoring.add_done_callback(lambda _: room.release())
-
-                for _ in range(min(width, len(todo))):
-                    tasks.create_task(work())
-        except BaseExceptionGroup as group:
-            raise _first(group) from None
+            try:
+                async with asyncio.TaskGroup() as workers:
+                    for _ in range(min(width, len(todo))):
+                        workers.create_task(work())
+            except BaseExceptionGroup as group:
+                error = _first(group)
+            # what was answered is kept, whatever stopped the others
+            await asyncio.gather(*scoring, return_exceptions=error is not None)
+            if error is not None:
+                raise error
         finally:
+            for task in scoring:
+                task.cancel()
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _keep(self, pool: ThreadPoolExecutor, number: int, sample: Sample, output: Output) -> None:

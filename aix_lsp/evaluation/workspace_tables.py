@@ -77,7 +77,7 @@ def _finer(shown: Shown) -> Table:
     for head in ("language", "kind") if several else ("kind",):
         table.add_column(head, no_wrap=True)
     names = [metric for name in _FINER for metric in summary.metrics if metric.name == name]
-    for head in ("places", *(_HEADS[metric.name] for metric in names), "of", "ms (50 %)", "ms (90 %)"):
+    for head in ("places", *(_HEADS[metric.name] for metric in names), "of", "median ms", "90 % ms"):
         table.add_column(head, justify="right")
     language = ""
     order = [str(kind) for kind in KINDS]

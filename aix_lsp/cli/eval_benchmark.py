@@ -15,8 +15,8 @@ from aix_lsp.cli.failure import UsageError
 from aix_lsp.files import replaced_file
 
 if TYPE_CHECKING:
+    from aix_lsp.evaluation.asked import Asked
     from aix_lsp.evaluation.benchmark import Benchmark, Loaded
-    from aix_lsp.evaluation.harness import Asked
     from aix_lsp.evaluation.run_folder import RunData, Store
 
 SUMMARY: Final = "summary.json"
@@ -55,7 +55,7 @@ def answered(benchmark: Benchmark, asked: Asked, *, out: Path | None) -> RunData
             label = f"{prepared.config['benchmark']}, {prepared.config['model']}"
             try:
                 with progress(label, todo) as advance:
-                    asyncio.run(answer(prepared, asked, store, on_result=lambda result: advance()))
+                    asyncio.run(answer(prepared, asked, store, on_result=lambda result: advance(), on_warning=say))
             except KeyboardInterrupt:
                 say(f"interrupted; {_standing(store, every, out)}")
                 sys.exit(130)

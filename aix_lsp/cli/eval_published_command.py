@@ -13,11 +13,15 @@ from aix_lsp.cli.options import Json
 from aix_lsp.types import FimFormat
 
 if TYPE_CHECKING:
+    from aix_lsp.evaluation.asked import Asked
     from aix_lsp.evaluation.benchmark import Benchmark
-    from aix_lsp.evaluation.harness import Asked
 
 Model = Annotated[
     str, typer.Option("--model", help="Catalog name, Hugging Face name or folder (aix-mini); a server's name for it.")
+]
+Data = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Option("--data", metavar="FILE", help="The published file, or hub: fetch it; may be repeated."),
 ]
 Adapter = Annotated[Optional[Path], typer.Option("--adapter", metavar="DIR", help="An adapter in the model's weights.")]  # noqa: UP045
 Engine = Annotated[str, typer.Option("--engine", help="local, or remote: the server of your settings.")]
@@ -26,7 +30,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Which samples are draw
 Format = Annotated[str, typer.Option("--format", help="Prompt: psm, spm, l2r; auto: the benchmark's or the model's.")]
 CopyPrior = Annotated[str, typer.Option("--copy-prior", help="With the model's copy prior (auto), or without (off).")]
 Threads = Annotated[int, typer.Option("--threads", min=0, max=256, help="Processor threads; 0: as it comes.")]
-Batch = Annotated[int, typer.Option("--batch", min=0, max=256, help="Samples at once; 0: as the engine does best.")]
+Batch = Annotated[int, typer.Option("--batch", min=0, max=256, help="Samples at once; 0: one, on a server 16.")]
 Out = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option("--out", metavar="DIR", help="Folder for results and report; an interrupted run goes on there."),
@@ -35,7 +39,7 @@ Force = Annotated[bool, typer.Option("--force", help="Run the tests of answers w
 
 
 def eval_fim_lines(
-    data: Annotated[list[Path], typer.Option("--data", metavar="FILE", help="The published file; may be repeated.")],
+    data: Data = None,
     kind: Annotated[
         str, typer.Option("--kind", help="Which benchmark the files are of; auto: told by the file.")
     ] = "auto",
@@ -57,16 +61,13 @@ def eval_fim_lines(
     def make() -> Benchmark:
         from aix_lsp.evaluation.fim_lines import FimLines
 
-        return FimLines(data, kind, force=force)
+        return FimLines(data or [], kind, force=force)
 
     _run(make, _asked(model, adapter, engine, limit, seed, format_, copy_prior, threads, batch), out, as_json=json)
 
 
 def eval_aix_fim(
-    data: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option("--data", metavar="FILE", help="JSONL of aiXcoder_extended_dataset; may be repeated."),
-    ] = None,
+    data: Data = None,
     repository: Annotated[
         Optional[list[Path]],  # noqa: UP045
         typer.Option("--repository", metavar="DIR", help="Make the holes from a checkout instead; may be repeated."),
@@ -84,8 +85,8 @@ def eval_aix_fim(
     json: Json = False,
 ) -> None:
     """Fill in signatures, bodies, branches and loops: aiXcoder's thirteen scenarios in four languages."""
-    if bool(data) == bool(repository):
-        raise UsageError("give --data FILE, the published files, or --repository DIR, a checkout of your own")
+    if data and repository:
+        raise UsageError("give --data FILE, the published files, or --repository DIR, a checkout of your own: not both")
 
     def make() -> Benchmark:
         from aix_lsp.evaluation.aix_fim import AixFim
@@ -129,7 +130,7 @@ def eval_crosscodeeval(
 
 
 def eval_nl2code(
-    data: Annotated[list[Path], typer.Option("--data", metavar="FILE", help="HumanEval, MBPP or MultiPL-E's file.")],
+    data: Data = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="Answers drawn for each problem.")] = 1,
     temperature: Annotated[float, typer.Option("--temperature", min=0, max=2, help="0: greedy.")] = 0.0,
     model: Model = "",
@@ -152,7 +153,7 @@ def eval_nl2code(
     def make() -> Benchmark:
         from aix_lsp.evaluation.nl2code import Nl2Code
 
-        return Nl2Code(data, samples=samples, temperature=temperature, force=force)
+        return Nl2Code(data or [], samples=samples, temperature=temperature, force=force)
 
     _run(make, _asked(model, adapter, engine, limit, seed, format_, copy_prior, threads, batch), out, as_json=json)
 
@@ -189,7 +190,7 @@ def _asked(
     ):
         if value not in known:
             raise UsageError(f"{option} takes {', '.join(known)}, not {value!r}")
-    from aix_lsp.evaluation.harness import Asked
+    from aix_lsp.evaluation.asked import Asked
 
     return Asked(
         model=model,

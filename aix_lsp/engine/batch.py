@@ -1,8 +1,8 @@
 """A model in this process that answers several requests at once, for measurements with thousands of them.
 
-Rows are replaced as they end: a new request's prompt runs into the free place, and then all go on together. What it
-gains depends on the machine: on a GPU a pass over sixteen rows takes hardly longer than one over a single row, on a
-processor nearly sixteen times as long (`benchmarks/batch.py` measures both ways). Models that the lean forward does not
+Rows are replaced as they end: a new request's prompt runs into the free place, and then all go on together. A pass over
+one row mostly reads weights, which several rows share; prompts cost the same either way. On a processor that came to
+little with the embedded model (`benchmarks/batch.py`, docs/log.md). Models that the lean forward does not
 run, and requests for several candidates, are answered one by one.
 """
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from aix_lsp.engine.lean import LeanForward
     from aix_lsp.engine.lookup import Lookup
 
-AT_ONCE_ON_GPU = 16
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -53,60 +51,51 @@ class BatchBackend(FreshBackend):
 
 
 class BatchEngine(ModelThread):
-    """An `Engine` that answers up to `most` requests of different documents at once; 0 decides by the device: 16 on a
-    GPU, one by one on a processor. It keeps nothing between requests."""
+    """An `Engine` that answers up to `most` requests of different documents at once, and keeps nothing between them.
+    With 1 it is the product's way."""
 
-    def __init__(self, settings: ModelSettings, on_event: OnEvent | None = None, *, most: int = 0) -> None:
+    def __init__(self, settings: ModelSettings, on_event: OnEvent | None = None, *, most: int = 1) -> None:
         self._rows_of = BatchBackend(settings)
         super().__init__(self._rows_of, on_event)
-        self._asked = most
+        self._most = most
 
     @property
     def at_once(self) -> int:
         """How many requests are worth having in flight; known once the model is loaded."""
-        if self._asked:
-            return self._asked
-        on_gpu = self._loaded is not None and self._loaded.info.device != "cpu"
-        return AT_ONCE_ON_GPU if on_gpu else 1
+        return self._most if self._loaded is None or self._rows_of.parts() is not None else 1
 
     # On the model thread from here on.
 
     def _serve(self, job: Job) -> None:
         parts = self._rows_of.parts() if self._present else None
         loaded = self._loaded
-        if parts is None or loaded is None or self.at_once < 2 or job.request.candidates > 1:
+        if parts is None or loaded is None or self._most < 2 or job.request.candidates > 1:
             super()._serve(job)
             return
-        wave = Wave(parts, loaded, self.at_once)
-        error: BaseException | None = None
+        wave = Wave(parts, loaded, self._most)
+        exhausted, failure = False, ""
         try:
             wave.admit(job)
             while wave and not self._is_closed():
                 wave.step()
                 while wave.has_room and (another := self._another()) is not None:
                     wave.admit(another)
-        except Exception as raised:  # noqa: BLE001  # whatever broke, every request is answered
-            error = raised
+        except Exception as error:  # noqa: BLE001  # whatever broke, every request is answered
+            # no exception is kept: its traceback would hold on to the memory to be freed
+            exhausted, failure = is_out_of_memory(error), f"the model failed: {describe(error)}"
         left = wave.left
         wave.release()
-        self._finish(left, error)
-
-    def _finish(self, left: list[Job], error: BaseException | None) -> None:
-        """Answer those whose rows did not come to an end."""
-        if error is None:
-            for job in left:
-                job.abandon(EngineClosed("the engine was closed"))
-        elif is_out_of_memory(error) and self.at_once > 1:
+        if exhausted:
             # fewer at once from now on; alone, each has the steps that the product takes
-            self._asked = max(1, self.at_once // 2)
-            release_memory(self._loaded.info.device if self._loaded else "cpu")
-            for job in left:
-                super()._serve(job)
-        else:
-            reason = f"the model failed: {describe(error)}"
-            for job in left:
-                job.answer(EngineError(reason))
-            self._restart(reason)
+            self._most = max(1, self._most // 2)
+            release_memory(loaded.info.device)
+            for each in left:
+                super()._serve(each)
+            return
+        for each in left:
+            each.abandon(EngineError(failure) if failure else EngineClosed("the engine was closed"))
+        if failure:
+            self._restart(failure)
 
     def _is_closed(self) -> bool:
         return self._failure is not None

@@ -27,6 +27,9 @@ _RETRY_AFTER_S = 0.1
 _KEPT_S = 4.0
 """How long a connection is kept for the next request: less than the 5 s after which these servers close it."""
 
+_MOST, _MOST_KEPT = 256, 32
+"""Connections at once, and kept. An editor has a few; `aix-lsp eval` has as many as its --batch says."""
+
 _LARGEST_ANSWER = 16_000_000
 _LARGEST_ERROR = 65_536
 
@@ -106,7 +109,9 @@ class RemoteClient:
                 # A proxy of the environment is for other machines.
                 trust_env=settings.proxy == "" and not self.address.is_local,
                 timeout=httpx.Timeout(None, connect=settings.connect_timeout_s, pool=settings.connect_timeout_s),
-                limits=httpx.Limits(max_connections=16, max_keepalive_connections=4, keepalive_expiry=_KEPT_S),
+                limits=httpx.Limits(
+                    max_connections=_MOST, max_keepalive_connections=_MOST_KEPT, keepalive_expiry=_KEPT_S
+                ),
             )
         except (ValueError, ImportError, httpx.InvalidURL):
             proxy = without_credentials(settings.proxy) or "of the environment"

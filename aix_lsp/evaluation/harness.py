@@ -8,7 +8,6 @@ answers whatever was asked before it, also where it was interrupted.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -16,24 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Final, Literal
 
-import aix_lsp
-from aix_lsp.engine.adapter import check_base, inspect_adapter
 from aix_lsp.engine.base import Engine, EngineError, ModelError, OnEvent
-from aix_lsp.engine.catalog import adapted, resolve
-from aix_lsp.engine.checkpoint import inspect
-from aix_lsp.engine.loading import locate
 from aix_lsp.engine.remote_errors import RemoteError
-from aix_lsp.engine.select import REMOTE, StartedEngine, engine_for, is_remote
+from aix_lsp.engine.select import StartedEngine, engine_for, is_remote
+from aix_lsp.evaluation.asked import Asked, digest_of, model_of, settings_of, versions
 from aix_lsp.evaluation.benchmark import Benchmark, DataError, Loaded, Output, Result, Sample
-from aix_lsp.evaluation.one_model import only, settings_for
+from aix_lsp.evaluation.one_model import only
 from aix_lsp.evaluation.run_folder import Store
 from aix_lsp.evaluation.stop_rules import Rule, rule_for
 from aix_lsp.prompt.build import build_prompt
-from aix_lsp.settings import ModelSettings, PromptSettings, Settings
+from aix_lsp.settings import PromptSettings, Settings
 from aix_lsp.types import DocumentSnapshot, FimFormat, GenerationRequest, ModelInfo
 
 PROMPT_TOKENS: Final = 16_384
@@ -44,29 +37,6 @@ IN_FLIGHT: Final = 16
 
 _WAITS_S: Final = (1.0, 5.0, 20.0)
 """Before a server that does not answer is asked once more."""
-
-_FIRST_TOKEN_S: Final = 300.0
-_WHOLE_ANSWER_S: Final = 600.0
-"""How long a server may take: with many requests in flight the last of them waits for the others."""
-
-_DIGESTED: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a run is asked for. `model` is a catalog name, a Hugging Face name or a folder; on the engine `remote` it is
-    the model's name on the server, "" for that of the settings. `limit` 0 means all samples. `format` "auto" takes the
-    sample's own order of the prompt, then the model's. `batch` is how many samples are answered at once; 0 decides."""
-
-    model: str = ""
-    engine: Literal["local", "remote"] = "local"
-    limit: int = 0
-    seed: int = 0
-    format: FimFormat | Literal["auto"] = "auto"
-    threads: int = 0
-    batch: int = 0
-    adapter: Path | None = None
-    copy_prior: Literal["auto", "off"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +59,9 @@ class RunStopped(EngineError):
 
 def prepare(benchmark: Benchmark, asked: Asked) -> Prepared:
     """Read the data, and look at the model's files, without loading it. Raises DataError, ModelError, ValueError."""
-    settings = _settings(asked)
+    settings = settings_of(asked)
     # what is wrong with the model is told before a large file is read
-    name, weights = _model_of(settings)
+    name, weights = model_of(settings)
     loaded = benchmark.load(asked.limit, asked.seed)
     if not loaded.samples:
         raise DataError(f"{benchmark.name}: the data has no sample that can be asked")
@@ -104,14 +74,15 @@ def prepare(benchmark: Benchmark, asked: Asked) -> Prepared:
         "benchmark": benchmark.name,
         "protocol": benchmark.protocol,
         "model": name,
+        "model_asked": name,
         "weights": weights,
         "engine": asked.engine,
         "format": asked.format,
         "seed": asked.seed,
         "limit": asked.limit,
         "copy_prior": asked.copy_prior,
-        "data": _digest(loaded.samples),
-        "versions": _versions(asked.engine),
+        "data": digest_of(loaded.samples),
+        "versions": versions(asked.engine),
         "metrics": [asdict(metric) for metric in benchmark.metrics],
         "samples": len(ids),
         "problems": list(loaded.problems),
@@ -121,7 +92,12 @@ def prepare(benchmark: Benchmark, asked: Asked) -> Prepared:
 
 
 async def answer(
-    prepared: Prepared, asked: Asked, store: Store, *, on_result: Callable[[Result], None] = lambda result: None
+    prepared: Prepared,
+    asked: Asked,
+    store: Store,
+    *,
+    on_result: Callable[[Result], None] = lambda result: None,
+    on_warning: Callable[[str], None] = lambda message: None,
 ) -> None:
     """Ask, cut and score what `store` lacks, and keep each result there as soon as it is scored.
 
@@ -131,8 +107,17 @@ async def answer(
     todo = prepared.todo(store.done)
     if not todo:
         return
-    async with only(prepared.settings, partial(_engine, asked=asked)) as (engine, info):
+
+    def warn(message: str) -> None:
+        # whoever reads the report must know it too
+        store.tell(notes=[*store.config.get("notes", ()), message])
+        on_warning(message)
+
+    async with only(prepared.settings, partial(_engine, asked=asked), warn) as (engine, info):
         width = _at_once(asked, engine)
+        if width > 1:
+            # answers that take about as long run together, and memory for the longest is taken first
+            todo.sort(key=lambda pair: -len(pair[1].before) - len(pair[1].after))
         _tell(store, info, width)
         await _Running(prepared, asked, engine, info, store, on_result).run(todo, width)
 
@@ -142,7 +127,7 @@ def _engine(settings: Settings, on_event: OnEvent, *, asked: Asked) -> StartedEn
         return engine_for(settings, on_event)
     from aix_lsp.engine.batch import BatchEngine
 
-    return BatchEngine(settings.model, on_event, most=asked.batch)
+    return BatchEngine(settings.model, on_event, most=asked.batch or 1)
 
 
 def _at_once(asked: Asked, engine: Engine) -> int:
@@ -158,16 +143,18 @@ def _tell(store: Store, info: ModelInfo, width: int) -> None:
             f"the answers so far are those of {before['name']}, and {info.name} runs now; give another --out"
         )
     store.tell(
+        model=info.name,
         answered_by={
             "name": info.name,
-            "device": info.device,
+            # reports are passed on, and where a team's server is need not be
+            "device": info.device if store.config.get("engine") == "local" else "a server",
             "dtype": info.dtype,
             "attention": info.attention,
             "parameters": info.parameters,
             "max_positions": info.max_positions,
             "format": info.format,
             "at_once": width,
-        }
+        },
     )
 
 
@@ -283,7 +270,9 @@ class _Running:
             except EngineError as error:
                 return Output((), error=_line(error))
         if generation.model != self._info.name:
-            raise ModelError(f"{self._info.name} answers no more ({generation.model} does); see what stands above")
+            raise ModelError(
+                f"{self._info.name} answers no more, {generation.model} does: memory ran out, or it failed"
+            )
         return Output(
             (rule.cut(generation.text),),
             finish=generation.finish,
@@ -321,83 +310,6 @@ def prompt_settings(sample: Sample, wanted: FimFormat | Literal["auto"]) -> Prom
     """The product's, with the order that the command or the protocol says, and room for what the model can take."""
     order = sample.format or "auto" if wanted == "auto" else wanted
     return PromptSettings(format=order, max_tokens=int(sample.extra.get("prompt_tokens", PROMPT_TOKENS)))
-
-
-def _settings(asked: Asked) -> Settings:
-    if asked.engine == "remote":
-        if asked.adapter is not None:
-            raise ModelError("an adapter cannot be put into a model that a server runs")
-        settings = settings_for(ModelSettings(name=REMOTE))
-        limits: dict[str, Any] = {"first_token_timeout_s": _FIRST_TOKEN_S, "timeout_s": _WHOLE_ANSWER_S}
-        if asked.model:
-            limits["model"] = asked.model
-        if not settings.remote.url:
-            raise ModelError(
-                "no server is set; say where it is in the user's settings (remote.url) or AIX_LSP_REMOTE__URL"
-            )
-        return settings.model_copy(update={"remote": settings.remote.model_copy(update=limits)})
-    return settings_for(
-        ModelSettings(
-            name=asked.model or "aix-mini",
-            adapter="" if asked.adapter is None else str(asked.adapter),
-            threads=asked.threads,
-            copy_prior=asked.copy_prior,
-            # guesses change no answer, but the way in which products are rounded, and how many pay is a matter of time
-            speculation="off",
-            idle_minutes=0,
-        )
-    )
-
-
-def _model_of(settings: Settings) -> tuple[str, str]:
-    """The model's name, and a digest of its files; for a server's the name asked for. Raises ModelError."""
-    if is_remote(settings):
-        return settings.remote.model or REMOTE, ""
-    entry = resolve(settings.model.name)
-    folder = locate(entry.source)
-    checkpoint = inspect(folder)
-    digests = [_files_digest(folder)]
-    if settings.model.adapter:
-        adapter = inspect_adapter(Path(settings.model.adapter))
-        check_base(adapter, checkpoint)
-        entry = adapted(entry, adapter)
-        digests.append(_files_digest(Path(settings.model.adapter)))
-    return entry.name, "+".join(digests)
-
-
-def _files_digest(folder: Path) -> str:
-    """A digest of the files of a model: of each the name and size, and its first and last megabyte."""
-    digest = sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix not in (".json", ".safetensors", ".model") or not path.is_file():
-            continue
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}\n".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(_DIGESTED))
-            file.seek(max(0, size - _DIGESTED))
-            digest.update(file.read(_DIGESTED))
-    return digest.hexdigest()[:16]
-
-
-def _digest(samples: Sequence[Sample]) -> str:
-    """A digest of all that is asked and compared with."""
-    digest = sha256()
-    for sample in samples:
-        told = json.dumps(asdict(sample), sort_keys=True, default=str)
-        digest.update(told.encode() + b"\n")
-    return digest.hexdigest()[:16]
-
-
-def _versions(engine: str) -> dict[str, str]:
-    packages = ("torch", "transformers", "tokenizers", "sentencepiece") if engine == "local" else ("tokenizers",)
-    found = {"aix-lsp": aix_lsp.__version__}
-    for package in (*packages, "rapidfuzz", "sacrebleu"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _seed(seed: int, id_: str, draw: int) -> int:

@@ -28,13 +28,21 @@ def settings_for(model: ModelSettings) -> Settings:
 
 
 @asynccontextmanager
-async def only(settings: Settings, make: Make = engine_for) -> AsyncIterator[tuple[Engine, ModelInfo]]:
+async def only(
+    settings: Settings, make: Make = engine_for, on_warning: Callable[[str], None] = lambda message: None
+) -> AsyncIterator[tuple[Engine, ModelInfo]]:
     """The engine of these settings, loaded, and its model. Raises ModelError when it cannot be had, also where the
-    product would answer with the embedded model instead, and RemoteError while a server is away."""
+    product would answer with the embedded model instead, and RemoteError while a server is away. `on_warning` hears
+    what the engine has to say later on, such as that memory ran out and what it gave up for that."""
     warnings: list[str] = []
+    loaded = False
 
     def note(event: LoadEvent) -> None:
-        if event.kind == "warning":
+        if event.kind != "warning":
+            return
+        if loaded:
+            on_warning(event.message)
+        else:
             warnings.append(event.message)
 
     engine = make(settings, note)
@@ -42,6 +50,7 @@ async def only(settings: Settings, make: Make = engine_for) -> AsyncIterator[tup
         info = await engine.ready()
         if warnings and not is_remote(settings):
             raise ModelError(warnings[0].split(". The embedded model")[0])
+        loaded = True
         yield engine, info
     finally:
         engine.close()

@@ -23,7 +23,7 @@ RUN: Final = "run.json"
 RESULTS: Final = "results.jsonl"
 LOCK: Final = "run.lock"
 
-TOLD: Final = frozenset({"answered_by", "command", "notes", "problems", "samples"})
+TOLD: Final = frozenset({"answered_by", "model", "notes", "problems", "samples"})
 """What `run.json` tells besides what makes two runs the same: it follows from that, or makes no difference."""
 
 
@@ -31,8 +31,9 @@ TOLD: Final = frozenset({"answered_by", "command", "notes", "problems", "samples
 class RunData:
     """A run as reports and comparisons see it.
 
-    `config`: benchmark, protocol, model, engine, format, seed, limit, data (digest), versions, metrics (as dicts), and
-    what is in `TOLD`. The samples of `results` have what is in their lines: no texts around the place.
+    `config`: benchmark, protocol, model_asked, weights and data (digests), engine, format, seed, limit, versions,
+    metrics (as dicts), and what is in `TOLD`: `model` is the name of the one that answered. The samples of `results`
+    have what is in their lines: no texts around the place.
     """
 
     config: dict[str, Any]
@@ -177,7 +178,9 @@ def _taken_up(path: Path, config: dict[str, Any]) -> dict[str, tuple[int, Result
     if differing:
         told = "; ".join(_difference(key, earlier.get(key), _plain(config.get(key))) for key in sorted(differing)[:3])
         raise FolderError(f"{path} has another run ({told}); give another --out")
-    config |= {key: value for key, value in earlier.items() if key in TOLD and key not in config}
+    # what turned out earlier still holds; what the engine warned of then, too
+    config |= {key: earlier[key] for key in ("model", "answered_by") if key in earlier}
+    config["notes"] = list(dict.fromkeys((*earlier.get("notes", ()), *config.get("notes", ()))))
     results, whole = _read_results(path / RESULTS)
     if (path / RESULTS).exists():
         os.truncate(path / RESULTS, whole)

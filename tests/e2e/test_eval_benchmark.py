@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aix_lsp.cli import eval_benchmark
 from aix_lsp.cli.eval_benchmark import answered
-from aix_lsp.evaluation.harness import Asked
+from aix_lsp.evaluation.asked import Asked
+from aix_lsp.evaluation.benchmark import Loaded
 from aix_lsp.evaluation.run_folder import FolderError, RunData, read_run
 from tests.e2e.tiny_benchmark import TinyBenchmark
 
@@ -62,6 +67,7 @@ def test_an_interrupted_run_goes_on_with_equal_results(
     kept = len((folder / "results.jsonl").read_text().splitlines())
     assert f"{folder} keeps {kept} of 10 answers, and the same command goes on from there" in done.stderr
     assert 4 <= kept < 10
+    assert "aix-lsp: line 3 of tiny.jsonl is no JSON\naix-lsp: 1 passed over, 10 samples left\n" in done.stderr
     again = process(environment, folder)
     assert again.returncode == 0, again.stderr
     assert f"has the answers to {kept} of 10 samples, goes on" in again.stderr
@@ -114,3 +120,35 @@ def test_a_torn_last_line_is_asked_again(whole: Path, tmp_path: Path) -> None:
 def test_the_same_run_gives_the_same_results(whole: Path) -> None:
     # in memory, and in one process with another model's caches gone
     assert told(answered(TinyBenchmark(), Asked(threads=1), out=None)) == told(read_run(whole))
+
+
+def test_without_a_folder_an_interruption_says_what_would_have_kept_the_answers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def at_half() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(SystemExit) as ended:
+        answered(TinyBenchmark(at_half=at_half), Asked(threads=1), out=None)
+    assert ended.value.code == 130
+    assert "answers are lost: give --out DIR to keep them and go on later" in capsys.readouterr().err
+
+
+class Crowded(TinyBenchmark):
+    """Asks for more tokens than the model has positions."""
+
+    def load(self, limit: int, seed: int) -> Loaded:
+        """See `Benchmark.load`."""
+        return Loaded([replace(sample, max_new_tokens=5000) for sample in super().load(2, seed).samples])
+
+
+def test_a_run_without_any_answer_fails_with_the_first_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(eval_benchmark, "show", lambda data, out, as_json: None)
+    with pytest.raises(ValueError, match="no sample was answered: the prompt could not be built: ValueError: no room"):
+        eval_benchmark.run(Crowded, Asked(threads=1), out=tmp_path / "out", as_json=False)
+    told_ = capsys.readouterr().err
+    assert "2 of 2 samples have no answer (the prompt could not be built" in told_
+    assert "; the same command asks them again" in told_
+    assert read_run(tmp_path / "out").results[0].scores == {}

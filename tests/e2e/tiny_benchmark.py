@@ -14,8 +14,8 @@ from pathlib import Path
 
 from aix_lsp.cli.eval_benchmark import answered
 from aix_lsp.cli.failure import fail
+from aix_lsp.evaluation.asked import Asked
 from aix_lsp.evaluation.benchmark import Loaded, Metric, Output, Sample
-from aix_lsp.evaluation.harness import Asked
 
 PARTS = (("width", "height"), ("left", "right"), ("first", "second"), ("price", "amount"), ("minutes", "seconds"))
 

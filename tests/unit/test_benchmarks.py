@@ -74,3 +74,17 @@ def test_what_a_benchmark_cannot_do_is_told_in_one_line(
     assert "none.gguf is no file" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="the package nowhere is not installed"):
         script("engine", "--package", "nowhere", "--places", 1)
+
+
+def test_answers_in_batches_are_compared_with_one_by_one(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        "".join(f"def price_{n}(amount, tax):\n    return amount * tax\n" for n in range(60))
+    )
+    found = script(
+        "batch", tmp_path, *("--places", 3, "--tokens", 4, "--at-once", "1,3", "--rounds", 1, "--threads", 1)
+    )
+    assert found["places"] == 3
+    assert set(found["copy_prior"]) == {"auto", "off"}
+    for ways in found["copy_prior"].values():
+        assert {at_once: way["same"] for at_once, way in ways.items()} == {"1": 3, "3": 3}
+        assert all(way["tokens"] > 0 and way["seconds"] > 0 for way in ways.values())

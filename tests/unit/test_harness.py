@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from aix_lsp.engine.base import EngineError, ModelError, OnEvent
+from aix_lsp.engine.base import EngineError, LoadEvent, ModelError, OnEvent
 from aix_lsp.engine.remote_errors import RemoteError
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.evaluation import harness
+from aix_lsp.evaluation.asked import Asked
 from aix_lsp.evaluation.benchmark import DataError, Loaded, Metric, Output, Result, Sample
-from aix_lsp.evaluation.harness import Asked, RunStopped, answer, prepare, prompt_settings
+from aix_lsp.evaluation.harness import RunStopped, answer, prepare, prompt_settings
 from aix_lsp.evaluation.run_folder import MemoryRun
 from aix_lsp.settings import Settings
 from aix_lsp.types import Generation, GenerationRequest, ModelInfo, Prompt, Snippet
@@ -226,6 +227,30 @@ def test_a_model_that_is_gone_stops_the_run(run: Run) -> None:
         run(Given([sample(0)]), lambda number: ModelError("broken"))
     with pytest.raises(ModelError, match="scripted answers no more"):
         run(Given([sample(0)]), model=lambda number: "aix-mini")
+
+
+def test_what_the_engine_warns_of_is_told_and_stands_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short(Recorded):
+        """Runs short of memory with its first answer."""
+
+        def __init__(self, on_event: OnEvent) -> None:
+            super().__init__(self.reply)
+            self._tell = on_event
+
+        def reply(self, number: int) -> str:
+            if number == 0:
+                self._tell(LoadEvent("warning", "memory ran out; prompts are shorter now"))
+            return "1"
+
+    def make(settings: Settings, on_event: OnEvent, asked: Asked) -> Any:
+        return Short(on_event)
+
+    monkeypatch.setattr(harness, "_engine", make)
+    prepared = prepare(Given([sample(0), sample(1)]), Asked())
+    store, told = MemoryRun(prepared.config), list[str]()
+    asyncio.run(answer(prepared, Asked(), store, on_warning=told.append))
+    assert told == store.config["notes"] == ["memory ran out; prompts are shorter now"]
+    assert len(store.done) == 2
 
 
 def test_a_run_is_not_gone_on_with_by_another_model(run: Run) -> None:

@@ -83,11 +83,14 @@ def test_another_configuration_is_refused_with_what_differs(tmp_path: Path) -> N
         pass
     with pytest.raises(FolderError, match=r"run has another run \(its seed: 0, now 7\); give another --out"):
         opened(tmp_path / "run", config(seed=7)).__enter__()
-    with pytest.raises(FolderError, match='its model: null, now "mini"'):
-        opened(tmp_path / "run", config(model="mini")).__enter__()
-    # what is only told may differ
-    with opened(tmp_path / "run", config(notes=[])):
-        pass
+    with pytest.raises(FolderError, match='its model_asked: null, now "mini"'):
+        opened(tmp_path / "run", config(model_asked="mini")).__enter__()
+    # what is only told may differ, and what was told stays
+    with opened(tmp_path / "run", config(notes=["slow"], model="asked")) as run:
+        assert run.config["notes"] == ["no sandbox", "slow"]
+        run.tell(model="answered", answered_by={"name": "answered"})
+    with opened(tmp_path / "run", config(notes=[], model="asked")) as run:
+        assert (run.config["model"], run.config["answered_by"]) == ("answered", {"name": "answered"})
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ COMPARISON: Final = "compared"
 
 _KEPT_RUNS: Final = 20
 _SLOW_MS: Final = 5_000
+_SLOW: Final = "answers took longer than 5 s, after which an editor gets what there is"
 _IGNORED: Final = "# Results hold lines of the project: neither git nor aix-lsp is to take them for code.\n*\n"
 
 
@@ -137,7 +138,7 @@ def _ask(plan: Plan, folders: Sequence[RunFolder], root: Path) -> None:
                     )
                 if left:
                     with progress(way.label, left) as advance:
-                        await answer(plan, way, folder, on_result=lambda result: advance())
+                        await answer(plan, way, folder, on_result=lambda result: advance(), on_warning=say)
         finally:
             for project in plan.projects.values():
                 await project.context.close()
@@ -145,10 +146,17 @@ def _ask(plan: Plan, folders: Sequence[RunFolder], root: Path) -> None:
     try:
         asyncio.run(all_ways())
     except KeyboardInterrupt:
-        done = sum(len(folder.done) for folder in folders)
-        of = every * len(folders)
-        say(f"interrupted; {root} keeps {done} of {of} answers, and the same command goes on from there")
+        say(f"interrupted; {_standing(folders, every, root)}")
         sys.exit(130)
+    except Exception:
+        if any(folder.done for folder in folders):
+            say(_standing(folders, every, root))
+        raise
+
+
+def _standing(folders: Sequence[RunFolder], every: int, root: Path) -> str:
+    done = sum(len(folder.done) for folder in folders)
+    return f"{root} keeps {done} of {every * len(folders)} answers, and the same command goes on from there"
 
 
 def _summaries(plan: Plan, folders: Sequence[RunFolder], root: Path) -> list[Shown]:
@@ -156,18 +164,19 @@ def _summaries(plan: Plan, folders: Sequence[RunFolder], root: Path) -> list[Sho
     from aix_lsp.evaluation.comparison import compare
     from aix_lsp.evaluation.html_compare import report as comparison_report
     from aix_lsp.evaluation.html_report import report
+    from aix_lsp.evaluation.html_samples import surrounded
     from aix_lsp.evaluation.summary import summarize
     from aix_lsp.evaluation.workspace_scores import metrics
     from aix_lsp.evaluation.workspace_tables import Shown
 
     shown: list[Shown] = []
     for way, folder in zip(plan.ways, folders, strict=True):
-        _tell_slow(folder, plan.notes)
+        _tell_slow(folder)
         data = folder.data
         summary = summarize(data.results, metrics(), seed=plan.wanted.seed)
         told = {"run": data.config, **summary.to_dict()}
         write_text(folder.path / SUMMARY, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-        write_text(folder.path / REPORT, report(data, summary))
+        write_text(folder.path / REPORT, report(surrounded(data, plan.samples), summary))
         comparison = None
         if shown:
             comparison = compare(shown[0].run, data, metrics(), seed=plan.wanted.seed)
@@ -177,15 +186,11 @@ def _summaries(plan: Plan, folders: Sequence[RunFolder], root: Path) -> list[Sho
     return shown
 
 
-def _tell_slow(folder: RunFolder, notes: Sequence[str]) -> None:
+def _tell_slow(folder: RunFolder) -> None:
     """A service in an editor would have cut answers that took too long; they are counted, not cut."""
     slow = sum(result.output.milliseconds > _SLOW_MS for result in folder.data.results)
-    more = (
-        [f"{slow} answers took longer than {_SLOW_MS // 1000} s, after which an editor gets what there is"]
-        if slow
-        else []
-    )
-    folder.tell(notes=[*notes, *more])
+    notes = [note for note in folder.config["notes"] if not note.endswith(_SLOW)]
+    folder.tell(notes=[*notes, f"{slow} {_SLOW}"] if slow else notes)
 
 
 def _show(shown: Sequence[Shown], root: Path, *, as_json: bool) -> None:

@@ -16,16 +16,12 @@ from typing import Any, Final, Literal
 
 from aix_lsp.completion.context import WorkspaceContext
 from aix_lsp.completion.folder_report import left_out_in_words
-from aix_lsp.engine.adapter import WEIGHTS, check_base, inspect_adapter
+from aix_lsp.engine.adapter import WEIGHTS, inspect_adapter
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.catalog import CatalogEntry, adapted, embedded, resolve
-from aix_lsp.engine.checkpoint import inspect
-from aix_lsp.engine.loading import locate
 from aix_lsp.engine.select import REMOTE
+from aix_lsp.evaluation.asked import digest_of, model_of, versions
 from aix_lsp.evaluation.benchmark import Sample
-from aix_lsp.evaluation.harness import _digest as samples_digest
-from aix_lsp.evaluation.harness import _files_digest as files_digest
-from aix_lsp.evaluation.harness import _versions as versions_of
 from aix_lsp.evaluation.infilling import labels_of
 from aix_lsp.evaluation.one_model import settings_for
 from aix_lsp.evaluation.workspace_files import SourceFile, choose, learned
@@ -61,7 +57,7 @@ class Wanted:
     adapters: tuple[Path, ...] = ()
     retrieval: tuple[Retrieval, ...] = ("with", "without")
     languages: tuple[str, ...] = ()
-    limit: int = 60
+    limit: int = 200
     seed: int = 0
     threads: int = 0
     gate: bool = True
@@ -150,7 +146,7 @@ def plan(wanted: Wanted) -> Plan:
     ValueError where no place is found."""
     ways = ways_of(wanted)
     # what is wrong with a model is told before a large folder is read
-    facts = [_facts(way) for way in ways]
+    facts = [_facts(way, wanted) for way in ways]
     known = _languages(wanted, [way.entry for way in ways])
     notes: list[str] = []
     projects: dict[str, Project] = {}
@@ -177,7 +173,7 @@ def plan(wanted: Wanted) -> Plan:
         "format": "auto",
         "seed": wanted.seed,
         "limit": wanted.limit,
-        "data": f"{samples_digest(samples)}+{texts.hexdigest()[:16]}",
+        "data": f"{digest_of(samples)}+{texts.hexdigest()[:16]}",
         "metrics": [asdict(metric) for metric in metrics()],
         "samples": len(samples),
         "problems": [],
@@ -196,24 +192,21 @@ def _base_of(adapters: Sequence[Path]) -> str:
     return base
 
 
-def _facts(way: Way) -> dict[str, Any]:
+def _facts(way: Way, wanted: Wanted) -> dict[str, Any]:
     """What a configuration says about a way. Looks at the model's files."""
     engine = "remote" if way.model == REMOTE else "local"
-    entry, digests = way.entry, []
-    if engine == "local":
-        folder = locate(entry.source)
-        checkpoint = inspect(folder)
-        digests.append(files_digest(folder))
-        if way.adapter is not None:
-            check_base(inspect_adapter(way.adapter), checkpoint)
-            digests.append(files_digest(way.adapter))
+    settings = settings_of(way, wanted)
+    if engine == "remote" and not settings.remote.url:
+        raise ModelError("no server is set; say where it is in the user's settings (remote.url) or AIX_LSP_REMOTE__URL")
+    name, weights = model_of(settings)
     return {
-        "model": entry.name,
+        "model": name,
+        "model_asked": name,
         "label": way.label,
-        "weights": "+".join(digests),
+        "weights": weights,
         "engine": engine,
         "retrieval": way.retrieval,
-        "versions": versions_of(engine),
+        "versions": versions(engine),
     }
 
 

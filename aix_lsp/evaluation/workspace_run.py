@@ -36,9 +36,15 @@ def todo(plan: Plan, done: frozenset[str]) -> list[tuple[int, Sample]]:
 
 
 async def answer(
-    plan: Plan, way: Way, store: Store, *, on_result: Callable[[Result], None] = lambda result: None
+    plan: Plan,
+    way: Way,
+    store: Store,
+    *,
+    on_result: Callable[[Result], None] = lambda result: None,
+    on_warning: Callable[[str], None] = lambda message: None,
 ) -> None:
-    """Ask one way what `store` lacks, and keep each result there as soon as it is scored.
+    """Ask one way what `store` lacks, and keep each result there as soon as it is scored. `on_warning` hears what the
+    engine has to say meanwhile.
 
     Raises ModelError when the model cannot be loaded or another one takes its place, EngineError when nothing is
     answered any more.
@@ -47,7 +53,13 @@ async def answer(
     if not left:
         return
     settings = settings_of(way, plan.wanted)
-    async with only(settings) as (engine, info):
+
+    def warn(message: str) -> None:
+        # whoever reads the report must know it too
+        store.tell(notes=[*store.config.get("notes", ()), message])
+        on_warning(message)
+
+    async with only(settings, on_warning=warn) as (engine, info):
         _tell(store, info)
         services = {group: CompletionService(engine, project.context) for group, project in plan.projects.items()}
         failures = 0
@@ -72,16 +84,18 @@ def _tell(store: Store, info: ModelInfo) -> None:
             f"the answers so far are those of {before['name']}, and {info.name} runs now; give another --out"
         )
     store.tell(
+        model=info.name,
         answered_by={
             "name": info.name,
-            "device": info.device,
+            # reports are passed on, and where a team's server is need not be
+            "device": info.device if store.config.get("engine") == "local" else "a server",
             "dtype": info.dtype,
             "attention": info.attention,
             "parameters": info.parameters,
             "max_positions": info.max_positions,
             "format": info.format,
             "threshold": None if info.calibration is None else info.calibration.threshold,
-        }
+        },
     )
 
 

@@ -43,6 +43,7 @@ def answered(benchmark: Benchmark, asked: Asked, *, out: Path | None) -> RunData
     OSError.
     """
     from aix_lsp.evaluation.harness import answer, prepare
+    from aix_lsp.evaluation.html_samples import surrounded
 
     prepared = prepare(benchmark, asked)
     _tell_problems(prepared.loaded)
@@ -63,7 +64,7 @@ def answered(benchmark: Benchmark, asked: Asked, *, out: Path | None) -> RunData
                 if store.done:
                     say(_standing(store, every, out))
                 raise
-        data = store.data
+        data = surrounded(store.data, prepared.loaded.samples)
     _tell_failures(data, out)
     return data
 
@@ -85,9 +86,9 @@ def show(data: RunData, *, out: Path | None, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from aix_lsp.evaluation.summary_tables import tables_of
+    from aix_lsp.evaluation.summary_tables import WIDTH, tables_of
 
-    console = Console(width=max(Console().width, 120), highlight=False)  # also where the output is a file
+    console = Console(width=max(Console().width, WIDTH), highlight=False)  # also where the output is a file
     for table in tables_of(data.config, summary):
         console.print(table)
 

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -23,7 +24,7 @@ RUN: Final = "run.json"
 RESULTS: Final = "results.jsonl"
 LOCK: Final = "run.lock"
 
-TOLD: Final = frozenset({"answered_by", "model", "notes", "problems", "samples"})
+TOLD: Final = frozenset({"answered_by", "model", "notes", "problems", "samples", "started"})
 """What `run.json` tells besides what makes two runs the same: it follows from that, or makes no difference."""
 
 
@@ -169,6 +170,7 @@ def _taken_up(path: Path, config: dict[str, Any]) -> dict[str, tuple[int, Result
         others = sorted(entry.name for entry in path.iterdir() if entry.name != LOCK)
         if others:
             raise FolderError(f"{path} has other files ({others[0]}) and no {RUN}; give --out a folder of its own")
+        config["started"] = datetime.now().astimezone().isoformat(sep=" ", timespec="minutes")
         write_json(path / RUN, config)
         return {}
     earlier = read_run(path).config

@@ -1,7 +1,8 @@
 # make run: the demo; make test: lint and all tests; make setup: the installation alone.
 # make mini: the embedded model from nothing; make mini-on: trained on; make mini-smoke: a trial of all that.
 # make browser: as root on Debian, installs the browser for the test of `aix-lsp inspect --html` where there is none.
-# make test-editors: Neovim, Emacs and VS Code for real (Neovim is in make test too).
+# make test-editors: Neovim, Emacs, Helix and VS Code for real (Neovim is in make test too).
+# make vscode: the extension for VS Code with the server in it, dist/aix-lsp-vscode-VERSION.vsix; needs Node.js 20 or later.
 # TORCH_INDEX=URL takes PyTorch from that package index (README, first screen).
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.aix-installed
 
-.PHONY: run test test-remote test-editors browser setup lint format constraints documents mini mini-on mini-smoke clean
+.PHONY: run test test-remote test-editors vscode browser setup lint format constraints documents mini mini-on mini-smoke clean
 
 run: $(INSTALLED)
 	@$(BIN)/aix-lsp demo
@@ -26,6 +27,11 @@ test-remote: $(INSTALLED)
 test-editors: $(INSTALLED)
 	$(BIN)/python -m tests.editors.install || true
 	$(BIN)/python -m pytest -m 'editor or not editor' tests/editors
+
+vscode: $(INSTALLED)
+	@command -v npm >/dev/null || { echo "make vscode needs Node.js 20 or later, and there is no npm here"; exit 1; }
+	cd editors/vscode && npm ci && npm run check && npm run lint && npm test
+	$(BIN)/python editors/vscode/package_vsix.py
 
 # a mirror that does not answer must not hold up everything else
 APT_GET := timeout 300 apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=30 -o Dpkg::Use-Pty=0
@@ -70,7 +76,7 @@ format: $(INSTALLED)
 constraints: $(INSTALLED)
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+.*/\1/; / @ /d' > constraints.txt
 
-# README's settings table and the picture of the demo
+# README's settings table, the editors' settings, and the picture of the demo
 documents: $(INSTALLED)
 	$(BIN)/python docs/generate.py
 

@@ -101,9 +101,10 @@ class Configuration:
                 problems.append(f"settings: {name} is no option ({source})")
             elif known.scope == "machine" and source == "workspace/configuration":
                 if value != getattr_dotted(self.settings, name):
+                    variable = ENVIRONMENT_PREFIX + name.upper().replace(".", "__")
                     problems.append(
-                        f"settings: {name} cannot be set by a workspace; "
-                        "set it in the user file, the environment or the editor's start options"
+                        f"settings: {name} cannot be set by a workspace; set it in {user_file()}, "
+                        f"in the environment ({variable}) or in the editor's initializationOptions"
                     )
             elif (problem := _check(name, value)) is None:
                 layer[name] = value

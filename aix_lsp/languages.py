@@ -153,6 +153,7 @@ class _Tables:
     """The data files as they are looked up."""
 
     languages: Mapping[str, Mapping[str, Any]]
+    hyphenated: Mapping[str, str]  # names with a space by their identifier
     names: Mapping[str, str]
     keywords: Mapping[str, frozenset[str]]
 
@@ -170,7 +171,8 @@ def _tables() -> _Tables:
     for name, others in words["same"].items():
         for other in others.split():
             keywords[other] = keywords[name]
-    return _Tables(languages, names, keywords)
+    hyphenated = {name.replace(" ", "-"): name for name in languages if " " in name}
+    return _Tables(languages, hyphenated, names, keywords)
 
 
 def _basename(path: str) -> str:
@@ -198,7 +200,7 @@ def _name_of(path: str, language_id: str) -> str:
     wanted = language_id.lower()
     wanted = _LANGUAGE_IDS.get(wanted, wanted)
     known = wanted in tables.languages or wanted in _MORE_FILES
-    return wanted if known else ""
+    return wanted if known else tables.hyphenated.get(wanted, "")
 
 
 @lru_cache(maxsize=512)
@@ -229,6 +231,11 @@ def language_id_of(path: str) -> str:
     """The protocol's language identifier for a file, as an editor would send it; "plaintext" if it is not known."""
     name = _name_of(path, "")
     return _PROTOCOL_IDS.get(name, name.replace(" ", "-")) or "plaintext"
+
+
+def known_files() -> dict[str, str]:
+    """Every ending (".py") and whole name ("Dockerfile") that is known, with its language identifier."""
+    return {name: language_id_of(f"name{name}" if name.startswith(".") else name) for name in _tables().names}
 
 
 def header(path: str, language_id: str = "") -> str:

@@ -9,11 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from aix_lsp.engine.hardware import share_processors
 
 # as the program does it: beside other work, threads that wait spinning take minutes where sleeping ones take seconds
 share_processors()
+
+# An example may take as long as a busy machine needs; what holds besides (in CI: the same examples every time) stays.
+settings.register_profile(
+    "any machine", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 # A shell that starts tests in the background has them ignore Control-C, and nohup a hang-up; so would every process
 # that they start and then signal.

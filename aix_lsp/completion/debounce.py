@@ -25,7 +25,8 @@ notice. Who types slowly loses little by that limit: fewer keys are fewer runs a
 The first request after a pause or an accepted offer does not wait, the second half as long; a new line waits a third,
 for thinking comes there more often than the next key.
 
-Where the wait is not a waste but doubled: editors that wait themselves, see `_WAIT_THEMSELVES`.
+Where the wait is not a waste but doubled: editors that wait themselves, by their names (see `_WAIT_THEMSELVES`) or
+because they say so (`{"experimental": {"aix": {"waits": true}}}` among the client's capabilities).
 """
 
 from __future__ import annotations
@@ -63,15 +64,16 @@ _WAIT_THEMSELVES = (
     *("rustrover", "datagrip", "dataspell", "aqua", "mps", "jetbrains", "android studio", "gateway", "writerside"),
 )
 _WAITS_ITSELF_EXACTLY = "emacs"
-"""lsp-mode (2 s of idle time). Eglot tells "Eglot" and leaves the waiting to whoever asks through it."""
+"""lsp-mode (2 s of idle time). Eglot tells "Eglot" and leaves the waiting to who asks through it, who can say so."""
 
 
 class Debounce:
     """Follows one client's typing and its model's speed. On the event loop; takes no time and starts nothing."""
 
-    def __init__(self, client: str = "", now: Callable[[], float] = time.perf_counter) -> None:
-        """`client` is `clientInfo.name` of `initialize`; `now` tells seconds."""
-        self._waits_itself = waits_itself(client)
+    def __init__(self, client: str = "", now: Callable[[], float] = time.perf_counter, *, waits: bool = False) -> None:
+        """`client` is `clientInfo.name` of `initialize`, `waits` whether the client says itself that it waits; `now`
+        tells seconds."""
+        self._waits_itself = waits or waits_itself(client)
         self._now = now
         self._last: float | None = None
         self._intervals: deque[float] = deque(maxlen=KEYS)

@@ -33,7 +33,13 @@ class CompletionService:
     """Answers completion requests with one engine and one source of snippets. Lives on the event loop."""
 
     def __init__(
-        self, engine: Engine, retriever: Retriever, idle_seconds: float = IDLE_SECONDS, *, client: str = ""
+        self,
+        engine: Engine,
+        retriever: Retriever,
+        idle_seconds: float = IDLE_SECONDS,
+        *,
+        client: str = "",
+        client_waits: bool = False,
     ) -> None:
         """After so many idle seconds the next request is prepared. `client` is what the editor calls itself."""
         self._engine = engine
@@ -41,7 +47,7 @@ class CompletionService:
         self._cache = OfferCache(retriever)
         self._in_flight = InFlight()
         self._next = NextRequest(self._prepare, idle_seconds)
-        self._debounce = Debounce(client)
+        self._debounce = Debounce(client, waits=client_waits)
         self._asked = 0
         self._latest: tuple[CompletionRequest, CompletionItem] | None = None
         self.runs = 0

@@ -89,7 +89,7 @@ def _largest(settings: ModelSettings, look: Callable[[], Machine], on_disk: Call
             reasons.append(f"{entry.name}: not for commercial use, so only taken when it is named (model.name)")
             continue
         machine = machine or look()
-        precision, reason = _best_precision(entry, settings, machine)
+        precision, reason = best_precision(entry, settings, machine)
         terms = "" if entry.commercial or precision is None else f"; {entry.licence.rstrip('.')}"
         reasons.append(f"{entry.name}: {reason}{terms}")
         if precision is not None:
@@ -97,8 +97,8 @@ def _largest(settings: ModelSettings, look: Callable[[], Machine], on_disk: Call
     return Choice((last,), settings.quantization, (*reasons, f"{last.name}: what always runs"))
 
 
-def _best_precision(entry: CatalogEntry, settings: ModelSettings, machine: Machine) -> tuple[str | None, str]:
-    """The first precision in which a model is usable on the machine, None without one, and the reason for it."""
+def best_precision(entry: CatalogEntry, settings: ModelSettings, machine: Machine) -> tuple[str | None, str]:
+    """The first precision in which a model of the table is usable on the machine, None without one, and the reason."""
     assert entry.counts is not None, "every model of the table has its counts"
     wanted: tuple[str, ...] = PRECISIONS if settings.quantization == "auto" else (settings.quantization,)
     if settings.quantizer == "bitsandbytes" and machine.device != "cuda":

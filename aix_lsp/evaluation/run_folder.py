@@ -27,6 +27,9 @@ LOCK: Final = "run.lock"
 TOLD: Final = frozenset({"answered_by", "model", "notes", "problems", "samples", "started"})
 """What `run.json` tells besides what makes two runs the same: it follows from that, or makes no difference."""
 
+_ANEW: Final = frozenset({"notes", "problems", "samples"})
+"""Of these, what is told with the data each time."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunData:
@@ -181,7 +184,7 @@ def _taken_up(path: Path, config: dict[str, Any]) -> dict[str, tuple[int, Result
         told = "; ".join(_difference(key, earlier.get(key), _plain(config.get(key))) for key in sorted(differing)[:3])
         raise FolderError(f"{path} has another run ({told}); give another --out")
     # what turned out earlier still holds; what the engine warned of then, too
-    config |= {key: earlier[key] for key in ("model", "answered_by") if key in earlier}
+    config |= {key: earlier[key] for key in TOLD - _ANEW if key in earlier}
     config["notes"] = list(dict.fromkeys((*earlier.get("notes", ()), *config.get("notes", ()))))
     results, whole = _read_results(path / RESULTS)
     if (path / RESULTS).exists():

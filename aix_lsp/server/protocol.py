@@ -54,7 +54,7 @@ _CAPABILITIES_READ: Mapping[str, Any] = {
     },
     "textDocument": {"inlineCompletion": {"dynamicRegistration": bool}},
     "notebookDocument": {"synchronization": {"dynamicRegistration": bool}},
-    "experimental": {"aix": {"status": bool}},
+    "experimental": {"aix": {"status": bool, "waits": bool}},
 }
 
 
@@ -117,6 +117,11 @@ class AixProtocol(LanguageServerProtocol):
         self.handle_message(message)
 
     def _handle_reply(self, data: dict[str, Any]) -> None:
+        waiting = self._request_futures.get(_message_id(data) or "")
+        if waiting is not None and waiting.done():
+            # nobody waits any more: the wait ended before the client answered
+            self._request_futures.pop(_message_id(data) or "", None)
+            return
         if data.get("error") is None:
             data.pop("error", None)
             data.setdefault("result", None)

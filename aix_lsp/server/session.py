@@ -57,6 +57,7 @@ class Session:
         self.asks_settings: Callable[[], Awaitable[bool]] | None = None
         self.in_flight: Callable[[], None] | None = None
         self.client_name = ""
+        self.client_waits = False
         self.given_up = 0
         """Requests that the trace does not hold: overtaken, cancelled, or ended because all was switched off."""
         self._folder_values: dict[Path, Mapping[str, Any]] = {}
@@ -132,7 +133,9 @@ class Session:
         self.engine = self.server.engine_factory(settings, self.reports.load_event)
         self.activity.is_remote = parts.is_remote(settings)
         self.reports.watch(self.engine, self.context)
-        self.service = parts.CompletionService(self.engine, self.context, client=self.client_name)
+        self.service = parts.CompletionService(
+            self.engine, self.context, client=self.client_name, client_waits=self.client_waits
+        )
         for path in self.folders.values():
             self._begin_folder(path)
         for document in self.documents:
@@ -147,12 +150,14 @@ class Session:
         """Wait a moment for the editor's settings, where it can be asked: folders are indexed by them."""
         if self.asks_settings is None:
             return
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                await self.initialized.wait()
-                await self.asks_settings()
-        except TimeoutError:
+        # an answer that comes later counts from then on
+        _, waiting = await asyncio.wait([self.run(self._ask_settings(self.asks_settings))], timeout=_ANSWER_SECONDS)
+        if waiting:
             logger.info("the editor has not told its settings yet")
+
+    async def _ask_settings(self, asks: Callable[[], Awaitable[bool]]) -> None:
+        await self.initialized.wait()
+        await asks()
 
     def _apply_statistics(self) -> None:
         enabled = self.settings.statistics.enabled

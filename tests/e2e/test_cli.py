@@ -1,4 +1,4 @@
-"""The command line, as a process."""
+"""The command line: once as a process for each thing that a process shows, else in the tests' own."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import INVOICE
-from tests.e2e.in_process import Call
+from tests.e2e.in_process import Call, Called
 
 
 class Cli:
     """Runs `aix-lsp` in a folder."""
 
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+    def __init__(self, environment: dict[str, str], folder: Path, call: Call) -> None:
         self.environment = environment
         self.folder = folder
+        self._call = call
 
     def __call__(self, *arguments: str, code: int = 0) -> str:
-        done = self.run(*arguments)
+        done = self.call(*arguments)
         assert done.returncode == code, done.stderr
         return done.stdout
 
+    def call(self, *arguments: str) -> Called:
+        """In this process, which has PyTorch already."""
+        return self._call(*arguments, cwd=self.folder)
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """In a process of its own."""
         return subprocess.run(
             [sys.executable, "-m", "aix_lsp", *arguments],
             cwd=self.folder,
@@ -44,7 +50,7 @@ class Cli:
 
     def error(self, *arguments: str, code: int = 2) -> str:
         """The one line that an error is."""
-        done = self.run(*arguments)
+        done = self.call(*arguments)
         assert done.returncode == code
         assert done.stdout == ""
         (line,) = done.stderr.strip().splitlines()
@@ -52,15 +58,17 @@ class Cli:
 
 
 @pytest.fixture
-def cli(environment: dict[str, str], workspace: Path) -> Cli:
-    return Cli(environment, workspace)
+def cli(environment: dict[str, str], workspace: Path, call: Call) -> Cli:
+    return Cli(environment, workspace, call)
 
 
 PLACE = f"shop/invoice.py:{INVOICE.count(chr(10)) + 1}:{len(INVOICE) - INVOICE.rfind(chr(10))}"
 
 
 def test_complete_at_a_place(cli: Cli) -> None:
-    data = cli.json("complete", PLACE, "--workspace", ".")
+    done = cli.run("complete", PLACE, "--workspace", ".", "--json")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
     (completion,) = data["completions"]
     assert completion["text"].startswith("total")
     line, column = (int(part) for part in PLACE.split(":")[1:])
@@ -146,7 +154,8 @@ def test_config_shows_where_each_value_came_from(cli: Cli) -> None:
     assert json.loads(cli("config", "--schema"))["properties"]["aix.model.name"]["default"] == "auto"
 
 
-def test_the_demo_prints_one_json_line_per_completion(cli: Cli) -> None:
+def test_the_demo_prints_one_json_line_per_completion(cli: Cli, model_host: dict[str, str]) -> None:
+    cli.environment.update(model_host)
     rows = [json.loads(line) for line in cli("demo", "--json").splitlines()]
     offers = [row for row in rows if row["completions"] and row["completions"][0]["text"]]
     assert len(offers) >= 5
@@ -158,7 +167,8 @@ def test_the_demo_prints_one_json_line_per_completion(cli: Cli) -> None:
     assert rows[0]["completions"][0]["text"].startswith("stock")
 
 
-def test_the_demo_shows_code_ghost_text_snippets_and_times(cli: Cli) -> None:
+def test_the_demo_shows_code_ghost_text_snippets_and_times(cli: Cli, model_host: dict[str, str]) -> None:
+    cli.environment.update(model_host)
     shown = cli("demo", "--svg", "demo.svg")
     assert "reserve_stock" in shown
     assert "shop/inventory.py:" in shown
@@ -198,7 +208,7 @@ def test_a_model_that_is_not_there_is_told_in_one_line(cli: Cli) -> None:
     assert "no-model" in cli.error("context", PLACE, "--model", "./no-model", code=1)
     assert "Traceback" in cli.run("context", PLACE, "--model", "./no-model", "--debug").stderr
     # where a completion was asked for, the embedded model answers
-    done = cli.run("complete", PLACE, "--model", "./no-model")
+    done = cli.call("complete", PLACE, "--model", "./no-model")
     assert done.returncode == 0
     assert done.stdout.startswith("total")
     assert "embedded model" in done.stderr

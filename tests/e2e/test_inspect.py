@@ -52,7 +52,7 @@ async def execute(client: LspClient, command: str, *arguments: Any) -> Any:
 
 async def page_of(client: LspClient, count: int) -> Path:
     """The page that was shown last."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while len(client.shown) < count:
             await asyncio.sleep(0.02)
     return Path(url2pathname(urlsplit(client.shown[-1]).path))
@@ -141,7 +141,7 @@ async def test_the_right_one_of_several_servers_is_asked_and_followed_and_strang
     assert here.process is not None
     assert there.process is not None
     for process in (here.process, there.process):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not any((short_folder / "aix-lsp-servers").glob(f"{process.pid}-*.token")):
                 await asyncio.sleep(0.05)
     uri = path_to_uri(workspace / "shop" / "invoice.py")
@@ -198,7 +198,7 @@ async def test_the_right_one_of_several_servers_is_asked_and_followed_and_strang
     assert left == {str(there.process.pid)}
     assert page.exists()
     await start([other], ready=False, arguments=AWAY)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while page.exists():
             await asyncio.sleep(0.05)
 

@@ -22,6 +22,21 @@ from pygls.lsp.server import LanguageServer
 LanguageServer("bare", "1").start_io()
 """
 ALLOWED_SECONDS = 0.15
+"""Or half of what bare pygls takes, where a machine is slow."""
+AWAY = tuple(
+    word
+    for option in ("model.name=remote", "remote.url=http://127.0.0.1:9", "remote.fallback=false")
+    for word in ("--set", option)
+)
+"""No model at all, and a start in a second, where nothing is asked of it."""
+ALONE = {"AIX_LSP_MODEL__SHARE": "off"}
+"""A model in the server's own process."""
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], model_host: dict[str, str]) -> dict[str, str]:
+    """With one model for all servers of these tests, but those that say `ALONE`."""
+    return {**environment, **model_host}
 
 
 async def seconds_to_initialize(command: list[str], environment: dict[str, str]) -> float:
@@ -35,10 +50,14 @@ async def test_initialize_is_answered_hardly_later_than_by_bare_pygls(environmen
     ours: list[float] = []
     bare: list[float] = []
     # the least of several runs: everything else on the machine only adds to it, and where much else runs it takes more
-    while len(ours) < 5 or (len(ours) < 20 and min(ours) - min(bare) >= ALLOWED_SECONDS):
+
+    def allowed() -> float:
+        return max(ALLOWED_SECONDS, min(bare) / 2)
+
+    while len(ours) < 3 or (len(ours) < 20 and min(ours) - min(bare) >= allowed()):
         bare.append(await seconds_to_initialize([sys.executable, "-c", BARE], environment))
         ours.append(await seconds_to_initialize([sys.executable, "-m", "aix_lsp", "serve"], environment))
-    assert min(ours) - min(bare) < ALLOWED_SECONDS
+    assert min(ours) - min(bare) < allowed()
 
 
 async def test_what_is_advertised(start: StartServer, workspace: Path) -> None:
@@ -56,7 +75,7 @@ async def test_what_is_advertised(start: StartServer, workspace: Path) -> None:
 
 
 async def test_loading_is_shown_as_progress(start: StartServer, workspace: Path) -> None:
-    client = await start([workspace])
+    client = await start([workspace], env=ALONE)
     kinds = [item["params"]["value"]["kind"] for item in client.notifications if item["method"] == "$/progress"]
     titles = [
         item["params"]["value"].get("title", "") for item in client.notifications if item["method"] == "$/progress"
@@ -79,15 +98,15 @@ async def test_exit_without_shutdown_ends_with_1(start: StartServer) -> None:
     client = await start([], ready=False)
     client.notify("exit", None)
     assert client.process is not None
-    assert await asyncio.wait_for(client.process.wait(), 10) == 1
+    assert await asyncio.wait_for(client.process.wait(), 60) == 1
 
 
 async def test_a_closed_stdin_ends_the_server(start: StartServer, workspace: Path) -> None:
-    client = await start([workspace])
+    client = await start([workspace], env=ALONE)
     assert client.process is not None
     assert client.process.stdin is not None
     client.process.stdin.close()
-    assert await asyncio.wait_for(client.process.wait(), 10) == 1
+    assert await asyncio.wait_for(client.process.wait(), 60) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
@@ -95,27 +114,26 @@ async def test_a_closed_stdin_ends_the_server(start: StartServer, workspace: Pat
 async def test_a_signal_ends_the_server_as_its_client_would(
     start: StartServer, number: signal.Signals, tmp_path: Path
 ) -> None:
-    away = ["--set", "model.name=remote", "--set", "remote.url=http://127.0.0.1:9", "--set", "remote.fallback=false"]
-    client = await start([], ready=False, env={"TMPDIR": str(tmp_path)}, arguments=away)
+    client = await start([], ready=False, env={"TMPDIR": str(tmp_path)}, arguments=AWAY)
     page = None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while page is None:
             page = await client.request("workspace/executeCommand", {"command": "aix.inspect"})
     assert Path(page["path"]).is_file()
     assert client.process is not None
     client.process.send_signal(number)
-    assert await asyncio.wait_for(client.process.wait(), 10) == 128 + number
+    assert await asyncio.wait_for(client.process.wait(), 60) == 128 + number
     assert not list(tmp_path.glob("aix-lsp*"))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
 async def test_a_killed_editor_ends_the_server_though_the_pipe_stays_open(start: StartServer) -> None:
-    editor = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    editor = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     client = await start([], process_id=editor.pid)
     editor.send_signal(signal.SIGKILL)
     editor.wait()
     assert client.process is not None
-    assert await asyncio.wait_for(client.process.wait(), 10) == 1
+    assert await asyncio.wait_for(client.process.wait(), 60) == 1
 
 
 async def test_an_editor_that_cannot_be_seen_from_here_is_not_waited_for(start: StartServer) -> None:
@@ -139,22 +157,22 @@ async def test_tcp_serves_one_client(environment: dict[str, str], workspace: Pat
     command = [sys.executable, "-m", "aix_lsp", "serve", "--tcp", "127.0.0.1:0"]
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, env=environment)
     assert process.stderr is not None
-    line = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
+    line = (await asyncio.wait_for(process.stderr.readline(), 60)).decode()
     reader, writer = await asyncio.open_connection("127.0.0.1", int(line.rsplit(":", 1)[1]))
     body = json.dumps(
         {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"processId": os.getpid(), "capabilities": {}}}
     ).encode()
     writer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    assert b"Content-Length" in await asyncio.wait_for(reader.readline(), 20)
+    assert b"Content-Length" in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
     await writer.wait_closed()
-    assert await asyncio.wait_for(process.wait(), 10) == 1
+    assert await asyncio.wait_for(process.wait(), 60) == 1
     await process.stderr.read()
 
 
 def test_tcp_refuses_to_listen_beyond_this_machine(environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "aix_lsp", "serve", "--tcp", "0.0.0.0:0"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1

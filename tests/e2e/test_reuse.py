@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from aix_lsp.cli.lsp_client import LspClient, ServerError, inline_params
 from aix_lsp.uris import path_to_uri
-from tests.e2e.conftest import INVOICE, environment_in, servers, trace, workspace_in
+from tests.e2e.conftest import INVOICE, environment_in, servers, status, trace, workspace_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -114,8 +114,14 @@ async def test_an_offer_is_typed_through_undone_and_asked_for_explicitly_with_on
 async def test_after_an_accept_the_next_offer_is_there(client: LspClient, editor: Editor) -> None:
     ahead = {"aix": {"completion": {**QUIET["completion"], "prepare_next": True}}}
     client.notify("workspace/didChangeConfiguration", {"settings": ahead})
+    before = (await status(client))["engine"]["background_runs"]
     ((offer, _),) = await editor.ask()
-    await asyncio.sleep(3)  # nothing is asked meanwhile: what follows the accept is worked out
+    # nothing is asked meanwhile: what follows the accept is worked out, in about the time that this answer took
+    took_ms = (await trace(client))["timings_ms"]["total"]
+    async with asyncio.timeout(60):
+        while (await status(client))["engine"]["background_runs"] == before:
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.5 + took_ms / 100)
     editor.type(offer)
     await editor.ask()
     assert not await asked_the_model(client)

@@ -6,12 +6,20 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from aix_lsp.cli.lsp_client import LspClient
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import INVOICE, StartServer, snippets_of, until_ready
 
 PLACE = (INVOICE.count("\n"), len(INVOICE) - INVOICE.rfind("\n") - 1)
 PULLS = {"workspace": {"configuration": True, "didChangeConfiguration": {"dynamicRegistration": True}}}
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], model_host: dict[str, str]) -> dict[str, str]:
+    """With one model for all servers of these tests."""
+    return {**environment, **model_host}
 
 
 async def opened(start: StartServer, workspace: Path, **more: Any) -> tuple[LspClient, str]:
@@ -124,7 +132,8 @@ async def test_what_needs_a_restart_says_so(start: StartServer, workspace: Path)
 async def test_a_model_that_is_not_there_is_told_once_and_the_embedded_one_answers(
     start: StartServer, workspace: Path, tmp_path: Path
 ) -> None:
-    client, uri = await opened(start, workspace, arguments=["--model", str(tmp_path / "no-model")])
+    arguments = ["--model", str(tmp_path / "no-model"), "--set", "model.share=off"]
+    client, uri = await opened(start, workspace, arguments=arguments)
     message = await client.wait_for_notification("window/showMessage", "no-model")
     assert "embedded model" in message["params"]["message"]
     await until_items(client, uri, wanted=True)

@@ -193,6 +193,20 @@ async def test_arguments_that_do_not_fit_get_one_line(client: LspClient) -> None
     assert (await status(client))["switch"]["enabled"]
 
 
+async def test_the_models_to_choose_from_are_listed_while_completions_go_on(client: LspClient, life: Life) -> None:
+    _, listing = client.start_request("workspace/executeCommand", {"command": "aix.models"})
+    assert await client.inline_completion(life.uri, *PLACE)
+    told = await asyncio.wait_for(listing, 150)
+    assert (told["current"], told["chosen"]) == ("aix-mini", "auto")
+    (own,) = [model for model in told["models"] if model["name"] == "aix-mini"]
+    assert (own["onDisk"], own["fits"], own["commercial"], own["sizeGb"]) == (True, True, True, 0.03)
+    (other,) = [model for model in told["models"] if model["name"] == "aixcoder-7b"]
+    assert not other["commercial"]
+    assert other["parameters"] > 7e9
+    assert other["licence"].startswith("NON-COMMERCIAL")
+    assert other["note"]
+
+
 async def test_a_language_that_the_model_does_not_know_is_degraded_and_says_why(
     client: LspClient, life: Life, workspace: Path
 ) -> None:
@@ -210,6 +224,7 @@ async def test_another_model_and_a_part_of_the_index_are_degraded_and_nothing_is
 ) -> None:
     (tmp_path / "broken").mkdir()
     options = ["--set", "workspace.max_files=1", "--set", "statistics.enabled=false"]
+    options += ["--set", "model.share=off"]
     arguments = ["--model", str(tmp_path / "broken"), *options]
     client = await start([workspace], capabilities=ASKS, arguments=arguments, env=environment)
     degraded = await until(client, "degraded", "workspace.max_files")
@@ -237,10 +252,10 @@ async def test_a_server_elsewhere_that_is_away_is_degraded_and_not_failed(start:
 
 
 async def test_a_client_that_does_not_ask_gets_no_unknown_notification_and_its_counts_are_read_by_the_command(
-    start: StartServer, workspace: Path, environment: dict[str, str], call: Call
+    start: StartServer, workspace: Path, environment: dict[str, str], call: Call, model_host: dict[str, str]
 ) -> None:
     assert "nothing has been counted yet" in call("stats").stdout
-    client = await start([workspace], env=environment)
+    client = await start([workspace], env={**environment, **model_host})
     await command(client, "aix.pause")
     assert (await status(client))["status"]["state"] == "paused"
     await command(client, "aix.pause")

@@ -23,7 +23,7 @@ from aix_lsp.settings import PromptSettings
 from aix_lsp.training.corpus.records import SourceFile
 from aix_lsp.training.data import Source, documents, split
 from aix_lsp.types import DocumentSnapshot, ModelInfo
-from tests.e2e.conftest import StartServer
+from tests.e2e.conftest import StartServer, status
 from tests.e2e.in_process import Call
 
 IDIOMS = Path(__file__).parents[1] / "fixtures" / "idioms"
@@ -131,13 +131,11 @@ def test_weights_card_and_picture_lie_in_the_folder_and_tell_nothing_of_the_mach
         assert b"groat" not in content.lower()
 
 
-async def test_the_server_serves_the_adapter_and_doctor_names_it(
-    start: StartServer, environment: dict[str, str], tuned: Path
-) -> None:
+async def test_the_server_serves_the_adapter_and_doctor_names_it(start: StartServer, call: Call, tuned: Path) -> None:
     client = await start([IDIOMS], arguments=["--adapter", str(tuned)])
     assert client is not None
-    doctor = [sys.executable, "-m", "aix_lsp", "doctor", "--json", "--set", f"model.adapter={tuned}"]
-    done = subprocess.run(doctor, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (await status(client))["model"] == "aix-mini+house"
+    done = call("doctor", "--json", "--set", f"model.adapter={tuned}")
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
     assert findings["model"]["detail"].startswith("aix-mini+house: ")
 

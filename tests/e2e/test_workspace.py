@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from aix_lsp.cli.lsp_client import LspClient
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import StartServer, snippets_of, status, trace
 
 ASKING = "from shop.heron import heron_migration\n\nroute = heron_migration("
 HERON = "def heron_migration(start: str, end: str) -> str:\n    return start + end\n"
-ENOUGH_SECONDS = 10
+ENOUGH_SECONDS = 60
+
+
+@pytest.fixture
+def environment(environment: dict[str, str], model_host: dict[str, str]) -> dict[str, str]:
+    """With one model for all servers of these tests."""
+    return {**environment, **model_host}
 
 
 async def quoted(client: LspClient, uri: str) -> list[str]:

@@ -50,7 +50,7 @@ class Desk:
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait until something is true."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not true():
                 await asyncio.sleep(0.002)
 

@@ -16,7 +16,7 @@ from aix_lsp.engine.scripted import Scores, Script, ScriptedBackend
 from aix_lsp.engine.tokenizer import load_tokenizer
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Tokenizer
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 FOLDER = Path(embedded().source)
 
 

@@ -288,10 +288,15 @@ def test_the_same_input_gives_the_same_prompt(mini: ModelTokenizer) -> None:
     ids=["lines", "one line", "crlf", "cr", "blank"],
 )
 def test_a_large_file_takes_no_longer_than_what_is_kept_of_it(mini: ModelTokenizer, text: str) -> None:
-    # Tokenizing it whole takes 0.2 s and more; the bound leaves room for a busy machine.
+    # Tokenizing it whole takes 0.2 s and more; the bounds leave room for a busy machine, and for a slow one.
+    assert least_seconds(mini, text) < max(0.05, 4 * least_seconds(mini, FILE))
+
+
+def least_seconds(mini: ModelTokenizer, text: str) -> float:
+    """What a prompt in the middle of a text takes, the least of five."""
     spent = []
     for offset in range(len(text) // 2, len(text) // 2 + 5):
         began = time.perf_counter()
         build(mini, text, offset)
         spent.append(time.perf_counter() - began)
-    assert min(spent) < 0.05
+    return min(spent)

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 import huggingface_hub.constants
+import huggingface_hub.file_download
 import numpy as np
 import pytest
 from safetensors.numpy import save_file

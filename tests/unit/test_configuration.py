@@ -87,6 +87,16 @@ def test_a_workspace_cannot_set_what_belongs_to_the_machine(configuration: Confi
     assert configuration.settings == Settings()
 
 
+def test_what_a_workspace_cannot_set_is_told_with_the_places_that_can(
+    configuration: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIX_LSP_CONFIG", str(tmp_path / "mine.toml"))
+    (line,) = configuration.set_layer("workspace/configuration", {"model": {"idleMinutes": 7}})
+    assert line.startswith("settings: model.idle_minutes cannot be set by a workspace; ")
+    for place in (str(tmp_path / "mine.toml"), "AIX_LSP_MODEL__IDLE_MINUTES", "initializationOptions"):
+        assert place in line
+
+
 def test_a_client_that_repeats_the_defaults_is_not_scolded(configuration: Configuration) -> None:
     assert configuration.set_layer("workspace/configuration", Settings().model_dump()) == []
 

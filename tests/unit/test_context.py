@@ -48,7 +48,7 @@ class Asker:
         assert self.states[-1] == "ready"
 
     async def until(self, true: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not true():
                 await asyncio.sleep(0.01)
 

@@ -162,12 +162,23 @@ def test_who_types_slowly_makes_no_pauses() -> None:
         ("VSCodium", False),
         ("Zed", False),
         ("helix", False),
+        ("code-server", False),
+        ("Sublime Text LSP", False),
+        ("Kate", False),
+        ("coc.nvim", False),
         ("Ridersomething", False),
     ],
 )
 def test_editors_that_wait_themselves_are_known_by_their_names(client: str, waits: bool) -> None:
     assert waits_itself(client) is waits
     assert (steady(0.12, 0.06, client).delay() == 0) is waits
+
+
+def test_a_client_of_any_name_can_say_that_it_waits() -> None:
+    typist = Typist()
+    typist.debounce = Debounce("Eglot", lambda: typist.clock, waits=True)
+    typist.types([0.12] * KEYS)
+    assert typist.delay() == 0
 
 
 @pytest.mark.parametrize("client", ["Neovim", "Visual Studio Code"])

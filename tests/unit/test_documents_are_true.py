@@ -1,27 +1,73 @@
-"""README says what the code says."""
+"""README and the editors' settings say what the code says."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import json
 import re
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import aix_lsp
+from aix_lsp.settings import options
 
 ROOT = Path(aix_lsp.__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_settings_table_is_generated_anew() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
-    assert generate.with_table(README) == README, "run: make documents"
+def generator(name: str) -> ModuleType:
+    """A module of `docs/`, which is no package."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "docs"))
+        return importlib.import_module(name)
+
+
+GENERATED: dict[str, str] = generator("generate").documents()
+
+
+@pytest.mark.parametrize("path", GENERATED)
+def test_generated_files_say_what_the_settings_say(path: str) -> None:
+    assert (ROOT / path).read_text(encoding="utf-8") == GENERATED[path], "run: make documents"
+
+
+def test_every_client_gets_every_option() -> None:
+    schema = json.loads(GENERATED["editors/settings.schema.json"])["properties"]
+    lisp, lua = GENERATED["editors/emacs/aix-lsp-settings.el"], GENERATED["editors/neovim/lua/aix/options.lua"]
+    start = json.loads(GENERATED["editors/jetbrains/aix-lsp/initializationOptions.schema.json"])["properties"]
+    page = {
+        name: field
+        for section in generator("generate_vscode").configuration()
+        for name, field in section["properties"].items()
+    }
+    assert list(page) == list(schema)
+    for item in options():
+        section, _, name = item.name.partition(".")
+        assert page[f"aix.{item.name}"]["scope"] == item.scope
+        assert name in start[section]["properties"]
+        assert f"(defcustom aix-lsp-{section}-{name.replace('_', '-')} " in lisp
+        assert f'"{item.name}" {item.scope} ' in lisp
+        assert f'["{item.name}"] = {{' in lua
+
+
+def test_jetbrains_offers_machine_options_only_where_the_server_takes_them() -> None:
+    running = json.loads(GENERATED["editors/jetbrains/aix-lsp/settings.schema.json"])["properties"]
+    assert set(running) == {f"aix.{item.name}" for item in options() if item.scope != "machine"}
+
+
+def test_the_hand_written_part_of_the_vscode_package_stays() -> None:
+    renew = generator("generate_vscode").with_configuration
+    by_hand = {"title": "aix-lsp", "properties": {"aix.serverPath": {"type": "string"}}}
+    package = {"name": "aix-lsp", "contributes": {"configuration": [by_hand, {"title": "old"}], "commands": []}, "z": 1}
+    text = renew(json.dumps(package))
+    written = json.loads(text)
+    assert [*written] == ["name", "contributes", "z"]
+    assert written["contributes"]["commands"] == []
+    assert written["contributes"]["configuration"][0] == by_hand
+    assert {"title": "old"} not in written["contributes"]["configuration"]
+    assert renew(text) == text
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\((?!http|#)([^)#]+)", README))))

@@ -126,7 +126,7 @@ async def test_windows_wait_for_one_another_and_their_documents_are_never_the_sa
 
 async def test_who_only_looks_is_no_window_and_may_not_ask(tmp_path: Path) -> None:
     async with hosting(tmp_path) as here:
-        await here.begin(HostedBackend("fine"), linger_s=0.3, first_wait_s=0.3)
+        await here.begin(HostedBackend("fine"), linger_s=0.3, first_wait_s=1.0)
         state = await here.state()
         assert state is not None
         assert (state["windows"], state["pid"]) == (0, os.getpid())

@@ -239,9 +239,11 @@ async def test_an_idle_host_frees_its_model_and_loads_it_for_the_next_request(tm
         async with asyncio.timeout(PATIENCE_S):
             while "unloaded, as it was idle" not in (await here.state() or {})["message"]:
                 await asyncio.sleep(0.01)
-        assert backend.unloads == 1
+        # on a busy machine it may have been idle before the first request too
+        unloads = backend.unloads
+        assert backend.loads == unloads >= 1
         assert (await window.generate(request())).text == "fine"
-        assert backend.loads == 2
+        assert backend.loads == unloads + 1
         assert here.warnings() == []
 
 
@@ -273,6 +275,6 @@ async def test_closing_a_window_while_the_host_loads_ends_its_wait(tmp_path: Pat
         await until(lambda: window.state.message == "half way")
         window.close()
         with pytest.raises(EngineError):
-            await asyncio.wait_for(waiting, 1)
+            await asyncio.wait_for(waiting, 60)
         await until(lambda: not threads("aix-host-reader"))
         backend.finish_load()

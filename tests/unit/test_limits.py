@@ -41,7 +41,7 @@ async def indexed(root: Path) -> tuple[WorkspaceContext, Folder, list[str]]:
 
 
 async def until(context: WorkspaceContext, folder: Folder, paths: set[str]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while folder.index.paths() != paths:
             await asyncio.sleep(0.01)
 

@@ -148,6 +148,8 @@ async def test_what_cannot_be_accepted_any_more_is_not_worked_out(now: str | Non
     async with desk(by_ending({"a)": "", "": "(a)"}), AHEAD) as here:
         asked = request("x = so|\n", selected=(4, "sorted"))
         await here.service.complete(asked, here.settings, text_now=lambda: now)
+        if prepared:
+            await here.until(lambda: True in here.backgrounds())
         await asyncio.sleep(0.05)
         assert (True in here.backgrounds()) == prepared
 

@@ -69,7 +69,7 @@ async def test_definitions_of_a_long_open_document_follow_by_themselves(tmp_path
         return [snippet.text.split("\n")[0] for snippet in found if snippet.kind == "definition"]
 
     assert defined() == []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while defined() != ["class StorkTable:"]:
             await asyncio.sleep(0.01)
     await context.close()

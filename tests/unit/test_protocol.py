@@ -265,11 +265,25 @@ async def test_a_failing_handler_quotes_nothing(
     assert "source text" not in json.dumps(peer.wire.messages) + caplog.text
 
 
+async def test_a_reply_that_comes_after_the_wait_has_ended_is_dropped(
+    peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer.initialize()
+    future = peer.protocol.send_request_async("workspace/configuration", lsp.ConfigurationParams(items=[]))
+    number = peer.wire.messages.pop()["id"]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(future, 0)
+    peer.raw({"jsonrpc": "2.0", "id": number, "result": [{"a": 1}]})
+    assert peer.wire.messages == []
+    assert peer.protocol._request_futures == {}
+    assert caplog.records == []
+
+
 async def test_replies_that_cannot_be_read_end_the_wait(peer: Peer) -> None:
     peer.initialize()
     future = peer.protocol.send_request_async("workspace/configuration", lsp.ConfigurationParams(items=[]))
     number = peer.wire.messages.pop()["id"]
     peer.raw({"jsonrpc": "2.0", "id": number, "result": [{"a": 1}], "error": None})
-    assert len(await asyncio.wait_for(future, 1)) == 1
+    assert len(await asyncio.wait_for(future, 60)) == 1
     peer.raw({"jsonrpc": "2.0", "id": "nobody asked", "result": 1})
     assert peer.wire.messages == []

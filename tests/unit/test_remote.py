@@ -96,7 +96,7 @@ async def test_the_token_limit_and_the_stop_end_an_answer(make: Make) -> None:
     assert (short.finish, short.tokens) == ("length", 2)
     stopped = await engine.generate(request(stop=lambda text: "\n" in text))
     assert (stopped.finish, stopped.text) == ("stop", "first line\n")
-    await asyncio.wait_for(server.completions[-1].gone.wait(), 5)
+    await asyncio.wait_for(server.completions[-1].gone.wait(), 60)
 
 
 async def test_a_cancelled_request_closes_its_stream(make: Make) -> None:
@@ -106,7 +106,7 @@ async def test_a_cancelled_request_closes_its_stream(make: Make) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await asyncio.wait_for(server.completions[0].gone.wait(), 5)
+    await asyncio.wait_for(server.completions[0].gone.wait(), 60)
 
 
 async def test_the_latest_request_of_a_document_wins_and_others_go_on(make: Make) -> None:
@@ -143,7 +143,7 @@ async def test_closing_ends_a_request_and_refuses_the_next(make: Make) -> None:
         await task
     with pytest.raises(EngineClosed):
         await engine.generate(request())
-    await asyncio.wait_for(server.completions[0].gone.wait(), 5)
+    await asyncio.wait_for(server.completions[0].gone.wait(), 60)
 
 
 async def test_candidates_are_drawn_beside_the_first_and_differ(make: Make) -> None:
@@ -170,7 +170,7 @@ async def test_what_was_made_until_the_time_limit_is_used(make: Make) -> None:
     generation = await engine.generate(request(max_new_tokens=90, time_limit=0.4))
     assert generation.finish == "timeout"
     assert generation.text.startswith("word word")
-    await asyncio.wait_for(server.completions[0].gone.wait(), 5)
+    await asyncio.wait_for(server.completions[0].gone.wait(), 60)
 
 
 async def test_markers_that_a_server_writes_out_end_the_answer(make: Make) -> None:

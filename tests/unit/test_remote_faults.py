@@ -100,7 +100,7 @@ async def test_a_server_that_hangs_is_given_up_and_its_stream_closed() -> None:
         await engine.ready()
         server.fault = Fault(after=0, ends="hang")
         assert "sent no token within 0.3 s" in await failure(engine)
-        await asyncio.wait_for(server.completions[0].gone.wait(), 5)
+        await asyncio.wait_for(server.completions[0].gone.wait(), 60)
         server.fault = Fault(after=2, ends="hang")
         generation = await engine.generate(request())
         assert (generation.text, generation.finish) == ("b +", "timeout")
@@ -116,7 +116,7 @@ async def test_a_server_that_is_away_is_told_once_and_found_again() -> None:
         assert "refuses the connection; is it running?" in await failure(engine)
         began = time.monotonic()
         assert "refuses the connection" in await failure(engine)
-        assert time.monotonic() - began < 0.2, "nobody waits for a server that is known to be away"
+        assert time.monotonic() - began < 0.45, "nobody waits for a server that is known to be away"
         await asyncio.sleep(0.8)
         assert [event.kind for event in told].count("warning") == 1
         await server.listen()

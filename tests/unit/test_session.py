@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ class Client:
         source, self._sink = os.pipe()
         self._source = os.fdopen(source, "rb")
         self.output = io.BytesIO()
+        self.capabilities: dict[str, Any] = {}
+        self.before_then: Callable[[], Awaitable[None]] | None = None
 
     def send(self, message: dict[str, Any]) -> None:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
@@ -34,21 +37,40 @@ class Client:
         parts = self.output.getvalue().split(b"Content-Length: ")[1:]
         return [json.loads(part.partition(b"\r\n\r\n")[2]) for part in parts]
 
-    async def run(self, *sent: dict[str, Any]) -> list[dict[str, Any]]:
+    async def run(self, *sent: dict[str, Any], then: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+        """Send all these at once, and `then` those, to a server that has started by then."""
         serving = asyncio.ensure_future(self.server.serve(self._source, self.output))
-        self.send({"id": 0, "method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": {}}})
+        params = {"processId": None, "rootUri": None, "capabilities": self.capabilities}
+        initialize = {"id": 0, "method": "initialize", "params": params}
+        self.send(initialize)
         for message in sent:
             self.send(message)
-        wanted = {message["id"] for message in sent if "id" in message}
-        async with asyncio.timeout(20):
-            while not wanted <= {message.get("id") for message in self.messages()}:
-                await asyncio.sleep(0.02)
+        await self.answers(initialize, *sent)
+        if then:
+            await asyncio.wait_for(self.server.session.started.wait(), 60)
+            if self.before_then is not None:
+                await self.before_then()
+        for message in then:
+            self.send(message)
+        await self.answers(*then)
         self.send({"id": 98, "method": "shutdown"})
         self.send({"method": "exit"})
-        assert await asyncio.wait_for(serving, 10) == 0
+        assert await asyncio.wait_for(serving, 60) == 0
         os.close(self._sink)
         self._source.close()
         return self.messages()
+
+    def reply(self, method: str, answer: Any) -> None:
+        """Answer the server's request of this method."""
+        (asked_for,) = [message for message in self.messages() if message.get("method") == method]
+        self.send({"id": asked_for["id"], "result": answer})
+
+    async def answers(self, *sent: dict[str, Any]) -> None:
+        """Wait until the requests among these are answered."""
+        wanted = {message["id"] for message in sent if "id" in message and "method" in message}
+        async with asyncio.timeout(120):
+            while not wanted <= {message.get("id") for message in self.messages() if "method" not in message}:
+                await asyncio.sleep(0.02)
 
 
 def opened(text: str) -> dict[str, Any]:
@@ -161,3 +183,45 @@ async def test_a_warning_that_comes_back_is_shown_and_logged_once(caplog: pytest
         client.server.session.messages.warn(f"too many requests (429); it asks to wait {seconds} s")
     assert [record.levelname for record in caplog.records if "429" in record.message] == ["WARNING"]
     assert len(client.messages()) <= before + 1
+
+
+PULLS = {"workspace": {"configuration": True, "didChangeConfiguration": {"dynamicRegistration": False}}}
+
+
+async def test_settings_that_an_editor_tells_late_count_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aix_lsp.server.session._ANSWER_SECONDS", 0.01)
+    client = Client(scripted)
+    client.capabilities = PULLS
+
+    async def tell() -> None:
+        client.reply("workspace/configuration", [{"completion": {"enabled": False}}])
+        async with asyncio.timeout(60):
+            while client.server.session.settings.completion.enabled:
+                await asyncio.sleep(0.01)
+
+    client.before_then = tell
+    messages = await client.run({"method": "initialized", "params": {}}, opened("a = "), then=[asked(1, 4)])
+    assert result(messages, 1) == {"items": []}
+
+
+@pytest.mark.parametrize(
+    ("pushed", "wanted"),
+    [
+        ({"aix": {"completion": {"enabled": False}}, "python": {"enabled": True}}, False),
+        ({"aix": {"completion.enabled": False}}, False),
+        ({"aix.completion.enabled": False, "python.enabled": True}, False),
+        ({"completion": {"enabled": False}}, False),
+        ({"completion.enabled": False}, False),
+        ({"aix": None}, True),
+        ({"python": {"completion": {"enabled": False}}}, True),
+        ([{"aix": {"completion": {"enabled": False}}}], True),
+        (None, True),
+    ],
+    ids=repr,
+)
+async def test_pushed_settings_are_found_under_our_name_or_alone(pushed: Any, wanted: bool) -> None:
+    client = Client(scripted)
+    change = {"method": "workspace/didChangeConfiguration", "params": {"settings": pushed}}
+    messages = await client.run(opened("a = "), change, then=[asked(1, 4)])
+    assert bool(result(messages, 1)["items"]) is wanted
+    assert not [message for message in messages if message.get("method") == "window/showMessage"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from aix_lsp.engine.base import EngineState, LoadEvent
-from aix_lsp.server.handlers.lifecycle import wants_status
+from aix_lsp.server.handlers.lifecycle import asks_for
 from aix_lsp.server.reports import Reports
 from aix_lsp.server.status import Folder, Status, StatusLine, View, decide
 from aix_lsp.types import ModelInfo
@@ -80,6 +80,7 @@ def test_what_the_client_is_sent() -> None:
     [
         ({"aix": {"status": True}}, True),
         ({"aix": {"status": False}}, False),
+        ({"aix": {"waits": True}}, False),
         ({"aix": {}}, False),
         ({"aix": True}, False),
         ({}, False),
@@ -88,7 +89,7 @@ def test_what_the_client_is_sent() -> None:
     ],
 )
 def test_only_a_client_that_asks_is_notified(experimental: Any, wanted: bool) -> None:
-    assert wants_status(experimental) == wanted
+    assert asks_for("status", experimental) == wanted
 
 
 class Line:

@@ -83,7 +83,7 @@ async def test_messages_arrive_in_order_and_the_end_is_told() -> None:
     ended = asyncio.Event()
     bodies = [b"%d" % number for number in range(3 * IN_FLIGHT)]
     pump(io.BytesIO(b"".join(map(framed, bodies))), asyncio.get_running_loop(), seen.append, ended.set)
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 60)
     assert seen == bodies
 
 
@@ -98,7 +98,7 @@ def test_a_flood_waits_instead_of_filling_the_memory() -> None:
 
     def handle(count: int) -> None:
         for _ in range(count):
-            call, arguments = posted.get(timeout=10)
+            call, arguments = posted.get(timeout=60)
             call(*arguments)
 
     source, sink = os.pipe()
@@ -107,7 +107,7 @@ def test_a_flood_waits_instead_of_filling_the_memory() -> None:
             pump(reader, Loop(), seen.append, lambda: ended.append(1))  # type: ignore[arg-type]
             for _ in range(IN_FLIGHT + 50):
                 writer.write(framed(b"{}"))
-            held = [posted.get(timeout=10) for _ in range(IN_FLIGHT)]
+            held = [posted.get(timeout=60) for _ in range(IN_FLIGHT)]
             with pytest.raises(queue.Empty):
                 posted.get(timeout=0.05)
             for call, arguments in held:

@@ -37,7 +37,7 @@ async def test_a_newer_request_supersedes_the_running_one_before_its_token_is_do
     await until(backend.computing.is_set)
     second = asyncio.create_task(engine.generate(request("second", max_new_tokens=1)))
     with pytest.raises(Superseded):
-        await asyncio.wait_for(first, 1)
+        await asyncio.wait_for(first, 60)
     assert backend.yielded == 0
     backend.step(2)  # the token that was being computed is dropped, the next is the second request's
     assert (await second).text == "a"
@@ -54,7 +54,7 @@ async def test_a_newer_request_supersedes_the_waiting_one_which_never_runs(
     tasks += [asyncio.create_task(engine.generate(request(name, max_new_tokens=1))) for name in ("waiting", "last")]
     for old in tasks[:2]:
         with pytest.raises(Superseded):
-            await asyncio.wait_for(old, 1)
+            await asyncio.wait_for(old, 60)
     backend.step(2)
     assert (await tasks[2]).text == "a"
     assert backend.started == ["running", "last"]
@@ -120,7 +120,7 @@ async def test_requests_wait_for_the_load_and_the_latest_wins() -> None:
     await asyncio.sleep(0)
     second = asyncio.create_task(engine.generate(request("second", max_new_tokens=1)))
     with pytest.raises(Superseded):
-        await asyncio.wait_for(first, 1)
+        await asyncio.wait_for(first, 60)
     impatient = asyncio.create_task(engine.ready())
     await asyncio.sleep(0)
     impatient.cancel()
@@ -202,7 +202,7 @@ async def test_close_answers_everybody_at_once_and_refuses_what_comes_after() ->
     engine.close()
     engine.close()
     with pytest.raises(EngineClosed):
-        await asyncio.wait_for(running, 1)
+        await asyncio.wait_for(running, 60)
     for late in (engine.ready(), engine.generate(request())):
         with pytest.raises(EngineClosed):
             await late
@@ -219,7 +219,7 @@ async def test_close_during_the_load_answers_those_who_wait() -> None:
     engine.close()
     for task in waiting:
         with pytest.raises(EngineClosed):
-            await asyncio.wait_for(task, 1)
+            await asyncio.wait_for(task, 60)
     backend.finish_load()
     await until(lambda: not any(thread.name == "aix-model" for thread in threading.enumerate()))
     assert engine.model is None
@@ -262,7 +262,7 @@ async def test_a_background_request_gives_way_within_a_token_and_waits_for_all_o
     await until(backend.computing.is_set)
     asked = asyncio.create_task(engine.generate(request("asked", max_new_tokens=1, document="b")))
     with pytest.raises(Superseded):
-        await asyncio.wait_for(early, 1)
+        await asyncio.wait_for(early, 60)
     await asyncio.sleep(0)
     idle = asyncio.create_task(engine.generate(request("idle", max_new_tokens=1, document="b", background=True)))
     await asyncio.sleep(0)

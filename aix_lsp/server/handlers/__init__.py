@@ -12,6 +12,7 @@ from aix_lsp.server.handlers import (
     inline_completion,
     inspect,
     lifecycle,
+    models,
     notebooks,
     workspace,
 )
@@ -22,5 +23,15 @@ if TYPE_CHECKING:
 
 def register(server: AixServer) -> None:
     """Register every handler."""
-    for module in (lifecycle, documents, notebooks, workspace, configuration, inline_completion, commands, inspect):
+    for module in (
+        lifecycle,
+        documents,
+        notebooks,
+        workspace,
+        configuration,
+        inline_completion,
+        commands,
+        models,
+        inspect,
+    ):
         module.register(server)

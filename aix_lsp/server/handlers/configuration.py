@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +76,22 @@ async def _changed(server: AixServer, pushed: Any) -> None:
     await server.session.settled.wait()
     if not server.session.started.is_set() or await pull(server):
         return
-    # a client without workspace/configuration (older Neovim set-ups, eglot) pushes its settings, ours under our name
-    # or alone; everybody else's are none of our business
-    if isinstance(pushed, Mapping) and isinstance(values := pushed.get(SECTION, pushed), Mapping):
-        sections = set(type(server.session.settings).model_fields)
-        if values is not pushed or sections & {str(name).partition(".")[0] for name in values}:
-            server.session.configure(values)
+    values = _ours(pushed, set(type(server.session.settings).model_fields))
+    if values is not None:
+        server.session.configure(values)
+
+
+def _ours(pushed: Any, sections: Set[str]) -> Mapping[str, Any] | None:
+    """What is meant for us of what a client pushes that cannot be asked (older set-ups, bridges): settings under our
+    name, nested or dotted, or ours alone. Everybody else's are none of our business."""
+    if not isinstance(pushed, Mapping):
+        return None
+    if isinstance(under := pushed.get(SECTION), Mapping):
+        return under
+    dotted = {name: value for name, value in pushed.items() if str(name).startswith(f"{SECTION}.")}
+    if dotted:
+        return dotted
+    return pushed if sections & {str(name).partition(".")[0] for name in pushed} else None
 
 
 async def pull(server: AixServer) -> bool:

@@ -40,7 +40,8 @@ def register(server: AixServer) -> None:
                 session.add_folder(params.root_uri)
             elif params.root_path and Path(params.root_path).is_absolute():
                 session.add_folder(path_to_uri(Path(params.root_path)))
-        if wants_status(capabilities.experimental):
+        session.client_waits = asks_for("waits", capabilities.experimental)
+        if asks_for("status", capabilities.experimental):
             session.activity.tell_with(lambda params: server.protocol.notify(METHOD, params))
         configuration.prepare(server)
         inline = capabilities.text_document and capabilities.text_document.inline_completion
@@ -63,7 +64,8 @@ def register(server: AixServer) -> None:
         server.stop(0 if server.protocol.is_shutting_down else 1)
 
 
-def wants_status(experimental: Any) -> bool:
-    """Whether the client's experimental capabilities ask for `aix/status` (see `server/status.py`)."""
+def asks_for(name: str, experimental: Any) -> bool:
+    """Whether the client's experimental capabilities say so under `aix`: `status`, it takes `aix/status` (see
+    `server/status.py`); `waits`, it waits for the end of typing before it asks (see `completion/debounce.py`)."""
     own = configuration.plain(experimental).get("aix")
-    return configuration.plain(own).get("status") is True
+    return configuration.plain(own).get(name) is True

@@ -1,4 +1,4 @@
-"""Install editors for the tests: `python -m tests.editors.install [neovim] [emacs] [vscode]`."""
+"""Install editors for the tests: `python -m tests.editors.install [neovim] [emacs] [vscode] [helix]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from tests.editors.install.place import Editor, NotInstalledError, say
 
-EDITORS = ("neovim", "emacs", "vscode")
+EDITORS = ("neovim", "emacs", "vscode", "helix")
 
 
 def install(name: str) -> Editor:

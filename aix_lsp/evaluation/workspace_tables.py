@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from aix_lsp.completion.trace_words import printable
 from aix_lsp.evaluation.benchmark import Metric, Result
 from aix_lsp.evaluation.comparison import Change, Comparison
 from aix_lsp.evaluation.run_folder import RunData
@@ -54,14 +55,14 @@ def _side_by_side(runs: Sequence[Shown]) -> Table:
     table = Table(title=f"{places} places, means with 95 % intervals", title_justify="left")
     table.add_column("")
     for run in runs:
-        table.add_column(escape(run.label), justify="right")
+        table.add_column(_text(run.label), justify="right")
     for metric in runs[0].summary.metrics:
         intervals = [run.summary.overall.metrics.get(metric.name) for run in runs]
         if any(intervals):
             table.add_row(metric.title, *(_interval(metric, interval) for interval in intervals))
     table.add_section()
     for end in dict.fromkeys(end for run in runs for end in run.summary.finish):
-        table.add_row(f"answers: {end}", *(str(run.summary.finish.get(end, 0)) for run in runs))
+        table.add_row(_text(f"answers: {end}"), *(str(run.summary.finish.get(end, 0)) for run in runs))
     table.add_section()
     for name, title in (("p50", "median"), ("p90", "90 %"), ("p99", "99 %")):
         times = [run.summary.latency for run in runs]
@@ -73,7 +74,7 @@ def _finer(shown: Shown) -> Table:
     """A row for each kind of place, by language where there are several."""
     summary = shown.summary
     several = len(summary.by_language) > 1
-    table = Table(title=escape(f"{shown.label}, by kind of place"), title_justify="left")
+    table = Table(title=_text(f"{shown.label}, by kind of place"), title_justify="left")
     for head in ("language", "kind") if several else ("kind",):
         table.add_column(head, no_wrap=True)
     names = [metric for name in _FINER for metric in summary.metrics if metric.name == name]
@@ -104,7 +105,7 @@ def _is_of(result: Result, row: Row) -> bool:
 def _differences(first: Shown, run: Shown, comparison: Comparison) -> Table:
     """What differs between a run and the first one, over the places that both have."""
     table = Table(
-        title=escape(f"{run.label}, compared with {first.label} at the same {comparison.overall.samples} places"),
+        title=_text(f"{run.label}, compared with {first.label} at the same {comparison.overall.samples} places"),
         title_justify="left",
     )
     for head in ("", "places", "difference (95 % interval)", ""):
@@ -118,6 +119,11 @@ def _differences(first: Shown, run: Shown, comparison: Comparison) -> Table:
     table.caption = f"exact match: {gained} places became right, {len(comparison.flips) - gained} wrong"
     table.caption_justify = "left"
     return table
+
+
+def _text(words: str) -> Text:
+    """Read without markup, and with nothing in it that could do something to a terminal."""
+    return Text(printable(words))
 
 
 def _scale(metric: Metric) -> float:

@@ -94,7 +94,7 @@ def _default_out(plan: Plan) -> Path:
 
     told = [{key: value for key, value in config.items() if key != "notes"} for config in plan.configs]
     digest = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
-    name = plan.configs[0]["projects"][0] or "root"
+    name = plan.wanted.folders[0].resolve().name or "root"
     root = platformdirs.user_cache_path("aix-lsp", appauthor=False) / "eval"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     return root / f"{name}-{digest}"

@@ -19,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from aix_lsp.evaluation.html_page import counted
 from aix_lsp.languages import language_id_of, language_of
 from aix_lsp.workspace.git import find_git_view
 
@@ -84,7 +85,7 @@ def choose(
             found[text] = SourceFile(path, text, language_id_of(path), times[path])
     notes = [told] if found else []
     if left:
-        notes.append("left out: " + ", ".join(f"{count:,} files {why}" for why, count in left.most_common()))
+        notes.append("left out: " + ", ".join(f"{counted(count, 'file')} {why}" for why, count in left.most_common()))
     return Choice(tuple(found.values()), tuple(notes), dict(elsewhere.most_common()))
 
 

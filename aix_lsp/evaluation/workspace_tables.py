@@ -12,6 +12,7 @@ from rich.text import Text
 from aix_lsp.completion.trace_words import printable
 from aix_lsp.evaluation.benchmark import Metric, Result
 from aix_lsp.evaluation.comparison import Change, Comparison
+from aix_lsp.evaluation.html_page import counted
 from aix_lsp.evaluation.run_folder import RunData
 from aix_lsp.evaluation.statistics import Interval
 from aix_lsp.evaluation.summary import Row, Summary, percentiles
@@ -20,13 +21,13 @@ from aix_lsp.evaluation.workspace_holes import KINDS
 WIDTH: Final = 100
 
 _NONE: Final = "–"
-_FINER: Final = ("exact", "offered", "right", "similarity", "prefix")
+_FINER: Final = ("exact", "offered", "right", "prefix")
+_TIMES: Final = (("p50", "median\nms"), ("p90", "90 %\nms"))
 _HEADS: Final = {
-    "exact": "exact match",
+    "exact": "exact\nmatch",
     "offered": "offered",
-    "right": "offers right",
-    "similarity": "offers alike",
-    "prefix": "correct chars",
+    "right": "offers\nright",
+    "prefix": "correct\ncharacters",
 }
 
 
@@ -77,22 +78,23 @@ def _finer(shown: Shown) -> Table:
     table = Table(title=_text(f"{shown.label}, by kind of place"), title_justify="left")
     for head in ("language", "kind") if several else ("kind",):
         table.add_column(head, no_wrap=True)
-    names = [metric for name in _FINER for metric in summary.metrics if metric.name == name]
-    for head in ("places", *(_HEADS[metric.name] for metric in names), "of", "median ms", "90 % ms"):
+    by_name = {metric.name: metric for metric in summary.metrics}
+    metrics = [by_name[name] for name in _FINER]
+    for head in ("places", *(_HEADS[metric.name] for metric in metrics), *(title for _, title in _TIMES)):
         table.add_column(head, justify="right")
-    language = ""
     order = [str(kind) for kind in KINDS]
+    language = ""
     for row in sorted(summary.by_both, key=lambda row: (row.language, order.index(row.scenario))):
-        if several and language and row.language != language:
+        is_new = row.language != language
+        if several and language and is_new:
             table.add_section()
-        own = [result for result in shown.run.results if _is_of(result, row)]
-        times = percentiles([result.output.milliseconds for result in own if not result.output.error])
+        own = [result.output for result in shown.run.results if _is_of(result, row)]
+        found = percentiles([output.milliseconds for output in own if not output.error])
         table.add_row(
-            *((row.language if row.language != language else "", row.scenario) if several else (row.scenario,)),
+            *((row.language if is_new else "", row.scenario) if several else (row.scenario,)),
             str(row.samples),
-            *(_mean(metric, row.metrics.get(metric.name)) for metric in names),
-            f"{row.wanted:.0f}",
-            *((f"{times.p50:.0f}", f"{times.p90:.0f}") if times else (_NONE, _NONE)),
+            *(_cell(metric, row) for metric in metrics),
+            *(f"{getattr(found, end):.0f}" if found else _NONE for end, _ in _TIMES),
         )
         language = row.language
     return table
@@ -100,6 +102,11 @@ def _finer(shown: Shown) -> Table:
 
 def _is_of(result: Result, row: Row) -> bool:
     return (result.sample.language, result.sample.scenario) == (row.language, row.scenario)
+
+
+def _cell(metric: Metric, row: Row) -> str:
+    mean = _mean(metric, row.metrics.get(metric.name))
+    return f"{mean} of {row.wanted:.0f}" if metric.name == "prefix" and mean != _NONE else mean
 
 
 def _differences(first: Shown, run: Shown, comparison: Comparison) -> Table:
@@ -116,7 +123,7 @@ def _differences(first: Shown, run: Shown, comparison: Comparison) -> Table:
         if metric.better:
             table.add_row(metric.title, str(change.difference.count), _difference(metric, change), change.verdict)
     gained = sum(flip.gained for flip in comparison.flips)
-    table.caption = f"exact match: {gained} places became right, {len(comparison.flips) - gained} wrong"
+    table.caption = f"exact match: {counted(gained, 'place')} became right, {len(comparison.flips) - gained} wrong"
     table.caption_justify = "left"
     return table
 

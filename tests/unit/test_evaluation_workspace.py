@@ -113,7 +113,7 @@ def test_tests_copies_and_other_languages_are_left_out_and_told(tmp_path: Path) 
     assert choice.files[0].text == "one = 1\n"
     assert choice.other_languages == {"javascript": 1, "yaml": 1}
     told = " ".join(choice.notes)
-    for words in ("1 files of tests (--tests", "1 files of other projects", "1 files with the same text"):
+    for words in ("1 file of tests (--tests", "1 file of other projects", "1 file with the same text"):
         assert words in told
     assert len(choose(tmp_path, texts, ("python",), tests=True).files) == 2
     assert {file.language for file in choose(tmp_path, texts, ()).files} == {"python", "javascript"}
@@ -279,7 +279,7 @@ def test_every_way_of_answering_gets_the_same_places_and_a_configuration_of_its_
     assert one["uses"] == "the whole service"
     assert {key for key in one if one[key] != other[key]} == {"label", "retrieval"}
     told = "\n".join(made.notes)
-    for words in ("1 files of tests", "1 binary", "1 larger than", "javascript (1)", "--languages asks there too"):
+    for words in ("1 file of tests", "1 binary", "1 larger than", "javascript (1)", "--languages asks there too"):
         assert words in told
 
 
@@ -310,19 +310,21 @@ def test_folders_of_one_name_keep_their_places_apart(tmp_path: Path) -> None:
     assert len({sample.extra["group"] for sample in made.samples}) == 2
 
 
-def run_of(label: str, exact: list[float]) -> RunData:
+def run_of(label: str, exact: list[float], languages: tuple[str, ...] = ("python",)) -> RunData:
     results = []
     for number, value in enumerate(exact):
-        kind = KINDS[number % 3]
-        own = Sample(f"{number}", "python", kind, "a.py", "", "", "return x")
+        kind, language = KINDS[number % 3], languages[number % len(languages)]
+        own = Sample(f"{number}", language, kind, "a.py", "", "", "return x")
         offer = "return x" if value else "return y"
         output = Output((offer,), finish="offered", milliseconds=100.0 + number)
         results.append(Result(own, output, scores_of(own, Offers(offer, offer))))
     return RunData({"label": label}, results)
 
 
-def test_the_tables_fit_100_columns_and_say_which_run_is_better() -> None:
-    first, second = run_of("aix-mini", [0.0, 0.0, 1.0] * 20), run_of("aix-mini+mine", [1.0, 0.0, 1.0] * 20)
+@pytest.mark.parametrize("languages", [("python",), ("python", "typescriptreact")])
+def test_the_tables_fit_100_columns_and_say_which_run_is_better(languages: tuple[str, ...]) -> None:
+    first = run_of("aix-mini", [0.0, 0.0, 1.0] * 20, languages)
+    second = run_of("aix-mini+mine", [1.0, 0.0, 1.0] * 20, languages)
     shown = [
         Shown("aix-mini", first, summarize(first.results, metrics())),
         Shown("aix-mini+mine", second, summarize(second.results, metrics()), compare(first, second, metrics())),
@@ -333,6 +335,8 @@ def test_the_tables_fit_100_columns_and_say_which_run_is_better() -> None:
         console.print(table)
     text = written_to.getvalue()
     assert "…" not in text
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert all(language in text for language in languages) or len(languages) == 1
     assert "+33.3" in text
     assert "better" in text
     assert "20 places became right, 0 wrong" in text

@@ -27,6 +27,11 @@ HELD: Final = "held back by the gate"
 NOTHING: Final = "nothing to add"
 """How an answer ended (`Output.finish`)."""
 
+UNCALIBRATED: Final = (
+    "has no calibration, so the gate holds nothing of it back; beside a model that has one compare the exact match "
+    "without the gate, or ask with --no-gate"
+)
+
 _FAILURES_IN_A_ROW: Final = 5
 
 
@@ -61,6 +66,9 @@ async def answer(
 
     async with only(settings, on_warning=warn) as (engine, info):
         _tell(store, info)
+        note = f"{info.name} {UNCALIBRATED}"
+        if plan.wanted.gate and info.calibration is None and note not in store.config.get("notes", ()):
+            warn(note)
         services = {group: CompletionService(engine, project.context) for group, project in plan.projects.items()}
         failures = 0
         try:

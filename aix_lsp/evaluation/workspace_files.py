@@ -65,14 +65,18 @@ def choose(
     kept = []
     for path in texts:
         language = language_of(path)
-        if not language.name or language.name not in languages if languages else language.grammar is None:
-            elsewhere[language_id_of(path)] += 1
-        elif is_vendored(path):
-            left["of other projects (vendor, third_party)"] += 1
+        is_asked = language.name in languages if languages else language.grammar is not None
+        why = ""
+        if is_vendored(path):
+            why = "of other projects (vendor, third_party)"
         elif not tests and is_test(path):
-            left["of tests (--tests takes them too)"] += 1
-        else:
+            why = "of tests (--tests takes them too)"
+        if why and is_asked:
+            left[why] += 1
+        elif is_asked:
             kept.append(path)
+        elif not why:
+            elsewhere[language_id_of(path)] += 1
     times, told = last_changes(root, kept)
     # ties, as in a checkout of one commit, are not to go to the first letters of the alphabet
     kept.sort(key=lambda path: (-times[path], sha256(f"{seed} {path}".encode("utf-8", "replace")).digest()))

@@ -28,8 +28,8 @@ NOTHING: Final = "nothing to add"
 """How an answer ended (`Output.finish`)."""
 
 UNCALIBRATED: Final = (
-    "has no calibration, so the gate holds nothing of it back; beside a model that has one compare the exact match "
-    "without the gate, or ask with --no-gate"
+    "has no calibration, so the gate holds nothing of it back; beside a model that has one compare what would be "
+    "were there no gate, or ask with --no-gate"
 )
 
 _FAILURES_IN_A_ROW: Final = 5

@@ -35,9 +35,9 @@ METRICS: Final = (
     Metric("similarity", "of offers: edit similarity", "points"),
     Metric("bleu", "of blocks offered: BLEU-4", "points"),
     Metric("codebleu", "of blocks offered: CodeBLEU", "points"),
-    Metric("held_back", "held back by the gate", better=""),
-    Metric("held_right", "of those held back: exact match", better="lower"),
-    Metric("ungated", "exact match without the gate"),
+    Metric("held_back", "held back or shortened by the gate", better=""),
+    Metric("held_right", "exact match in what was held back", better="lower"),
+    Metric("ungated", "exact match, were there no gate"),
 )
 """The most telling one first: what flips between two runs is told by it."""
 

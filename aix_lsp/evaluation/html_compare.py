@@ -32,7 +32,7 @@ from aix_lsp.evaluation.run_folder import RunData
 INTERVALS: Final = (
     "Second minus first over the samples that both runs have, with the paired bootstrap's 95 % interval. A verdict is "
     "given where 0 lies outside of it. Each measure and row is judged by itself: of twenty comparisons of equal runs "
-    "one is expected to show a difference."
+    "one is expected to show a difference. Differences of percentages are in percentage points (pp)."
 )
 
 _FLIPS: Final = 40
@@ -100,11 +100,15 @@ def _runs(first: RunData, second: RunData, names: tuple[str, str]) -> Html:
         ("protocol", *_both(configs, lambda config: plain(config.get("protocol", NONE)))),
         ("date", *_both(configs, lambda config: plain(config.get("started") or "not recorded"))),
         ("samples", f"{len(first.results):,}", f"{len(second.results):,}"),
-        ("without an answer", *(f"{sum(bool(it.output.error) for it in run.results):,}" for run in (first, second))),
+        ("without an answer", _failed(first), _failed(second)),
         ("notes", *_both(configs, lambda config: "; ".join(map(plain, config.get("notes") or ())) or "none")),
         ("problems with the data", *_both(configs, lambda config: str(len(config.get("problems") or ())))),
     ]
     return section("The two runs", table("What was measured, and how", ("", *names), [*rows], words=(1, 2)))
+
+
+def _failed(run: RunData) -> str:
+    return f"{sum(bool(result.output.error) for result in run.results):,}"
 
 
 def _both(configs: Sequence[Mapping[str, Any]], words_of: Callable[[Mapping[str, Any]], str]) -> tuple[str, str]:
@@ -169,7 +173,7 @@ def _by(comparison: Comparison) -> Iterator[Html]:
             differences(metric.title, "second minus first", drawn, percent=metric.unit == "percent")
             for metric in comparison.metrics[:6]
             for drawn in ([_bar(metric, row) for row in every],)
-            if any(bar.value is not None for bar in drawn)
+            if any(bar.value is not None for bar in drawn) and (len(rows) > 1 or rows is comparison.by_language)
         ]
         heads = ("", "measure", "difference", "95 % interval", "samples", "verdict")
         cells = [
@@ -177,7 +181,11 @@ def _by(comparison: Comparison) -> Iterator[Html]:
             for row in rows
             for shown in (_cells(comparison, change) for change in row.changes)
         ]
-        yield section(title, element("div", *figures, class_="plots"), table(title, heads, cells, words=(1, 5)))
+        yield section(
+            title,
+            element("div", *figures, class_="plots") if figures else None,
+            table(title, heads, cells, words=(1, 5)),
+        )
 
 
 def _bar(metric: Metric, row: ChangeRow) -> Bar:

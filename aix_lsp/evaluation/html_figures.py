@@ -83,7 +83,9 @@ def _cells(metric: Metric, interval: Interval | None) -> tuple[str, str]:
 def by_groups(summary: Summary) -> Iterator[Html]:
     """By language and by scenario, and by both where there are several of both."""
     for title, rows in (("By language", summary.by_language), ("By scenario", summary.by_scenario)):
-        yield section(title, _plots(summary, rows), _row_table(title, summary, rows))
+        # one row is what the headline says, and drawn once at most
+        drawn = len(rows) > 1 or (rows is summary.by_language and len(summary.by_scenario) == 1)
+        yield section(title, _plots(summary, rows) if drawn else None, _row_table(title, summary, rows))
     if len(summary.by_language) > 1 and len(summary.by_scenario) > 1:
         yield section("By language and scenario", _row_table("By both", summary, summary.by_both))
 
@@ -140,7 +142,9 @@ def lengths_of(summary: Summary) -> Iterator[Html]:
         f"On average {overall.written:.1f} characters were written and {overall.wanted:.1f} wanted. A model that does "
         f"not know when to stop writes too much.{none}"
     )
-    yield section("Lengths", note(words), drawn, table("The same as a table", ("ratio", "answers", "share"), rows))
+    told = table("The same as a table", ("ratio", "answers", "share"), rows)
+    if sum(lengths.counts) + lengths.none:
+        yield section("Lengths", note(words), element("div", drawn, told, class_="plots"))
 
 
 def latency(run: RunData, summary: Summary) -> Iterator[Html]:
@@ -172,10 +176,11 @@ def _durations(title: str, values: Sequence[float], found: Percentiles | None) -
         return Html()
     step = rounded_up(max(found.p99, 1e-3) / 20)
     regular = max(1, math.ceil(found.p99 / step))
-    above = sum(value >= regular * step for value in known)
+    above = sum(value > regular * step for value in known)
     counts = [0] * (regular + bool(above))
     for value in known:
-        counts[min(int(value / step), len(counts) - 1)] += 1
+        # the last regular class has its upper end too
+        counts[min(int(value / step), regular - 1) if value <= regular * step else regular] += 1
     edges = [milliseconds(number * step) if number else "0" for number in range(regular + 1)]
     if above:
         edges.append("more")
@@ -190,11 +195,14 @@ def endings(run: RunData, summary: Summary) -> Html:
     drawn = bars(
         "How answers ended",
         "",
-        [Bar(name, count / every, 0.0, count / every, f"{count:,}") for name, count in rows[:LINES]],
+        [Bar(name, count / every, count / every, count / every, f"{count:,}") for name, count in rows[:LINES]],
         percent=True,
     )
-    cells = [(name, f"{count:,}", f"{100 * count / every:.1f} %") for name, count in rows]
-    parts = [drawn, table("The same as a table", ("ending", "answers", "share"), cells)]
+    cells = [(name, f"{count:,}", f"{100 * count / every:.1f} %") for name, count in rows[:LINES]]
+    told = table("The same as a table", ("ending", "answers", "share"), cells)
+    parts = [element("div", drawn, told, class_="plots")]
+    if len(rows) > LINES:
+        parts.append(note(f"and {counted(len(rows) - LINES, 'other ending')}"))
     if summary.errors:
         parts.append(element("h3", "What went wrong"))
         parts.append(_errors(run.results, summary.errors))

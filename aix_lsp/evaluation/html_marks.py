@@ -22,6 +22,11 @@ LEGEND: Final = joined(
     )
 )
 
+LITTLE_ALIKE: Final = "Not marked: hardly anything is alike."
+
+_ALIKE: Final = 0.2
+"""Least part of the longer text that both have, white space left out: below it all would be marked."""
+
 _TOKENS: Final = re.compile(r"\w+|\s+|[^\w\s]")
 
 
@@ -35,17 +40,20 @@ def side_by_side(wanted: str, written: str) -> tuple[Html, Html]:
     wanted_tokens, written_tokens = _TOKENS.findall(ours), _TOKENS.findall(theirs)
     missing: list[object] = []
     extra: list[object] = []
+    alike = 0
     for step in Indel.opcodes(wanted_tokens, written_tokens):
         old = "".join(wanted_tokens[step.src_start : step.src_end])
         new = "".join(written_tokens[step.dest_start : step.dest_end])
         if step.tag == "equal":
+            alike += len("".join(old.split()))
             missing.append(old)
             extra.append(new)
         else:
-            if old:
-                missing.append(element("del", _seen(old)))
-            if new:
-                extra.append(element("ins", _seen(new)))
+            missing += _marked("del", old)
+            extra += _marked("ins", new)
+    if alike < _ALIKE * max(len("".join(text.split())) for text in (ours, theirs)) and ours and theirs:
+        unmarked = _shown(second, [theirs])
+        return _shown(first, [ours]), joined((unmarked, element("p", LITTLE_ALIKE, class_="label")))
     return _shown(first, missing), _shown(second, extra)
 
 
@@ -76,6 +84,17 @@ def _shown(cut: tuple[str, int], parts: list[object]) -> Html:
     return joined((box, more))
 
 
-def _seen(text: str) -> str:
-    """Marked line breaks are seen."""
-    return text.replace("\n", "↵\n")
+def _marked(name: str, text: str) -> list[object]:
+    """A text with its line breaks seen; lines are marked without their indentation, white space alone as a whole."""
+    if not text.strip():
+        return [element(name, text.replace("\n", "↵\n"))] if text else []
+    parts: list[object] = []
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        core = line.lstrip() if number else line
+        end = "↵" if number < len(lines) - 1 else ""
+        parts.append(line[: len(line) - len(core)])
+        if core + end:
+            parts.append(element(name, core + end))
+        parts.append("\n" if end else "")
+    return parts

@@ -115,12 +115,12 @@ def pre(*parts: object, class_: str | None = None) -> Html:
 
 
 def value_of(metric: Metric, value: float | None, *, sign: bool = False) -> str:
-    """A score with its unit: `43.2 %`. `sign` for differences, of which those of percentages are in points."""
+    """A score with its unit: `43.2 %`. `sign` for differences; those of percentages are in percentage points, pp."""
     if value is None or not math.isfinite(value):
         return NONE
     plus = "+" if sign else ""
     if metric.unit == "percent":
-        return f"{value * 100:{plus}.1f} %"
+        return f"{value * 100:{plus}.1f}" + (" pp" if sign else " %")
     return f"{value:{plus}.2f}" if metric.unit == "ratio" else f"{value:{plus}.1f}"
 
 
@@ -128,7 +128,9 @@ def interval_of(metric: Metric, interval: Interval | None, *, sign: bool = False
     """The ends of an interval: `40.1 to 46.0`; the unit is with the mean."""
     if interval is None:
         return NONE
-    low, high = (value_of(metric, end, sign=sign).removesuffix(" %") for end in (interval.low, interval.high))
+    low, high = (
+        value_of(metric, end, sign=sign).removesuffix(" %").removesuffix(" pp") for end in (interval.low, interval.high)
+    )
     return f"{low} to {high}"
 
 

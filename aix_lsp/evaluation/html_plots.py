@@ -19,7 +19,8 @@ _BAR: Final = 10
 _COLUMNS: Final = 150
 _MARK: Final = 15
 _LABEL: Final = 30
-_TICKS_SHOWN: Final = 6
+_LETTER: Final = 6.2
+_NARROW: Final = 320
 _COUNTED_COLUMNS: Final = 14
 
 
@@ -94,7 +95,8 @@ def histogram(
     marks: Sequence[Mark] = (),
 ) -> Html:
     """Columns of counts; `edges` are the classes' ends, one more than there are counts. `strong` are the numbers of the
-    columns that matter; without, all do. Each mark has a line of its own for its words, so none covers another."""
+    columns that matter; without, all do. Each mark has a line of its own for its words, the rightmost one the topmost,
+    so that no line goes through words."""
     most = max(counts, default=0) or 1
     top = len(marks) * _MARK + 16
     base = top + _COLUMNS
@@ -111,16 +113,16 @@ def histogram(
         if count and len(counts) <= _COUNTED_COLUMNS:
             middle = f"{(number + 0.5) * wide:.3f}%"
             parts.append(_text(f"{count:,}", middle, base - height - 4, "middle", "dim"))
-    every = 1 if len(counts) <= _COUNTED_COLUMNS else math.ceil(len(counts) / _TICKS_SHOWN)
+    every = max(1, math.ceil(sum(len(edge) * _LETTER + _LETTER for edge in edges) / _NARROW))
     for number, edge in enumerate(edges):
         last = number == len(edges) - 1
-        if last or (number % every == 0 and (every == 1 or len(counts) - number >= every / 2)):
+        if last or (number % every == 0 and (every == 1 or len(counts) - number >= every)):
             anchor = "start" if number == 0 else "end" if last else "middle"
             parts.append(_text(edge, f"{number * wide:.3f}%", base + 14, anchor, "dim"))
-    for number, mark in enumerate(marks):
+    for number, mark in enumerate(sorted(marks, key=lambda mark: -mark.place)):
         place, down = _share(mark.place), number * _MARK + 11
         parts.append(_line("lead-line", place, down + 3, place, base))
-        parts.append(_text(mark.label, place, down, "end" if mark.place > 0.5 else "start", ""))
+        parts.append(_text(mark.label, place, down, "end" if mark.place > 0.3 else "start", "told"))
     classes = zip(edges, edges[1:], counts, strict=False)
     described = "; ".join(f"{low} to {high}: {count}" for low, high, count in classes if count)
     words = "; ".join([described or "nothing was counted", *(mark.label for mark in marks)])
@@ -158,7 +160,9 @@ def _figure(title: str, remark: str, described: str, height: float, parts: Seque
 def _row_text(row: Bar, top: float) -> Html:
     """The name at the left and the figures at the right, above the bar."""
     label = row.label if len(row.label) <= _LABEL else row.label[: _LABEL - 1] + "…"
-    return joined((_text(label, "0", top + 14, "start", ""), _text(row.shown, "100%", top + 14, "end", "value")))
+    return joined(
+        (_text(label, "0", top + 14, "start", "told"), _text(row.shown, "100%", top + 14, "end", "told value"))
+    )
 
 
 def _ticks(height: float, labels: Sequence[str]) -> Html:
@@ -174,7 +178,7 @@ def _ticks(height: float, labels: Sequence[str]) -> Html:
 def _tick(value: float, *, percent: bool, sign: bool = False) -> str:
     shown = value * 100 if percent else value
     plus = "+" if sign and value else ""
-    return f"{shown:{plus}.4g}" + (" %" if percent else "")
+    return f"{shown:{plus}.4g}" + ((" pp" if sign else " %") if percent else "")
 
 
 def _share(part: float) -> str:

@@ -19,7 +19,19 @@ LINES: Final = 20
 
 _TOLD: Final = frozenset(
     {
-        *("benchmark", "protocol", "uses", "model", "label", "engine", "format", "answered_by", "samples", "limit"),
+        *(
+            "benchmark",
+            "protocol",
+            "uses",
+            "model",
+            "model_asked",
+            "label",
+            "engine",
+            "format",
+            "answered_by",
+            "samples",
+            "limit",
+        ),
         *("seed", "started", "notes", "problems", "metrics", "versions", "data", "weights"),
     }
 )
@@ -84,11 +96,18 @@ def about(run: RunData) -> Iterator[Html]:
         ("Samples", asked),
         ("Seed", plain(config.get("seed", ""))),
         ("Date", plain(config.get("started") or "not recorded")),
-        *((key.replace("_", " ").capitalize(), plain(config[key])) for key in config if key not in _TOLD),
+        *((key.replace("_", " ").capitalize(), _words(config[key])) for key in config if key not in _TOLD),
         ("Data", f"digest {plain(config['data'])}" if config.get("data") else ""),
         ("Versions", ", ".join(f"{key} {plain(value)}" for key, value in (config.get("versions") or {}).items())),
     ]
-    yield section("What was measured", facts((key, value) for key, value in pairs if value not in ("", "[]", "null")))
+    yield section("What was measured", facts((key, value) for key, value in pairs if value not in ("", "null")))
+
+
+def _words(value: Any) -> str:
+    """A setting's value as a person says it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(plain, value)) if isinstance(value, list) else plain(value)
 
 
 def missing(run: RunData) -> Iterator[Html]:
@@ -106,7 +125,7 @@ def missing(run: RunData) -> Iterator[Html]:
     yield section(
         "Notes, and what was not run", told(lines) if lines else note("Everything that was asked for was run.")
     )
-    problems = [plain(problem) for problem in run.config.get("problems") or ()]
+    problems = [plain(problem)[:300] for problem in run.config.get("problems") or ()]
     if problems:
         more = len(problems) - LINES
         rest = f"and {more:,} more" if more > 0 else ""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from aix_lsp.evaluation.benchmark import Metric, Result, Sample
+from aix_lsp.evaluation.benchmark import Metric, Output, Result, Sample
 from aix_lsp.evaluation.html_marks import LEGEND, around, plain_text, side_by_side
 from aix_lsp.evaluation.html_page import Html, counted, element, joined, milliseconds, section, value_of
 from aix_lsp.evaluation.run_folder import RunData
@@ -18,6 +18,9 @@ SHOWN: Final = 15
 
 MOST_BYTES: Final = 150_000
 """Of each kind in the page, whatever models write."""
+
+_CHIPS: Final = 2
+"""Scores beside a sample's name; the others are inside."""
 
 _OTHER_TEXTS: Final = 3
 
@@ -35,7 +38,7 @@ def surrounded(run: RunData, samples: Iterable[Sample]) -> RunData:
 def sample_sections(results: Sequence[Result], metrics: Sequence[Metric], seed: int) -> Iterator[Html]:
     """Two cards of samples that fold away. The first is open."""
     legend = element("p", LEGEND, class_="note")
-    bad = worst(results, metrics)
+    bad = worst(results, metrics, seed)
     if bad:
         yield section(
             "The worst answers",
@@ -48,14 +51,15 @@ def sample_sections(results: Sequence[Result], metrics: Sequence[Metric], seed: 
         yield section(
             "Answers drawn at random",
             element("p", f"{counted(len(drawn), 'sample')} of all others, drawn with seed {seed}.", class_="note"),
-            legend,
+            None if bad else legend,
             kept((_sample(result, metrics, is_open=not bad and not n) for n, result in enumerate(drawn)), len(drawn)),
         )
 
 
-def worst(results: Sequence[Result], metrics: Sequence[Metric], count: int = SHOWN) -> list[Result]:
+def worst(results: Sequence[Result], metrics: Sequence[Metric], seed: int = 0, count: int = SHOWN) -> list[Result]:
     """The answers that the first metric with a direction likes least, then all others with one together. Answers that
-    are as good as the best are none of them, nor are samples without a score or an answer."""
+    are as good as can be are none of them, nor are samples without a score or an answer. Among equals `seed` decides,
+    or all would be of the first language."""
     judging = [metric for metric in metrics if metric.better]
     if not judging:
         return []
@@ -66,6 +70,7 @@ def worst(results: Sequence[Result], metrics: Sequence[Metric], count: int = SHO
         return each[0] or 0.0, sum(part for part in each[1:] if part is not None)
 
     scored = [result for result in results if not result.output.error and _score(result, judging[0]) is not None]
+    random.Random(seed).shuffle(scored)
     found = sorted(scored, key=badness, reverse=True)
     return [result for result in found if badness(result)[0] > 0][:count]
 
@@ -116,10 +121,22 @@ def _sample(result: Result, metrics: Sequence[Metric], *, is_open: bool) -> Html
         pairs.insert(
             0, (f"the place, in {sample.name}" if sample.name else "the place", around(sample.before, sample.after))
         )
-    chips = [sample.language, sample.scenario, *_scores(result, metrics), output.finish]
+    scores = list(_scores(result, metrics))
+    chips = [sample.language, sample.scenario, *scores[:_CHIPS], output.finish]
     if output.milliseconds > 0:
         chips.append(milliseconds(output.milliseconds))
-    return folded(sample.id, [chip[:60] for chip in chips], columns(pairs), _others(output.texts[1:]), is_open=is_open)
+    return folded(
+        sample.id,
+        [chip[:60] for chip in chips],
+        _inside(scores[_CHIPS:]),
+        columns(pairs),
+        _others(output),
+        is_open=is_open,
+    )
+
+
+def _inside(scores: Sequence[str]) -> Html:
+    return element("p", "; ".join(scores), class_="label") if scores else Html()
 
 
 def _scores(result: Result, metrics: Sequence[Metric]) -> Iterator[str]:
@@ -129,13 +146,16 @@ def _scores(result: Result, metrics: Sequence[Metric]) -> Iterator[str]:
             yield f"{metric.title} {value_of(metric, score)}"
 
 
-def _others(texts: Sequence[str]) -> Html:
+def _others(output: Output) -> Html:
+    """Further answers where a protocol draws several; of the service, what it would have offered without its gate."""
+    texts = output.texts[1:]
     if not texts:
         return Html()
+    name = "without the gate" if "by the gate" in output.finish else counted(len(texts), "more answer")
     shown = [plain_text(text) for text in texts[:_OTHER_TEXTS]]
     more = len(texts) - len(shown)
     rest = [element("p", f"and {more} more", class_="label")] if more else []
-    return element("details", element("summary", counted(len(texts), "more text")), *shown, *rest)
+    return element("details", element("summary", name), *shown, *rest)
 
 
 def _score(result: Result, metric: Metric) -> float | None:

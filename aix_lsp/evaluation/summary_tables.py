@@ -6,6 +6,7 @@ Cells are `Text`, in which rich reads no markup, and what could do something to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import dedent
 from typing import Any, Final
 
 from rich.table import Table
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from aix_lsp.completion.trace_words import printable
 from aix_lsp.evaluation.benchmark import Metric
-from aix_lsp.evaluation.comparison import Change, Comparison
+from aix_lsp.evaluation.comparison import Change, ChangeRow, Comparison
 from aix_lsp.evaluation.html_page import counted, interval_of, milliseconds, plain, value_of
 from aix_lsp.evaluation.html_run import name_of, uses_of
 from aix_lsp.evaluation.summary import Percentiles, Row, Summary
@@ -21,23 +22,27 @@ from aix_lsp.evaluation.summary import Percentiles, Row, Summary
 WIDTH: Final = 100
 """Columns that the tables fit."""
 
-FLIPS_SHOWN: Final = 20
+FLIPS_SHOWN: Final = 10
 
 _MEASURES: Final = 5
 """Columns of measures beside the names and lengths."""
 
+_LANGUAGES: Final = 6
+
 _ENDINGS: Final = 6
-_CHARACTERS: Final = 200
+_NAMES: Final = 28
+_CHARACTERS: Final = 80
+_LINES: Final = 3
 
 
 def tables_of(config: Mapping[str, Any], summary: Summary) -> list[Table]:
     """All samples with intervals, the means by language and scenario, and how long and how answers ended."""
     groups = [rows for rows in (summary.by_language, summary.by_scenario) if len(rows) > 1]
-    if len(groups) == 2:
-        groups.append(summary.by_both)
     tables = [_overall(config, summary)]
     if groups:
         tables.append(_rows(summary.metrics, groups))
+    if len(groups) == 2 and summary.metrics:
+        tables.append(_grid(summary))
     if summary.latency is not None:
         tables.append(_latency([("whole answers", summary.latency), ("first token", summary.first_token)]))
     tables.append(_endings(summary))
@@ -49,20 +54,19 @@ def comparison_tables(names: tuple[str, str], comparison: Comparison) -> list[Ta
     overall = comparison.overall
     table = _table(
         f"{counted(overall.samples, 'sample')} that both runs have; differences with 95 % intervals",
-        ("", "measure", "first", "second", "difference", "verdict"),
-        words=(1, 5),
+        ("measure", "first", "second", "difference", "verdict"),
+        words=(0, 4),
     )
-    several = [rows for rows in (comparison.by_language, comparison.by_scenario) if len(rows) > 1]
     by_name = {metric.name: metric for metric in comparison.metrics}
-    for row in (overall, *(row for rows in several for row in rows)):
-        name = _name(row.language, row.scenario)
-        for change in row.changes:
-            table.add_row(_text(name), *map(_text, _change(by_name[change.metric], change)))
-            name = ""
-        table.add_section()
+    for change in overall.changes:
+        table.add_row(*map(_text, (by_name[change.metric].title, *_change(by_name[change.metric], change))))
     table.caption = _text(f"first: {names[0]}; second: {names[1]}")
+    tables = [table]
+    several = [rows for rows in (comparison.by_language, comparison.by_scenario) if len(rows) > 1]
+    if several and overall.changes:
+        tables.append(_first_by(by_name[overall.changes[0].metric], several))
     latencies = [(which, found) for which, found in zip(("first", "second"), comparison.latency, strict=True) if found]
-    return [table, *([_latency(latencies)] if latencies else []), *_flipped(comparison)]
+    return [*tables, *([_latency(latencies)] if latencies else []), *_flipped(comparison)]
 
 
 def _overall(config: Mapping[str, Any], summary: Summary) -> Table:
@@ -104,6 +108,22 @@ def _rows(metrics: Sequence[Metric], groups: Sequence[Sequence[Row]]) -> Table:
     return table
 
 
+def _grid(summary: Summary) -> Table:
+    """The first measure, with the scenarios down and the languages across."""
+    metric = summary.metrics[0]
+    languages = [row.language for row in summary.by_language]
+    shown = languages[:_LANGUAGES]
+    table = _table(f"{metric.title} by language and scenario", ("", *shown))
+    cells = {(row.language, row.scenario): row.metrics.get(metric.name) for row in summary.by_both}
+    for row in summary.by_scenario:
+        found = [cells.get((language, row.scenario)) for language in shown]
+        means = [value_of(metric, interval.mean if interval else None) for interval in found]
+        table.add_row(*map(_text, (row.scenario, *means)))
+    more = f"; {counted(len(languages) - len(shown), 'more language')}" if len(languages) > len(shown) else ""
+    table.caption = _text(f"intervals, and the other measures: in the report and with --json{more}")
+    return table
+
+
 def _latency(rows: Sequence[tuple[str, Percentiles | None]]) -> Table:
     table = _table("Latency", ("", "answers", "p50", "p90", "p95", "p99"))
     for name, found in rows:
@@ -125,11 +145,25 @@ def _endings(summary: Summary) -> Table:
     return table
 
 
-def _change(metric: Metric, change: Change) -> tuple[str, str, str, str, str]:
+def _first_by(metric: Metric, several: Sequence[Sequence[ChangeRow]]) -> Table:
+    heads = ("", "first", "second", "difference", "verdict")
+    table = _table(f"{metric.title} by language and scenario", heads, words=(0, 4))
+    for rows in several:
+        table.add_section()
+        for row in rows:
+            for change in row.changes:
+                if change.metric == metric.name:
+                    name = _name(row.language, row.scenario)
+                    table.add_row(*map(_text, (name, *_change(metric, change))))
+    table.caption = _text("other measures by language and scenario: --json or --out has them")
+    return table
+
+
+def _change(metric: Metric, change: Change) -> tuple[str, str, str, str]:
     difference = value_of(metric, change.difference.mean, sign=True)
     ends = interval_of(metric, change.difference, sign=True)
     one, two = value_of(metric, change.first), value_of(metric, change.second)
-    return metric.title, one, two, f"{difference} ({ends})", change.verdict
+    return one, two, f"{difference} ({ends})", change.verdict
 
 
 def _flipped(comparison: Comparison) -> list[Table]:
@@ -153,7 +187,8 @@ def _table(title: str, heads: Sequence[str], *, words: Sequence[int] = (0,)) -> 
     table = Table(title=_text(title), title_justify="left", caption_justify="left")
     for number, head in enumerate(heads):
         is_words = number in words or not number
-        table.add_column(_text(head), justify="left" if is_words else "right", overflow="fold")
+        widest = None if number else _NAMES
+        table.add_column(_text(head), justify="left" if is_words else "right", overflow="fold", max_width=widest)
     return table
 
 
@@ -162,7 +197,10 @@ def _name(language: str, scenario: str) -> str:
 
 
 def _cut(words: str) -> str:
-    return words if len(words) <= _CHARACTERS else f"{words[: _CHARACTERS - 1]}…"
+    """The first lines without their common indentation."""
+    lines = dedent(words).strip("\r\n").splitlines()
+    short = "\n".join(line[:_CHARACTERS] for line in lines[:_LINES])
+    return short if len(lines) <= _LINES and all(len(line) <= _CHARACTERS for line in lines) else f"{short} …"
 
 
 def _text(words: str) -> Text:

@@ -33,7 +33,7 @@ def test_a_planted_difference_is_found_and_the_flipped_samples_are_named(call: C
     first, second = written(tmp_path / "a", 10), written(tmp_path / "b", 30)
     done = call("eval", "compare", first, second)
     assert done.returncode == 0, done.stderr
-    for words in ("exact match", "25.00", "75.00", "+50.00", "better", "20 became right, 0 wrong", "tiny/10"):
+    for words in ("exact match", "25.0 %", "75.0 %", "+50.0 pp", "better", "20 became right, 0 wrong", "tiny/10"):
         assert words in done.stdout
     assert "[bold]right" in done.stdout
     done = call("eval", "compare", first, second, "--json")

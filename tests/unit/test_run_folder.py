@@ -38,6 +38,7 @@ def test_what_was_added_is_there_for_whoever_reads(tmp_path: Path) -> None:
         assert (folder / "run.lock").exists()
         assert [each.sample.id for each in read_run(folder).results] == ["one", "two"]
     found = read_run(folder)
+    assert found.config.pop("started")
     assert found.config == config(answered_by={"name": "mini"})
     assert [each.sample.id for each in found.results] == ["one", "two"]
     one, two = found.results

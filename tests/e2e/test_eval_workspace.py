@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from aix_lsp.cli.app import app
 from aix_lsp.evaluation.run_folder import opened, read_run
+from tests.e2e.browser import FOUND, MISSING, browser
 from tests.unit.test_evaluation_workspace import SHELF, written
 
 FINISHES = {"offered", "shortened by the gate", "held back by the gate", "nothing to add"}
@@ -84,6 +85,19 @@ def test_an_interrupted_run_goes_on_where_it_stopped(project: Path, out: Path) -
     results = read_run(out).results
     assert [result.sample.id for result in results] == [result.sample.id for result in whole.results]
     assert results[0].output == whole.results[0].output  # with its times: it was not asked again
+
+
+@pytest.mark.skipif(FOUND is None, reason=MISSING)
+def test_the_reports_open_in_a_browser_and_need_nothing_else(out: Path, tmp_path: Path) -> None:
+    with browser(tmp_path / "profile") as tab:
+        for page in (out / "report.html", out / "compared-aix-mini-without-retrieval.html"):
+            tab.open(page)
+            assert tab.requested() == [page.as_uri()]
+            assert tab.complaints() == []
+            seen = tab.value("document.body.innerText")
+            for words in ("the whole service", "exact match", "correct characters", "aix-mini"):
+                assert words in seen
+            assert tab.value("document.documentElement.scrollWidth") == 1200
 
 
 def test_another_run_into_the_folder_is_refused(project: Path, out: Path) -> None:

@@ -96,21 +96,78 @@ def eval_infilling(
 
 @evaluation.command(name="workspace")
 def eval_workspace(
-    folders: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Projects that no model was trained on.")],
-    model: Annotated[str, typer.Option("--model", help="Catalog name, folder, or remote.")] = "aix-mini",
+    folders: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Projects, such as your own repository.")],
+    model: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--model", help="Catalog name, folder, or remote; may be repeated, to compare (aix-mini)."),
+    ] = None,
+    adapter: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option("--adapter", metavar="DIR", help="An adapter, beside its model alone; may be repeated."),
+    ] = None,
+    retrieval: Annotated[
+        str,
+        typer.Option(
+            "--retrieval", help="with, without, or both; both for one model, with for several unless you say."
+        ),
+    ] = "",
+    languages: Annotated[
+        str, typer.Option("--languages", help="Language identifiers, such as python,go; those the model knows.")
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Places in all.")] = 200,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Which places are drawn.")] = 0,
+    tests: Annotated[bool, typer.Option("--tests", help="Take places from tests too.")] = False,
+    gate: Annotated[bool, typer.Option("--gate/--no-gate", help="Hold back what the model is unsure of.")] = True,
     threads: Annotated[int, typer.Option("--threads", min=0, max=256, help="Processor threads; 0: as it comes.")] = 0,
+    confidence: Annotated[
+        bool,
+        typer.Option("--confidence", help="Instead: what the gate would do at each threshold, over rests of lines."),
+    ] = False,
     fit: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--fit", metavar="FILE", help="Fit a calibration, for the model's aix.json."),
+        typer.Option("--fit", metavar="FILE", help="With --confidence: fit a calibration, for the model's aix.json."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", metavar="DIR", help="Folder for results and reports; an interrupted run goes on there."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Type into a project's lines, see how often the offers are right, and how sure the model must be to offer."""
-    from aix_lsp.cli.eval_workspace import run
+    """Take statements, rests of lines and blocks out of your own code, and see what is offered there, and how fast."""
+    if confidence or fit is not None:
+        from aix_lsp.cli.eval_confidence import check_options
+        from aix_lsp.cli.eval_confidence import run as run_confidence
 
-    run(folders=folders, model=model, limit=limit, seed=seed, threads=threads, as_json=json, calibration=fit)
+        check_options(model, adapter, retrieval, languages, out, tests=tests, gate=gate)
+        run_confidence(
+            folders=folders,
+            model=(model or ["aix-mini"])[0],
+            limit=limit,
+            seed=seed,
+            threads=threads,
+            as_json=json,
+            calibration=fit,
+        )
+        return
+    from aix_lsp.cli.eval_workspace import retrieval_of, run
+    from aix_lsp.evaluation.workspace_plan import Wanted
+
+    run(
+        Wanted(
+            folders=tuple(folders),
+            models=tuple(model or ()),
+            adapters=tuple(adapter or ()),
+            retrieval=retrieval_of(retrieval, several=len(model or ()) > 1 or bool(adapter)),
+            languages=tuple(name.strip() for name in languages.split(",") if name.strip()),
+            limit=limit,
+            seed=seed,
+            threads=threads,
+            gate=gate,
+            tests=tests,
+        ),
+        out=out,
+        as_json=json,
+    )
 
 
 evaluation.command(name="fim-lines")(eval_fim_lines)

@@ -1,114 +1,220 @@
-"""`aix-lsp eval workspace`: what the product offers on a project's own lines, and how sure the model must be."""
+"""`aix-lsp eval workspace`: what the whole service offers on a project's own code, by one model or by several."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
+import shutil
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from aix_lsp.cli.eval_benchmark import REPORT, SUMMARY, write_text
 from aix_lsp.cli.eval_progress import progress, say
 from aix_lsp.cli.failure import UsageError
-from aix_lsp.files import replaced_file
+from aix_lsp.languages import language_of
 
 if TYPE_CHECKING:
-    from aix_lsp.evaluation.confidence_curve import Curve, Judged
-    from aix_lsp.types import Calibration, ModelInfo
+    from aix_lsp.evaluation.run_folder import RunFolder
+    from aix_lsp.evaluation.workspace_plan import Plan, Retrieval, Wanted
+    from aix_lsp.evaluation.workspace_tables import Shown
 
-_FEWEST = 50
-"""Offers, and of them a few right and a few wrong, without which nothing is fitted."""
-_FEWEST_OF_A_KIND = 5
+COMPARISON: Final = "compared"
+"""How the reports of comparisons begin."""
+
+_KEPT_RUNS: Final = 20
+_SLOW_MS: Final = 5_000
+_SLOW: Final = "answers took longer than 5 s, after which an editor gets what there is"
+_IGNORED: Final = "# Results hold lines of the project: neither git nor aix-lsp is to take them for code.\n*\n"
 
 
-def run(
-    *, folders: Sequence[Path], model: str, limit: int, seed: int, threads: int, as_json: bool, calibration: Path | None
-) -> None:
-    """Ask at `limit` places, and show or print what came out; `calibration` is the file for fitted numbers."""
-    for folder in folders:
+def run(wanted: Wanted, *, out: Path | None, as_json: bool) -> None:
+    """Ask what is not answered yet, show what came out, and write the reports to `out`; without it to a folder of their
+    own in the user's cache."""
+    _check(wanted, out)
+    from aix_lsp.evaluation.workspace_plan import plan
+
+    say(f"reading {', '.join(str(folder) for folder in wanted.folders)}")
+    made = plan(wanted)
+    for note in made.notes:
+        say(note)
+    root = _default_out(made) if out is None else out
+    with ExitStack() as stack:
+        folders = _opened(made, root, stack)
+        _ask(made, folders, root)
+        shown = _summaries(made, folders, root)
+    if out is None:
+        _forget_old(root)
+    if all(result.output.error for result in shown[0].run.results):
+        raise ValueError(f"no place was answered: {shown[0].run.results[0].output.error}")
+    _show(shown, root, as_json=as_json)
+
+
+def retrieval_of(text: str, *, several: bool) -> tuple[Retrieval, ...]:
+    """What `--retrieval` means. Raises UsageError."""
+    known: dict[str, tuple[Retrieval, ...]] = {
+        "with": ("with",),
+        "without": ("without",),
+        "both": ("with", "without"),
+        "": ("with",) if several else ("with", "without"),
+    }
+    if text not in known:
+        raise UsageError(f"--retrieval takes with, without or both, not {text!r}")
+    return known[text]
+
+
+def _check(wanted: Wanted, out: Path | None) -> None:
+    """Raises UsageError for what can be told before anything is read."""
+    for folder in wanted.folders:
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder")
-    notes = {} if calibration is None else _notes(calibration)  # a file that cannot be used is told before the work
-    from aix_lsp.evaluation.confidence_curve import judged
-    from aix_lsp.evaluation.workspace import answers_in
-    from aix_lsp.evaluation.workspace_report import data_of, tables_of
-
-    with progress(model, limit) as advance:
-        info, answers = answers_in(
-            folders,
-            model=model,
-            limit=limit,
-            seed=seed,
-            threads=threads,
-            on_answer=lambda total: advance(total=total),
-        )
-    cases = judged(answers)
-    if calibration is not None:
-        _check_enough(cases)
-    curves, fitted = _curves(info, cases, fit_too=calibration is not None)
-    data = {"seed": seed, **data_of(info, answers, cases, curves, fitted)}
-    if calibration is not None and fitted is not None:
-        with replaced_file(calibration) as file:
-            file.write((json.dumps({**notes, "confidence": _rounded(fitted)}, indent=2) + "\n").encode())
-        say(f"{calibration} has the calibration; put it into the model's aix.json")
-    if as_json:
-        print(json.dumps(data, ensure_ascii=False))  # noqa: T201
-        return
-    from rich.console import Console
-
-    console = Console(width=max(Console().width, 120), highlight=False)  # also where the output is a file
-    for table in tables_of(data):
-        console.print(table)
-    console.print(_advice(info, data["confidence"]["recommended"]))
-
-
-def _curves(info: ModelInfo, cases: Sequence[Judged], *, fit_too: bool) -> tuple[list[Curve], Calibration | None]:
-    """The way of judging that the threshold is read from comes first: what is fitted here, what the model has, or the
-    mean probability."""
-    from aix_lsp.evaluation.confidence_curve import cross_validated, curve, fit
-
-    curves: list[Curve] = []
-    if fit_too:
-        curves.append(curve("a calibration fitted to the other answers", cases, cross_validated(cases)))
-    if info.calibration is not None:
-        curves.append(curve("the model's calibration", cases, [info.calibration] * len(cases)))
-    if fit_too or info.calibration is None:
-        curves.append(curve("the mean probability", cases, [None] * len(cases)))
-    return curves, fit(cases, curves[0].recommended()) if fit_too else None
-
-
-def _check_enough(cases: Sequence[Judged]) -> None:
-    right = sum(case.exact for case in cases)
-    if len(cases) < _FEWEST or not _FEWEST_OF_A_KIND <= right <= len(cases) - _FEWEST_OF_A_KIND:
-        raise ValueError(
-            f"{len(cases)} offers with scores, {right} of them right, are too few to fit a calibration to; "
-            "raise --limit"
+    for one, other in itertools.permutations(wanted.folders, 2):
+        if one.resolve().is_relative_to(other.resolve()):
+            raise UsageError(f"{one} lies in {other}, or is the same; its places would be drawn twice")
+    if out is not None and out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is no folder")
+    if out is not None and out.resolve() in (folder.resolve() for folder in wanted.folders):
+        raise UsageError(f"{out} is the project itself; give --out a folder of its own")
+    if wanted.adapters and len(wanted.models) > 1:
+        raise UsageError("--adapter goes with one --model, the one that it was made from")
+    unknown = [name for name in wanted.languages if not language_of("", name).name]
+    if unknown:
+        raise UsageError(
+            f"--languages takes language identifiers such as python,typescript; unknown: {', '.join(unknown)}"
         )
 
 
-def _notes(path: Path) -> dict[str, Any]:
-    """What a file has besides a calibration. Raises UsageError for one that is not of the kind of aix.json."""
-    if not path.exists():
-        return {}
+def _default_out(plan: Plan) -> Path:
+    """The folder for the runs of a plan: another one for each configuration, the same when it is asked again."""
+    import platformdirs
+
+    told = [{key: value for key, value in config.items() if key != "notes"} for config in plan.configs]
+    digest = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    name = plan.wanted.folders[0].resolve().name or "root"
+    root = platformdirs.user_cache_path("aix-lsp", appauthor=False) / "eval"
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return root / f"{name}-{digest}"
+
+
+def _forget_old(kept: Path) -> None:
+    """Let go of the oldest runs in the cache, but of none that is written to."""
+    runs = sorted(kept.parent.iterdir(), key=lambda path: path.lstat().st_mtime, reverse=True)
+    for path in runs[_KEPT_RUNS:]:
+        if path != kept and path.is_dir() and not (path / "run.lock").exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _opened(plan: Plan, root: Path, stack: ExitStack) -> list[RunFolder]:
+    """A folder for each way: `root` for the first, folders in it for the others; all are held before anything is
+    asked."""
+    from aix_lsp.evaluation.run_folder import opened
+
+    folders = []
+    for number, (way, config) in enumerate(zip(plan.ways, plan.configs, strict=True)):
+        folders.append(stack.enter_context(opened(root / way.slug if number else root, dict(config))))
+        if not number:
+            (root / ".gitignore").write_text(_IGNORED, encoding="utf-8")
+    return folders
+
+
+def _ask(plan: Plan, folders: Sequence[RunFolder], root: Path) -> None:
+    """Ask each way what its folder lacks. Control-C ends the process with 130 and one line that says how to go on."""
+    from aix_lsp.evaluation.workspace_run import answer, todo
+
+    every = len(plan.samples)
+
+    async def all_ways() -> None:
+        try:
+            for way, folder in zip(plan.ways, folders, strict=True):
+                left = len(todo(plan, folder.done))
+                if left < every:
+                    say(
+                        f"{folder.path} has the answers to {every - left} of {every} places"
+                        + (", goes on" if left else "")
+                    )
+                if left:
+                    with progress(way.label, left) as advance:
+                        await answer(plan, way, folder, on_result=lambda result: advance(), on_warning=say)
+        finally:
+            for project in plan.projects.values():
+                await project.context.close()
+
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} is there, and no JSON object; it stays as it is")
-    return found
+        asyncio.run(all_ways())
+    except KeyboardInterrupt:
+        say(f"interrupted; {_standing(folders, every, root)}")
+        sys.exit(130)
+    except Exception:
+        if any(folder.done for folder in folders):
+            say(_standing(folders, every, root))
+        raise
 
 
-def _rounded(calibration: Calibration) -> dict[str, float]:
-    return {name: round(value, 2) for name, value in asdict(calibration).items()}
+def _standing(folders: Sequence[RunFolder], every: int, root: Path) -> str:
+    done = sum(len(folder.done) for folder in folders)
+    return f"{root} keeps {done} of {every * len(folders)} answers, and the same command goes on from there"
 
 
-def _advice(info: ModelInfo, recommended: float | None) -> str:
-    if recommended is None:
-        return f"{info.name} does not tell how likely its tokens are, or offered nothing: there is no gate to set."
-    if info.calibration is not None:
-        return (
-            f"Recommended here: {recommended:.2f}; {info.name} comes with {info.calibration.threshold:.2f} "
-            "(completion.min_confidence sets another one)."
-        )
-    return f"Recommended here: completion.min_confidence {recommended:.2f}, or a calibration of its own (--fit FILE)."
+def _summaries(plan: Plan, folders: Sequence[RunFolder], root: Path) -> list[Shown]:
+    """Every run with its files, and its comparison with the first."""
+    from aix_lsp.evaluation.comparison import compare
+    from aix_lsp.evaluation.html_compare import report as comparison_report
+    from aix_lsp.evaluation.html_report import report
+    from aix_lsp.evaluation.html_samples import surrounded
+    from aix_lsp.evaluation.summary import summarize
+    from aix_lsp.evaluation.workspace_scores import metrics
+    from aix_lsp.evaluation.workspace_tables import Shown
+
+    shown: list[Shown] = []
+    for way, folder in zip(plan.ways, folders, strict=True):
+        _tell_slow(folder)
+        data = folder.data
+        summary = summarize(data.results, metrics(), seed=plan.wanted.seed)
+        told = {"run": data.config, **summary.to_dict()}
+        write_text(folder.path / SUMMARY, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+        write_text(folder.path / REPORT, report(surrounded(data, plan.samples), summary))
+        comparison = None
+        if shown:
+            comparison = compare(shown[0].run, data, metrics(), seed=plan.wanted.seed)
+            page = comparison_report(shown[0].run, data, comparison)
+            write_text(root / f"{COMPARISON}-{way.slug}.html", page)
+        shown.append(Shown(way.label, data, summary, comparison))
+    return shown
+
+
+def _tell_slow(folder: RunFolder) -> None:
+    """A service in an editor would have cut answers that took too long; they are counted, not cut."""
+    slow = sum(result.output.milliseconds > _SLOW_MS for result in folder.data.results)
+    notes = [note for note in folder.config["notes"] if not note.endswith(_SLOW)]
+    folder.tell(notes=[*notes, f"{slow} {_SLOW}"] if slow else notes)
+
+
+def _show(shown: Sequence[Shown], root: Path, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_data(shown), ensure_ascii=False))  # noqa: T201
+    else:
+        from rich.console import Console
+
+        from aix_lsp.evaluation.workspace_tables import WIDTH, tables_of
+
+        console = Console(width=max(Console().width, WIDTH), highlight=False)  # also where the output is a file
+        for table in tables_of(shown):
+            console.print(table)
+    say(f"{root / REPORT} has the report")
+    if len(shown) > 1:
+        say(f"{root}/{COMPARISON}-*.html: what differs, place by place")
+
+
+def _data(shown: Sequence[Shown]) -> dict[str, Any]:
+    return {
+        "runs": [{"label": each.label, "run": each.run.config, **each.summary.to_dict()} for each in shown],
+        "comparisons": [
+            {"first": shown[0].label, "second": each.label, **each.comparison.to_dict()}
+            for each in shown
+            if each.comparison is not None
+        ],
+    }

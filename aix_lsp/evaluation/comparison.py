@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from .benchmark import Metric, Result
 from .statistics import Interval, intervals_of
@@ -13,6 +13,10 @@ from .summary import Percentiles, percentiles
 Verdict = Literal["better", "worse", "no difference seen", "higher", "lower"]
 """Of the second run beside the first; `higher` and `lower` for metrics of which neither is an improvement."""
 
+
+FEWEST: Final = 6
+"""Samples that a verdict takes. Five that all change the same way are one in sixteen by chance, six one in 32; and the
+bootstrap sees nothing but those that were drawn, so that of one sample it makes an interval without width."""
 
 Pair = tuple[Result, Result]
 
@@ -89,8 +93,9 @@ def compare(first: Run, second: Run, metrics: Sequence[Metric], *, seed: int = 0
     """The second run beside the first, over the samples that both have.
 
     Differences are of means over the same samples, with the paired bootstrap's 95 % interval (`intervals_of`). The
-    verdict is `better` or `worse` where 0 lies outside of it. Each metric and row is judged by itself: of twenty
-    comparisons of equal runs one is expected to show a difference. `metrics[0]` decides what flipped.
+    verdict is `better` or `worse` where 0 lies outside of it and there are at least `FEWEST` samples. Each metric and
+    row is judged by itself: of twenty comparisons of equal runs one is expected to show a difference. `metrics[0]`
+    decides what flipped.
     """
     ours = {result.sample.id: result for result in first.results}
     theirs = {result.sample.id: result for result in second.results}
@@ -137,7 +142,7 @@ def _row(language: str, scenario: str, pairs: Sequence[Pair], metrics: Sequence[
 
 
 def _verdict(metric: Metric, difference: Interval) -> Verdict:
-    if difference.low <= 0 <= difference.high:
+    if difference.count < FEWEST or difference.low <= 0 <= difference.high:
         return "no difference seen"
     higher = difference.low > 0
     if not metric.better:

@@ -59,6 +59,29 @@ class GitView:
         # Other repositories are listed as folders, a path in a merge conflict once for each side.
         return [path for path in dict.fromkeys(_paths(listing)) if not path.endswith("/")]
 
+    def last_commits(self, most: int = 1_000) -> dict[str, int] | None:
+        """When files of the folder were last committed, in seconds since 1970: those that the latest `most` commits
+        touch. None when git fails, as before the first commit."""
+        log = _git(
+            self.root,
+            *("log", f"--max-count={most}", "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-renames"),
+            *("-z", "--name-only", "--relative", "--format=format:%x01%ct%x02"),
+        )
+        if log is None:
+            return None
+        found: dict[str, int] = {}
+        for commit in log.split(b"\1")[1:]:
+            time, _, names = commit.partition(b"\2")
+            for path in _paths(names.removeprefix(b"\n")):
+                # a merge may bring an older commit later
+                found[path] = max(found.get(path, 0), int(time))
+        return found
+
+    def uncommitted(self) -> frozenset[str]:
+        """Files that differ from the index, or that git does not track, ignored ones aside."""
+        listing = _git(self.root, "ls-files", "-z", "--modified", "--others", "--exclude-standard")
+        return frozenset(_paths(listing or b""))
+
 
 def find_git_view(root: Path) -> GitView | None:
     """Git's view of `root`, or None: no git, no work tree, somebody else's repository, or a folder that the

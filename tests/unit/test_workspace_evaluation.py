@@ -1,4 +1,4 @@
-"""Places of `eval workspace`, the curve of the gate, the fit of a calibration, and the command itself."""
+"""Places of `eval workspace --confidence`, the curve of the gate, the fit of a calibration, and the command itself."""
 
 from __future__ import annotations
 
@@ -188,7 +188,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_asks_the_embedded_model_through_the_service(project: Path) -> None:
-    found = CliRunner().invoke(app, ["eval", "workspace", str(project), "--limit", "4", "--threads", "1", "--json"])
+    found = CliRunner().invoke(
+        app, ["eval", "workspace", str(project), "--confidence", "--limit", "4", "--threads", "1", "--json"]
+    )
     assert found.exit_code == 0, found.output
     data = json.loads(found.stdout)
     assert data["places"] == 4
@@ -215,7 +217,7 @@ def test_what_cannot_be_done_is_told_in_one_line(
         file.write_text(text, encoding="utf-8")
     names = {"project": project, "file": file, "empty": empty}
     given = [argument.format(**names) for argument in arguments]
-    found = CliRunner().invoke(app, ["eval", "workspace", *given])
+    found = CliRunner().invoke(app, ["eval", "workspace", "--confidence", *given])
     assert found.exit_code
     assert line in f"{found.output}{found.exception}"
     assert (file.read_text(encoding="utf-8") if file.exists() else None) == text

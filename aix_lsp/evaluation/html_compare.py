@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from aix_lsp.evaluation.benchmark import Metric
 from aix_lsp.evaluation.comparison import Change, ChangeRow, Comparison, Flip
-from aix_lsp.evaluation.html_figures import percentile_table, row_name
+from aix_lsp.evaluation.html_figures import GROUPS, left_out, percentile_table, row_name
 from aix_lsp.evaluation.html_marks import LEGEND, side_by_side
 from aix_lsp.evaluation.html_page import (
     NONE,
@@ -168,7 +168,8 @@ def _verdict(change: Change) -> Html:
 
 def _by(comparison: Comparison) -> Iterator[Html]:
     for title, rows in (("By language", comparison.by_language), ("By scenario", comparison.by_scenario)):
-        every = (comparison.overall, *rows) if len(rows) > 1 else rows
+        shown_rows = rows[:GROUPS]
+        every = (comparison.overall, *shown_rows) if len(rows) > 1 else rows
         figures = [
             differences(metric.title, "second minus first", drawn, percent=metric.unit == "percent")
             for metric in comparison.metrics[:6]
@@ -178,13 +179,14 @@ def _by(comparison: Comparison) -> Iterator[Html]:
         heads = ("", "measure", "difference", "95 % interval", "samples", "verdict")
         cells = [
             (row_name(row.language, row.scenario), shown[0], *shown[3:])
-            for row in rows
+            for row in shown_rows
             for shown in (_cells(comparison, change) for change in row.changes)
         ]
         yield section(
             title,
             element("div", *figures, class_="plots") if figures else None,
             table(title, heads, cells, words=(1, 5)),
+            left_out(rows),
         )
 
 

@@ -32,6 +32,9 @@ INTERVALS: Final = (
     "samples of the same kind been drawn. Of samples that all score alike it shows nothing."
 )
 
+GROUPS: Final = 40
+"""Languages or scenarios that are shown: data from elsewhere may have any number of them."""
+
 _PLOTTED: Final = ("percent", "points")
 
 
@@ -85,9 +88,20 @@ def by_groups(summary: Summary) -> Iterator[Html]:
     for title, rows in (("By language", summary.by_language), ("By scenario", summary.by_scenario)):
         # one row is what the headline says, and drawn once at most
         drawn = len(rows) > 1 or (rows is summary.by_language and len(summary.by_scenario) == 1)
-        yield section(title, _plots(summary, rows) if drawn else None, _row_table(title, summary, rows))
+        shown = rows[:GROUPS]
+        plots = _plots(summary, shown) if drawn else None
+        yield section(title, plots, _row_table(title, summary, shown), left_out(rows))
     if len(summary.by_language) > 1 and len(summary.by_scenario) > 1:
-        yield section("By language and scenario", _row_table("By both", summary, summary.by_both))
+        yield section(
+            "By language and scenario",
+            _row_table("By both", summary, summary.by_both[: 4 * GROUPS]),
+            left_out(summary.by_both, 4 * GROUPS),
+        )
+
+
+def left_out(rows: Sequence[object], most: int = GROUPS) -> Html:
+    """How many rows are not shown."""
+    return note(f"and {len(rows) - most:,} more rows, which summary.json has" if len(rows) > most else "")
 
 
 def _plots(summary: Summary, rows: Sequence[Row]) -> Html:

@@ -110,7 +110,7 @@ def histogram(
         parts.append(
             element("rect", class_=kind, x=left, y=f"{base - height:.1f}", width=width, height=f"{height:.1f}", rx=1.5)
         )
-        if count and len(counts) <= _COUNTED_COLUMNS:
+        if count and len(counts) <= _COUNTED_COLUMNS and not marks:
             middle = f"{(number + 0.5) * wide:.3f}%"
             parts.append(_text(f"{count:,}", middle, base - height - 4, "middle", "dim"))
     every = max(1, math.ceil(sum(len(edge) * _LETTER + _LETTER for edge in edges) / _NARROW))

@@ -112,16 +112,20 @@ def _words(value: Any) -> str:
 
 def missing(run: RunData) -> Iterator[Html]:
     """What was not run, and what was wrong with the data. Said also where there is nothing to say."""
-    lines = [plain(line) for line in run.config.get("notes") or ()]
+    notes = [plain(line) for line in run.config.get("notes") or ()]
+    lines = []
     every = run.config.get("samples")
     unasked = every - len(run.results) if isinstance(every, int) else 0
     if unasked > 0:
-        lines.insert(0, f"{counted(unasked, 'sample')} not asked yet: the run is not finished")
+        lines.append(f"{counted(unasked, 'sample')} not asked yet: the run is not finished")
+    if not run.results:
+        lines.append("no sample was answered, so there are no figures")
     failed = sum(bool(result.output.error) for result in run.results)
     if failed:
         lines.append(f"{counted(failed, 'sample')} without an answer; what went wrong stands below")
-    if not run.results:
-        lines.append("no sample was answered, so there are no figures")
+    lines += notes[:LINES]
+    if len(notes) > LINES:
+        lines.append(f"and {len(notes) - LINES:,} more, which run.json has")
     yield section(
         "Notes, and what was not run", told(lines) if lines else note("Everything that was asked for was run.")
     )

@@ -177,6 +177,19 @@ def test_a_run_of_a_hundred_long_answers_stays_small_and_says_what_is_left_out()
     assert "more characters" in page
 
 
+def test_a_run_of_any_number_of_groups_and_notes_stays_small_and_says_what_is_left_out() -> None:
+    results = [result(f"a/{n}", language=f"l{n}") for n in range(45)]
+    run = run_of(*results, notes=[f"note {n}" for n in range(500)])
+    summary = summarize(run.results, METRICS[:1])
+    page = html_report.report(run, summary)
+    assert len(page) < 400_000
+    assert "and 5 more rows" in page
+    assert "and 480 more, which run.json has" in page
+    compared = html_compare.report(run, run, compare(run, run, METRICS[:1]))
+    assert len(compared) < 400_000
+    assert "and 5 more rows" in compared
+
+
 def test_the_worst_come_first_and_right_answers_are_none_of_them() -> None:
     results = [
         result("right", score=1.0),

@@ -19,6 +19,8 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
         raise ValueError(f"pass@{k} needs at least {max(k, 1)} answers, there are {samples}")
     if not 0 <= correct <= samples:
         raise ValueError(f"{correct} of {samples} answers cannot be correct")
+    if not correct:
+        return 0.0  # below it would be the negative one
     if samples - correct < k:
         return 1.0
     return -math.expm1(math.fsum(math.log1p(-k / i) for i in range(samples - correct + 1, samples + 1)))

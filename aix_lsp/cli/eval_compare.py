@@ -38,12 +38,14 @@ def run(first: Path, second: Path, *, seed: int, out: Path | None, as_json: bool
         return
     from rich.console import Console
 
-    from aix_lsp.evaluation.html_compare import names_of
+    from aix_lsp.evaluation.html_run import names_of, uses_of
     from aix_lsp.evaluation.summary_tables import WIDTH, comparison_tables
 
+    answered = dict.fromkeys((uses_of(one.config), uses_of(other.config)))
     console = Console(width=max(Console().width, WIDTH), highlight=False)
     for table in comparison_tables(names_of(one.config, other.config), comparison):
         console.print(table)
+    console.print(f"answered: {'; and in the second run: '.join(answered)}", markup=False)
     for which, ids in (("first", comparison.only_first), ("second", comparison.only_second)):
         if ids:
             console.print(f"{len(ids)} samples are in the {which} run only, and not compared.")

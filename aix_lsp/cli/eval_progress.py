@@ -10,10 +10,16 @@ from contextlib import contextmanager
 Advance = Callable[..., None]
 """One more is done; `total=` where it has turned out how many there are."""
 
+_LONG_S = 120
+
 
 def say(text: str) -> None:
     """One line."""
     sys.stderr.write(f"aix-lsp: {text}\n")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < _LONG_S else f"{seconds / 60:.0f} min"
 
 
 @contextmanager
@@ -37,6 +43,6 @@ def progress(label: str, total: int) -> Iterator[Advance]:
             bar.update(task, advance=1, total=whole)
             if not console.is_terminal and number * 10 // whole > (number - 1) * 10 // whole:
                 left = (time.perf_counter() - first) / max(number - 1, 1) * (whole - number)
-                say(f"{label}: {number} of {whole}, about {left:.0f} s left")
+                say(f"{label}: {number} of {whole}" + (f", about {_time(left)} left" if number < whole else ""))
 
         yield advance

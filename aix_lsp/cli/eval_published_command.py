@@ -28,8 +28,10 @@ Engine = Annotated[str, typer.Option("--engine", help="local, or remote: the ser
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Most samples, drawn evenly; 0: all.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Which samples are drawn, and what is drawn by chance.")]
 Format = Annotated[str, typer.Option("--format", help="Prompt: psm, spm, l2r; auto: the benchmark's or the model's.")]
-CopyPrior = Annotated[str, typer.Option("--copy-prior", help="With the model's copy prior (auto), or without (off).")]
-Threads = Annotated[int, typer.Option("--threads", min=0, max=256, help="Processor threads; 0: as it comes.")]
+CopyPrior = Annotated[
+    str, typer.Option("--copy-prior", help="Copying from the text around: as the model has it (auto), or off.")
+]
+Threads = Annotated[int, typer.Option("--threads", min=0, max=256, help="Processor threads; 0: the engine chooses.")]
 Batch = Annotated[int, typer.Option("--batch", min=0, max=256, help="Samples at once; 0: one, on a server 16.")]
 Out = Annotated[
     Optional[Path],  # noqa: UP045

@@ -20,11 +20,8 @@ from aix_lsp.languages import language_of
 
 if TYPE_CHECKING:
     from aix_lsp.evaluation.run_folder import RunFolder
-    from aix_lsp.evaluation.workspace_plan import Plan, Retrieval, Wanted
+    from aix_lsp.evaluation.workspace_plan import Plan, Retrieval, Wanted, Way
     from aix_lsp.evaluation.workspace_tables import Shown
-
-COMPARISON: Final = "compared"
-"""How the reports of comparisons begin."""
 
 _KEPT_RUNS: Final = 20
 _SLOW_MS: Final = 5_000
@@ -51,7 +48,12 @@ def run(wanted: Wanted, *, out: Path | None, as_json: bool) -> None:
         _forget_old(root)
     if all(result.output.error for result in shown[0].run.results):
         raise ValueError(f"no place was answered: {shown[0].run.results[0].output.error}")
-    _show(shown, root, as_json=as_json)
+    _show(shown, root, [comparison_file(way) for way in made.ways[1:]], as_json=as_json)
+
+
+def comparison_file(way: Way) -> str:
+    """The name of the report that compares a way of answering with the first."""
+    return f"compared-{way.slug}.html"
 
 
 def retrieval_of(text: str, *, several: bool) -> tuple[Retrieval, ...]:
@@ -181,7 +183,7 @@ def _summaries(plan: Plan, folders: Sequence[RunFolder], root: Path) -> list[Sho
         if shown:
             comparison = compare(shown[0].run, data, metrics(), seed=plan.wanted.seed)
             page = comparison_report(shown[0].run, data, comparison)
-            write_text(root / f"{COMPARISON}-{way.slug}.html", page)
+            write_text(root / comparison_file(way), page)
         shown.append(Shown(way.label, data, summary, comparison))
     return shown
 
@@ -193,7 +195,7 @@ def _tell_slow(folder: RunFolder) -> None:
     folder.tell(notes=[*notes, f"{slow} {_SLOW}"] if slow else notes)
 
 
-def _show(shown: Sequence[Shown], root: Path, *, as_json: bool) -> None:
+def _show(shown: Sequence[Shown], root: Path, compared: Sequence[str], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_data(shown), ensure_ascii=False))  # noqa: T201
     else:
@@ -205,8 +207,8 @@ def _show(shown: Sequence[Shown], root: Path, *, as_json: bool) -> None:
         for table in tables_of(shown):
             console.print(table)
     say(f"{root / REPORT} has the report")
-    if len(shown) > 1:
-        say(f"{root}/{COMPARISON}-*.html: what differs, place by place")
+    for name in compared:
+        say(f"{root / name} has what differs, place by place")
 
 
 def _data(shown: Sequence[Shown]) -> dict[str, Any]:

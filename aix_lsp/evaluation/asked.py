@@ -19,8 +19,9 @@ from aix_lsp.engine.loading import locate
 from aix_lsp.engine.select import REMOTE, is_remote
 from aix_lsp.evaluation.benchmark import Sample
 from aix_lsp.evaluation.one_model import settings_for
+from aix_lsp.evaluation.run_folder import Store
 from aix_lsp.settings import ModelSettings, Settings
-from aix_lsp.types import FimFormat
+from aix_lsp.types import FimFormat, ModelInfo
 
 _FIRST_TOKEN_S: Final = 300.0
 _WHOLE_ANSWER_S: Final = 600.0
@@ -112,6 +113,30 @@ def digest_of(samples: Sequence[Sample]) -> str:
         told = json.dumps(asdict(sample), sort_keys=True, default=str)
         digest.update(told.encode() + b"\n")
     return digest.hexdigest()[:16]
+
+
+def tell_answerer(store: Store, info: ModelInfo, **more: Any) -> None:
+    """Keep in a run which model answers it; `more` is what else is to be told of that. Raises ValueError where the
+    answers so far are another's."""
+    before = store.config.get("answered_by")
+    if before is not None and before["name"] != info.name:
+        raise ValueError(
+            f"the answers so far are those of {before['name']}, and {info.name} runs now; give another --out"
+        )
+    store.tell(
+        model=info.name,
+        answered_by={
+            "name": info.name,
+            # reports are passed on, and where a team's server is need not be
+            "device": info.device if store.config.get("engine") == "local" else "a server",
+            "dtype": info.dtype,
+            "attention": info.attention,
+            "parameters": info.parameters,
+            "max_positions": info.max_positions,
+            "format": info.format,
+            **more,
+        },
+    )
 
 
 def versions(engine: str) -> dict[str, str]:

@@ -34,12 +34,12 @@ class Source:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The files without their folders."""
-        return tuple(file.rpartition("/")[2] for file in self.files)
+        """The files without their folders, each once."""
+        return tuple(dict.fromkeys(file.rpartition("/")[2] for file in self.files))
 
     def told(self) -> str:
         """Where to get it, for the end of a line."""
-        files = ", ".join(self.names[:2]) + (" ..." if len(self.files) > 2 else "")
+        files = ", ".join(self.names[:2]) + (" ..." if len(self.names) > 2 else "")
         return f"{self.title} ({files}; {self.licence}): {self.address}"
 
 
@@ -133,9 +133,11 @@ SOURCES: Final[Mapping[str, tuple[Source, ...]]] = MappingProxyType(
 )
 
 
-def where(benchmark: str) -> str:
-    """Where a benchmark's data is to be had and in which licence, in one line."""
-    return "get " + "; or ".join(source.told() for source in SOURCES[benchmark])
+def where(benchmark: str, *, hub: bool = True) -> str:
+    """Where a benchmark's data is to be had and in which licence, in one line. `hub` tells of `--data hub` too, where a
+    copy lies there."""
+    fetch = "; or --data hub fetches a copy" if hub and any(source.hub for source in SOURCES[benchmark]) else ""
+    return "get " + "; or ".join(source.told() for source in SOURCES[benchmark]) + fetch
 
 
 def files_of(paths: Sequence[Path], benchmark: str) -> list[Path]:
@@ -184,7 +186,7 @@ def fetched(benchmark: str) -> list[Path]:
                 except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:
                     raise DataError(
                         f"{file} of {source.hub} cannot be fetched from the hub ({_reason(error)}); give files: "
-                        f"{where(benchmark)}"
+                        f"{where(benchmark, hub=False)}"
                     ) from error
     return files
 

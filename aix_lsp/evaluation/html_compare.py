@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from aix_lsp.evaluation.benchmark import Metric
-from aix_lsp.evaluation.comparison import Change, ChangeRow, Comparison, Flip
+from aix_lsp.evaluation.comparison import FEWEST, Change, ChangeRow, Comparison, Flip
 from aix_lsp.evaluation.html_figures import GROUPS, left_out, percentile_table, row_name
 from aix_lsp.evaluation.html_marks import LEGEND, side_by_side
 from aix_lsp.evaluation.html_page import (
@@ -23,21 +23,23 @@ from aix_lsp.evaluation.html_page import (
     table,
     told,
     value_of,
+    with_interval,
 )
 from aix_lsp.evaluation.html_plots import Bar, differences
-from aix_lsp.evaluation.html_run import engine_of, model_of, name_of, prompt_of, uses_of, version_of
+from aix_lsp.evaluation.html_run import engine_of, model_of, names_of, prompt_of, uses_of, version_of
 from aix_lsp.evaluation.html_samples import columns, folded, kept
 from aix_lsp.evaluation.run_folder import RunData
 
 INTERVALS: Final = (
     "Second minus first over the samples that both runs have, with the paired bootstrap's 95 % interval. A verdict is "
-    "given where 0 lies outside of it. Each measure and row is judged by itself: of twenty comparisons of equal runs "
-    "one is expected to show a difference. Differences of percentages are in percentage points (pp)."
+    f"given where 0 lies outside of it, of at least {FEWEST} samples. Each measure and row is judged by itself: of "
+    "twenty comparisons of equal runs one is expected to show a difference. Differences of percentages are in "
+    "percentage points (pp)."
 )
 
 _FLIPS: Final = 40
 _SHOWN: Final = 300
-_ELSEWHERE: Final = frozenset({"started", "answered_by", "notes", "problems"})
+_ELSEWHERE: Final = frozenset({"label", "started", "answered_by", "notes", "problems"})
 _SIGNS: Final = {"better": "▲ better", "worse": "▼ worse", "higher": "↑ higher", "lower": "↓ lower"}
 
 
@@ -61,12 +63,6 @@ def report(first: RunData, second: RunData, comparison: Comparison) -> str:
         parts += [*_flips(comparison, names)]
     parts.append(element("footer", f"Written by aix-lsp {version_of(second.config)}. This file needs no other."))
     return page(title, *parts)
-
-
-def names_of(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, str]:
-    """What the two runs are called, never the same."""
-    one, two = name_of(first), name_of(second)
-    return (one, two) if one != two else (f"{one} (first)", f"{two} (second)")
 
 
 def _in_words(comparison: Comparison, names: tuple[str, str]) -> str:
@@ -198,7 +194,7 @@ def _bar(metric: Metric, row: ChangeRow) -> Bar:
     found = change.difference
     if not all(map(math.isfinite, (found.mean, found.low, found.high))):
         return Bar(label, None, 0.0, 0.0, NONE)
-    shown = f"{value_of(metric, found.mean, sign=True)} ({interval_of(metric, found, sign=True)})"
+    shown = with_interval(metric, found, sign=True)
     return Bar(label, found.mean, found.low, found.high, shown)
 
 

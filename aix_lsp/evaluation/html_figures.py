@@ -20,16 +20,17 @@ from aix_lsp.evaluation.html_page import (
     section,
     table,
     value_of,
+    with_interval,
 )
 from aix_lsp.evaluation.html_plots import Bar, Mark, bars, histogram, rounded_up
-from aix_lsp.evaluation.html_run import LINES
+from aix_lsp.evaluation.html_run import LINES, ending_of
 from aix_lsp.evaluation.run_folder import RunData
 from aix_lsp.evaluation.statistics import Interval
 from aix_lsp.evaluation.summary import Percentiles, Row, Summary
 
 INTERVALS: Final = (
     "Means with 95 % intervals (percentile bootstrap over samples): how far they could lie elsewhere, had other "
-    "samples of the same kind been drawn. Of samples that all score alike it shows nothing."
+    "samples of the same kind been drawn. Samples that all score alike have none."
 )
 
 GROUPS: Final = 40
@@ -53,6 +54,11 @@ def row_name(language: str, scenario: str) -> str:
     return ", ".join(part for part in (language, scenario) if part) or "all"
 
 
+def _ends(metric: Metric, interval: Interval) -> str:
+    ends = interval_of(metric, interval)
+    return "no interval: all alike" if ends == NONE else f"95 %: {ends}"
+
+
 def headline(summary: Summary) -> Html:
     overall = summary.overall
     tiles = [
@@ -60,7 +66,7 @@ def headline(summary: Summary) -> Html:
             "div",
             element("span", metric.title),
             element("b", value_of(metric, interval.mean)),
-            element("small", f"95 %: {interval_of(metric, interval)}"),
+            element("small", _ends(metric, interval)),
             class_="tile",
         )
         for metric in summary.metrics[:4]
@@ -119,7 +125,7 @@ def _bar(metric: Metric, row: Row) -> Bar:
     label = row_name(row.language, row.scenario)
     if interval is None or not all(map(math.isfinite, (interval.mean, interval.low, interval.high))):
         return Bar(label, None, 0.0, 0.0, NONE)
-    shown = f"{value_of(metric, interval.mean)} ({interval_of(metric, interval)})"
+    shown = with_interval(metric, interval)
     return Bar(label, interval.mean, interval.low, interval.high, shown)
 
 
@@ -205,7 +211,7 @@ def _durations(title: str, values: Sequence[float], found: Percentiles | None) -
 
 def endings(run: RunData, summary: Summary) -> Html:
     every = sum(summary.finish.values()) or 1
-    rows = [(name or "not told", count) for name, count in summary.finish.items()]
+    rows = [(ending_of(name), count) for name, count in summary.finish.items()]
     drawn = bars(
         "How answers ended",
         "",

@@ -118,20 +118,28 @@ def value_of(metric: Metric, value: float | None, *, sign: bool = False) -> str:
     """A score with its unit: `43.2 %`. `sign` for differences; those of percentages are in percentage points, pp."""
     if value is None or not math.isfinite(value):
         return NONE
-    plus = "+" if sign else ""
-    if metric.unit == "percent":
-        return f"{value * 100:{plus}.1f}" + (" pp" if sign else " %")
-    return f"{value:{plus}.2f}" if metric.unit == "ratio" else f"{value:{plus}.1f}"
+    scale, digits = (100, 1) if metric.unit == "percent" else (1, 2 if metric.unit == "ratio" else 1)
+    rounded = round(value * scale, digits) or 0.0  # what rounds to nothing has no minus
+    unit = (" pp" if sign else " %") if metric.unit == "percent" else ""
+    return f"{rounded:{'+' if sign else ''}.{digits}f}{unit}"
 
 
 def interval_of(metric: Metric, interval: Interval | None, *, sign: bool = False) -> str:
-    """The ends of an interval: `40.1 to 46.0`; the unit is with the mean."""
-    if interval is None:
+    """The ends of an interval: `40.1 to 46.0`; the unit is with the mean. A mean (no `sign`) of values that are all
+    alike has none: they say nothing of how far others could lie."""
+    if interval is None or (interval.low == interval.high and not sign):
         return NONE
     low, high = (
         value_of(metric, end, sign=sign).removesuffix(" %").removesuffix(" pp") for end in (interval.low, interval.high)
     )
     return f"{low} to {high}"
+
+
+def with_interval(metric: Metric, interval: Interval | None, *, sign: bool = False) -> str:
+    """A mean or a difference with its interval: `43.2 % (40.1 to 46.0)`."""
+    mean = value_of(metric, interval.mean if interval else None, sign=sign)
+    ends = interval_of(metric, interval, sign=sign)
+    return mean if ends == NONE else f"{mean} ({ends})"
 
 
 def milliseconds(value: float) -> str:

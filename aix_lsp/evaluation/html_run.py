@@ -14,8 +14,27 @@ MODEL_ALONE: Final = (
 )
 """What answered where a configuration says nothing else (`uses`)."""
 
+_ENDINGS: Final[Mapping[str, str]] = {
+    "end": "by the model itself",
+    "stop": "cut where the protocol ends it",
+    "length": "at the limit of tokens",
+    "timeout": "at the limit of time",
+    "error": "no answer: an error",
+}
+
 LINES: Final = 20
 """Of a list, before the rest is only counted."""
+
+_MOST_IN_NAMES: Final = 3
+_LONGEST_IN_NAMES: Final = 30
+
+_NOT_ASKED: Final = frozenset(
+    {
+        *("benchmark", "protocol", "uses", "model", "model_asked", "label", "answered_by", "samples", "started"),
+        *("notes", "problems", "metrics", "versions", "data", "weights", "languages"),
+    }
+)
+"""What is in a configuration and is no setting that somebody chose, or is too long for a name."""
 
 _TOLD: Final = frozenset(
     {
@@ -42,9 +61,31 @@ def name_of(config: Mapping[str, Any]) -> str:
     return plain(config.get("label") or config.get("model") or "a model")
 
 
+def names_of(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str, str]:
+    """What two runs are called, never the same: runs of one name by the settings that they were asked for and that
+    differ, or else as the first and the second."""
+    names = name_of(first), name_of(second)
+    if names[0] != names[1]:
+        return names
+    differing = [key for key in dict.fromkeys((*first, *second)) if first.get(key) != second.get(key)]
+    told = [key for key in differing if key not in _NOT_ASKED][:_MOST_IN_NAMES]
+    if not told:
+        return f"{names[0]} (first)", f"{names[1]} (second)"
+    one, two = (
+        ", ".join(f"{key.replace('_', ' ')} {_words(config.get(key, 'none'))[:_LONGEST_IN_NAMES]}" for key in told)
+        for config in (first, second)
+    )
+    return f"{names[0]} ({one})", f"{names[1]} ({two})"
+
+
 def uses_of(config: Mapping[str, Any]) -> str:
     """Whether the whole service answered or the model alone."""
     return plain(config.get("uses") or MODEL_ALONE)
+
+
+def ending_of(finish: str) -> str:
+    """How an answer ended, in words (`Output.finish`)."""
+    return _ENDINGS.get(finish, finish) or "not told"
 
 
 def version_of(config: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from .benchmark import DataError, Loaded, Metric, Output, Sample
 from .data_lines import evenly, read_samples, text_of
 from .data_sources import SOURCES, files_of
+from .html_page import counted
 from .metrics.pass_at_k import pass_at_k
 from .programs import human_eval_program, mbpp_program, python_passes
 from .sandbox import Sandbox, why_none
@@ -99,7 +100,8 @@ class Nl2Code:
             samples += kept
         notes = [f"programs: {sandbox.description}"]
         if left_out:
-            notes.append(f"MBPP: tasks {MBPP_TESTS[0]} to {MBPP_TESTS[-1]}, the test split; {left_out} others not run")
+            others = counted(left_out, "other")
+            notes.append(f"MBPP: tasks {MBPP_TESTS[0]} to {MBPP_TESTS[-1]}, the test split; {others} not run")
         return Loaded(evenly(_runnable(samples, sandbox, notes), limit, seed), problems, notes)
 
     def score(self, sample: Sample, output: Output) -> Mapping[str, float | None]:
@@ -222,5 +224,6 @@ def _runnable(samples: Sequence[Sample], sandbox: Sandbox, notes: list[str]) -> 
 def _fields() -> tuple[str, ...]:
     fields: list[str] = []
     for source in SOURCES["nl2code"]:
-        fields += [*(["or"] if fields else []), *source.fields]
+        first, *others = source.fields
+        fields += [f"or {first}" if fields else first, *others]
     return tuple(fields)

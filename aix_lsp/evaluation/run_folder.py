@@ -147,11 +147,14 @@ def opened(path: Path, config: dict[str, Any]) -> Iterator[RunFolder]:
     """The folder for a run with this configuration: a new one, or the one of the same run, to go on with.
 
     Raises FolderError when another process writes to it, when it has a run with another configuration, or when
-    something else is in it; OSError when it cannot be written.
+    something else is in it, or when it cannot be written.
     """
     if path.exists() and not path.is_dir():
         raise FolderError(f"{path} is no folder")
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     with _locked(path):
         results = _taken_up(path, config)
         folder = RunFolder(path, config, results)
@@ -159,6 +162,10 @@ def opened(path: Path, config: dict[str, Any]) -> Iterator[RunFolder]:
             yield folder
         finally:
             folder.close()
+
+
+def _unwritable(path: Path, error: OSError) -> FolderError:
+    return FolderError(f"{path} cannot be written to ({error.strerror or error}); give --out a folder that can")
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -209,7 +216,10 @@ def _locked(path: Path) -> Iterator[None]:
     """Hold `run.lock`. Raises FolderError when another process does."""
     while True:
         lock = path / LOCK
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise _unwritable(path, error) from error
         try:
             lock_handle(handle)
         except OSError:

@@ -15,8 +15,8 @@ from rich.text import Text
 from aix_lsp.completion.trace_words import printable
 from aix_lsp.evaluation.benchmark import Metric
 from aix_lsp.evaluation.comparison import Change, ChangeRow, Comparison
-from aix_lsp.evaluation.html_page import counted, interval_of, milliseconds, plain, value_of
-from aix_lsp.evaluation.html_run import name_of, uses_of
+from aix_lsp.evaluation.html_page import counted, interval_of, milliseconds, plain, value_of, with_interval
+from aix_lsp.evaluation.html_run import ending_of, name_of, uses_of
 from aix_lsp.evaluation.summary import Percentiles, Row, Summary
 
 WIDTH: Final = 100
@@ -60,7 +60,7 @@ def comparison_tables(names: tuple[str, str], comparison: Comparison) -> list[Ta
     by_name = {metric.name: metric for metric in comparison.metrics}
     for change in overall.changes:
         table.add_row(*map(_text, (by_name[change.metric].title, *_change(by_name[change.metric], change))))
-    table.caption = _text(f"first: {names[0]}; second: {names[1]}")
+    table.caption = _text(f"first: {names[0]}; second: {names[1]}; pp: percentage points")
     tables = [table]
     several = [rows for rows in (comparison.by_language, comparison.by_scenario) if len(rows) > 1]
     if several and overall.changes:
@@ -137,7 +137,7 @@ def _endings(summary: Summary) -> Table:
     table = _table("How answers ended", ("", "answers"))
     listed = list(summary.finish.items())
     for name, count in listed[:_ENDINGS]:
-        table.add_row(_text(name or "not told"), _text(f"{count:,}"))
+        table.add_row(_text(ending_of(name)), _text(f"{count:,}"))
     if len(listed) > _ENDINGS:
         table.add_row(_text("others"), _text(f"{sum(count for _, count in listed[_ENDINGS:]):,}"))
     for error, count in list(summary.errors.items())[:_ENDINGS]:
@@ -160,10 +160,8 @@ def _first_by(metric: Metric, several: Sequence[Sequence[ChangeRow]]) -> Table:
 
 
 def _change(metric: Metric, change: Change) -> tuple[str, str, str, str]:
-    difference = value_of(metric, change.difference.mean, sign=True)
-    ends = interval_of(metric, change.difference, sign=True)
     one, two = value_of(metric, change.first), value_of(metric, change.second)
-    return one, two, f"{difference} ({ends})", change.verdict
+    return one, two, with_interval(metric, change.difference, sign=True), change.verdict
 
 
 def _flipped(comparison: Comparison) -> list[Table]:

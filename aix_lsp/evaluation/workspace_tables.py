@@ -11,16 +11,15 @@ from rich.text import Text
 
 from aix_lsp.completion.trace_words import printable
 from aix_lsp.evaluation.benchmark import Metric, Result
-from aix_lsp.evaluation.comparison import Change, Comparison
-from aix_lsp.evaluation.html_page import counted
+from aix_lsp.evaluation.comparison import Comparison
+from aix_lsp.evaluation.html_page import NONE, counted, plain, value_of, with_interval
+from aix_lsp.evaluation.html_run import uses_of
 from aix_lsp.evaluation.run_folder import RunData
-from aix_lsp.evaluation.statistics import Interval
 from aix_lsp.evaluation.summary import Row, Summary, percentiles
 from aix_lsp.evaluation.workspace_holes import KINDS
 
 WIDTH: Final = 100
 
-_NONE: Final = "–"
 _FINER: Final = ("exact", "offered", "right", "prefix")
 _TIMES: Final = (("p50", "median\nms"), ("p90", "90 %\nms"))
 _HEADS: Final = {
@@ -52,22 +51,28 @@ def tables_of(runs: Sequence[Shown]) -> list[Table]:
 
 
 def _side_by_side(runs: Sequence[Shown]) -> Table:
-    places = runs[0].summary.overall.samples
-    table = Table(title=f"{places} places, means with 95 % intervals", title_justify="left")
+    config, places = runs[0].run.config, runs[0].summary.overall.samples
+    table = Table(
+        title=_text(
+            f"{plain(config.get('projects', ''))}: what {uses_of(config)} offers at {counted(places, 'place')}, "
+            f"means with 95 % intervals{', the confidence gate off' if config.get('gate') == 'off' else ''}"
+        ),
+        title_justify="left",
+    )
     table.add_column("")
     for run in runs:
         table.add_column(_text(run.label), justify="right")
     for metric in runs[0].summary.metrics:
         intervals = [run.summary.overall.metrics.get(metric.name) for run in runs]
         if any(intervals):
-            table.add_row(metric.title, *(_interval(metric, interval) for interval in intervals))
+            table.add_row(metric.title, *(with_interval(metric, interval) for interval in intervals))
     table.add_section()
     for end in dict.fromkeys(end for run in runs for end in run.summary.finish):
         table.add_row(_text(f"answers: {end}"), *(str(run.summary.finish.get(end, 0)) for run in runs))
     table.add_section()
     for name, title in (("p50", "median"), ("p90", "90 %"), ("p99", "99 %")):
         times = [run.summary.latency for run in runs]
-        table.add_row(f"milliseconds, {title}", *(f"{getattr(t, name):.0f}" if t else _NONE for t in times))
+        table.add_row(f"milliseconds, {title}", *(f"{getattr(t, name):.0f}" if t else NONE for t in times))
     return table
 
 
@@ -94,7 +99,7 @@ def _finer(shown: Shown) -> Table:
             *((row.language if is_new else "", row.scenario) if several else (row.scenario,)),
             str(row.samples),
             *(_cell(metric, row) for metric in metrics),
-            *(f"{getattr(found, end):.0f}" if found else _NONE for end, _ in _TIMES),
+            *(f"{getattr(found, end):.0f}" if found else NONE for end, _ in _TIMES),
         )
         language = row.language
     return table
@@ -105,8 +110,9 @@ def _is_of(result: Result, row: Row) -> bool:
 
 
 def _cell(metric: Metric, row: Row) -> str:
-    mean = _mean(metric, row.metrics.get(metric.name))
-    return f"{mean} of {row.wanted:.0f}" if metric.name == "prefix" and mean != _NONE else mean
+    interval = row.metrics.get(metric.name)
+    mean = value_of(metric, interval.mean if interval else None)
+    return f"{mean} of {row.wanted:.0f}" if metric.name == "prefix" and mean != NONE else mean
 
 
 def _differences(first: Shown, run: Shown, comparison: Comparison) -> Table:
@@ -121,7 +127,12 @@ def _differences(first: Shown, run: Shown, comparison: Comparison) -> Table:
     for change in comparison.overall.changes:
         metric = by_name[change.metric]
         if metric.better:
-            table.add_row(metric.title, str(change.difference.count), _difference(metric, change), change.verdict)
+            table.add_row(
+                metric.title,
+                str(change.difference.count),
+                with_interval(metric, change.difference, sign=True),
+                change.verdict,
+            )
     gained = sum(flip.gained for flip in comparison.flips)
     table.caption = f"exact match: {counted(gained, 'place')} became right, {len(comparison.flips) - gained} wrong"
     table.caption_justify = "left"
@@ -131,29 +142,3 @@ def _differences(first: Shown, run: Shown, comparison: Comparison) -> Table:
 def _text(words: str) -> Text:
     """Read without markup, and with nothing in it that could do something to a terminal."""
     return Text(printable(words))
-
-
-def _scale(metric: Metric) -> float:
-    return 100.0 if metric.unit == "percent" else 1.0
-
-
-def _unit(metric: Metric) -> str:
-    return " %" if metric.unit == "percent" else ""
-
-
-def _mean(metric: Metric, interval: Interval | None) -> str:
-    return _NONE if interval is None else f"{interval.mean * _scale(metric):.1f}{_unit(metric)}"
-
-
-def _interval(metric: Metric, interval: Interval | None) -> str:
-    if interval is None:
-        return _NONE
-    low, high = interval.low * _scale(metric), interval.high * _scale(metric)
-    return f"{_mean(metric, interval)} ({low:.1f} to {high:.1f})"
-
-
-def _difference(metric: Metric, change: Change) -> str:
-    low, mean, high = (
-        value * _scale(metric) for value in (change.difference.low, change.difference.mean, change.difference.high)
-    )
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"

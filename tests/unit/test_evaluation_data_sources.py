@@ -22,6 +22,8 @@ def test_each_says_where_its_data_is_and_in_which_licence(benchmark: str) -> Non
         assert source.address in told
         assert source.files
         assert source.fields
+        assert all(told.count(name) <= 1 for name in source.names)
+    assert ("--data hub" in told) == any(source.hub for source in SOURCES[benchmark])
 
 
 def test_the_hubs_files_are_fetched_by_their_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -48,6 +50,7 @@ def test_without_the_hub_one_line_says_what_to_give_instead(monkeypatch: pytest.
     ) as raised:
         files_of([HUB], "fim-lines")
     assert "\n" not in str(raised.value)
+    assert "--data hub" not in str(raised.value)
 
 
 def test_a_folder_of_other_files_says_what_was_looked_for(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from aix_lsp.evaluation import html_compare, html_report
 from aix_lsp.evaluation.benchmark import Metric
 from aix_lsp.evaluation.comparison import compare
 from aix_lsp.evaluation.html_marks import LITTLE_ALIKE, MOST, side_by_side
-from aix_lsp.evaluation.html_page import milliseconds, value_of
+from aix_lsp.evaluation.html_page import milliseconds, value_of, with_interval
 from aix_lsp.evaluation.html_plots import Bar, bars, differences, histogram, rounded_up
+from aix_lsp.evaluation.html_run import names_of
 from aix_lsp.evaluation.html_samples import drawn_at_random, surrounded, worst
 from aix_lsp.evaluation.run_folder import RunData
+from aix_lsp.evaluation.statistics import Interval
 from aix_lsp.evaluation.summary import summarize
 from tests.unit.evaluation_runs import HOSTILE, METRICS, again, large, result, run_of, summary_of
 
@@ -297,6 +299,27 @@ def test_figures_have_their_units_and_what_is_none_has_a_dash() -> None:
     assert [milliseconds(value) for value in (87.25, 432.1, 1_430, 61_000)] == ["87.2 ms", "432 ms", "1.43 s", "61.0 s"]
 
 
+def test_what_rounds_to_nothing_has_no_minus() -> None:
+    f1 = Metric("f1", "F1")
+    assert value_of(f1, -1e-17) == "0.0 %"
+    assert with_interval(f1, Interval(0.2, -1e-17, 0.4, 5)) == "20.0 % (0.0 to 40.0)"
+    assert with_interval(f1, Interval(0.0, 0.0, 0.0, 5), sign=True) == "+0.0 pp (+0.0 to +0.0)"
+
+
+def test_runs_of_one_model_are_called_by_what_was_asked_differently() -> None:
+    one = run_of(result(), copy_prior="auto").config
+    other = run_of(result(), copy_prior="off", data="0", format="psm").config
+    assert names_of(one, other) == ("small (format auto, copy prior auto)", "small (format psm, copy prior off)")
+    assert names_of(one, {**one, "data": "0"}) == ("small (first)", "small (second)")
+    assert names_of(one, {**one, "model": "large"}) == ("small", "large")
+
+
+def test_endings_are_told_in_words() -> None:
+    page = page_of(run_of(result("a/1", finish="length"), result("a/2", finish="held back by the gate")))
+    assert "at the limit of tokens" in page
+    assert "held back by the gate" in page
+
+
 def test_axes_end_at_round_numbers() -> None:
     assert [rounded_up(value) for value in (0.0, 3.1, 20.0, 20.1, 180.0)] == [1, 5, 20, 25, 200]
     assert rounded_up(0.62, percent=True) == 1.0
@@ -310,8 +333,9 @@ def test_plots_of_nothing_are_drawn_and_say_so() -> None:
     assert "python: –" in bars("a", "", [Bar("python", None, 0, 0, "–")])
 
 
-def test_summaries_of_one_sample_have_an_interval_of_no_width() -> None:
+def test_samples_that_are_all_alike_have_no_interval() -> None:
     run = run_of(result(score=1.0))
     page = html_report.report(run, summarize(run.results, METRICS))
-    assert "100.0 to 100.0" in page
+    assert "100.0 to 100.0" not in page
+    assert "no interval: all alike" in page
     assert 'class="whisker"' not in page

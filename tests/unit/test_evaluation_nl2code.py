@@ -77,7 +77,7 @@ def test_mbpp_shows_its_first_assertion_and_runs_its_test_split() -> None:
     benchmark = Nl2Code([DATA / "mbpp.jsonl"])
     loaded = benchmark.load(0, 0)
     assert [sample.id for sample in loaded.samples] == ["MBPP/11", "MBPP/12"]
-    assert "1 others not run" in loaded.notes[1]
+    assert "1 other not run" in loaded.notes[1]
     assert loaded.samples[1].before == (
         '"""\nWrite a function to repeat each letter of a word.\nassert stutter(\'ab\') == \'aabb\'\n"""\n'
     )

@@ -149,3 +149,9 @@ def test_a_second_writer_is_refused_and_a_dead_one_is_not_waited_for(tmp_path: P
         run.add(0, result("one"))
         assert (folder / "run.lock").read_text().strip() == str(os.getpid())
     assert not (folder / "run.lock").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FolderError, match=r"cannot be written to \(.*\); give --out a folder that can"):
+        opened(tmp_path / "file" / "run", config()).__enter__()

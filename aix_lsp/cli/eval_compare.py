@@ -19,6 +19,8 @@ def run(first: Path, second: Path, *, seed: int, out: Path | None, as_json: bool
     for folder in (first, second):
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder")
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise UsageError(f"--out takes a file for the report, in a folder that is there, not {out}")
     from aix_lsp.evaluation.comparison import compare
     from aix_lsp.evaluation.run_folder import read_run
 

@@ -10,7 +10,7 @@ from .benchmark import Metric, Result
 from .statistics import Interval, intervals_of
 from .summary import Percentiles, percentiles
 
-Verdict = Literal["better", "worse", "no difference seen", "higher", "lower"]
+Verdict = Literal["better", "worse", "no difference seen", "too few to say", "higher", "lower"]
 """Of the second run beside the first; `higher` and `lower` for metrics of which neither is an improvement."""
 
 
@@ -93,7 +93,8 @@ def compare(first: Run, second: Run, metrics: Sequence[Metric], *, seed: int = 0
     """The second run beside the first, over the samples that both have.
 
     Differences are of means over the same samples, with the paired bootstrap's 95 % interval (`intervals_of`). The
-    verdict is `better` or `worse` where 0 lies outside of it and there are at least `FEWEST` samples. Each metric and
+    verdict is `better` or `worse` where 0 lies outside of it and there are at least `FEWEST` samples, `too few to say`
+    where there are fewer. Each metric and
     row is judged by itself: of twenty comparisons of equal runs one is expected to show a difference. `metrics[0]`
     decides what flipped.
     """
@@ -142,8 +143,10 @@ def _row(language: str, scenario: str, pairs: Sequence[Pair], metrics: Sequence[
 
 
 def _verdict(metric: Metric, difference: Interval) -> Verdict:
-    if difference.count < FEWEST or difference.low <= 0 <= difference.high:
+    if difference.low <= 0 <= difference.high:
         return "no difference seen"
+    if difference.count < FEWEST:
+        return "too few to say"
     higher = difference.low > 0
     if not metric.better:
         return "higher" if higher else "lower"

@@ -74,12 +74,12 @@ def _in_words(comparison: Comparison, names: tuple[str, str]) -> str:
     metric = _metric(comparison, change)
     verdict = {
         "no difference seen": f"no difference is seen between {names[1]} and {names[0]}",
+        "too few to say": f"too few to say whether {names[1]} differs from {names[0]}",
     }.get(change.verdict, f"{names[1]} is {change.verdict} than {names[0]}")
     difference = value_of(metric, change.difference.mean, sign=True)
-    return (
-        f"{metric.title}, over {samples} that both runs have: {verdict}, {difference} "
-        f"(95 % interval {interval_of(metric, change.difference, sign=True)})."
-    )
+    ends = interval_of(metric, change.difference, sign=True)
+    told = "" if ends == NONE else f" (95 % interval {ends})"
+    return f"{metric.title}, over {samples} that both runs have: {verdict}, {difference}{told}."
 
 
 def _metric(comparison: Comparison, change: Change) -> Metric:

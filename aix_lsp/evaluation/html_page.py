@@ -125,9 +125,9 @@ def value_of(metric: Metric, value: float | None, *, sign: bool = False) -> str:
 
 
 def interval_of(metric: Metric, interval: Interval | None, *, sign: bool = False) -> str:
-    """The ends of an interval: `40.1 to 46.0`; the unit is with the mean. A mean (no `sign`) of values that are all
-    alike has none: they say nothing of how far others could lie."""
-    if interval is None or (interval.low == interval.high and not sign):
+    """The ends of an interval: `40.1 to 46.0`; the unit is with the mean. One value has none, nor
+    has a mean (no `sign`) of values that are all alike: they say nothing of how far others could lie."""
+    if interval is None or interval.count == 1 or (interval.low == interval.high and not sign):
         return NONE
     low, high = (
         value_of(metric, end, sign=sign).removesuffix(" %").removesuffix(" pp") for end in (interval.low, interval.high)

@@ -66,6 +66,15 @@ def test_what_cannot_be_compared_is_one_line(call: Call, tmp_path: Path) -> None
         assert words in line
 
 
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_compared(call: Call, tmp_path: Path) -> None:
+    run = written(tmp_path / "a", 1)
+    for out in (tmp_path, tmp_path / "none" / "compared.html"):
+        done = call("eval", "compare", run, run, "--out", out)
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.endswith(f"not {out}")
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -303,6 +303,7 @@ def test_what_rounds_to_nothing_has_no_minus() -> None:
     f1 = Metric("f1", "F1")
     assert value_of(f1, -1e-17) == "0.0 %"
     assert with_interval(f1, Interval(0.2, -1e-17, 0.4, 5)) == "20.0 % (0.0 to 40.0)"
+    assert with_interval(f1, Interval(0.5, 0.5, 0.5, 1), sign=True) == "+50.0 pp"
     assert with_interval(f1, Interval(0.0, 0.0, 0.0, 5), sign=True) == "+0.0 pp (+0.0 to +0.0)"
 
 

@@ -345,7 +345,7 @@ def test_the_tables_fit_100_columns_and_say_which_run_is_better(languages: tuple
     assert not same.flips
 
 
-@pytest.mark.parametrize(("places", "verdict"), [(5, "no difference seen"), (6, "better")])
+@pytest.mark.parametrize(("places", "verdict"), [(5, "too few to say"), (6, "better")])
 def test_a_verdict_takes_more_than_a_handful_of_places(places: int, verdict: str) -> None:
     first, second = run_of("one", [0.0] * places), run_of("other", [1.0] * places)
     change = compare(first, second, metrics()).overall.changes[0]

@@ -57,8 +57,8 @@ def run(
             raise UsageError(f"{folder} is no folder")
     notes = {} if calibration is None else _notes(calibration)  # a file that cannot be used is told before the work
     from aix_lsp.evaluation.confidence_curve import judged
-    from aix_lsp.evaluation.workspace import answers_in
-    from aix_lsp.evaluation.workspace_report import data_of, tables_of
+    from aix_lsp.evaluation.confidence_places import answers_in
+    from aix_lsp.evaluation.confidence_report import data_of, tables_of
 
     with progress(model, limit) as advance:
         info, answers = answers_in(

@@ -19,7 +19,7 @@ from aix_lsp.completion.confidence import SHORTEST_PART, Features, features_of, 
 from aix_lsp.completion.place import Place
 from aix_lsp.completion.postprocess import fit as fitted
 from aix_lsp.completion.whole_parts import cuts
-from aix_lsp.evaluation.workspace import PlaceAnswer
+from aix_lsp.evaluation.confidence_places import PlaceAnswer
 from aix_lsp.settings import CompletionSettings
 from aix_lsp.types import Calibration, Generation, ModelInfo
 

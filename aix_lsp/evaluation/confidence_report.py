@@ -1,4 +1,4 @@
-"""What `eval workspace` found, as data for a file and as tables for a person."""
+"""What `eval workspace --confidence` found, as data for a file and as tables for a person."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from rich.table import Table
 
 from aix_lsp.evaluation.confidence_curve import Curve, Judged, first_word, is_exact
+from aix_lsp.evaluation.confidence_places import PlaceAnswer
 from aix_lsp.evaluation.statistics import mean_of
-from aix_lsp.evaluation.workspace import PlaceAnswer
 from aix_lsp.types import Calibration, ModelInfo
 
 _SHOWN_EVERY = 5

@@ -20,9 +20,8 @@ from aix_lsp.completion.context import WorkspaceContext
 from aix_lsp.completion.place import Place, place_at
 from aix_lsp.completion.policy import decide
 from aix_lsp.completion.service import CompletionService
-from aix_lsp.configuration import Configuration
-from aix_lsp.engine.base import Engine, EngineState, LoadEvent, ModelError
-from aix_lsp.engine.select import REMOTE, engine_for
+from aix_lsp.engine.base import Engine, EngineState
+from aix_lsp.evaluation.one_model import only, settings_for
 from aix_lsp.languages import language_id_of, language_of
 from aix_lsp.settings import CompletionSettings, ModelSettings, Settings
 from aix_lsp.types import (
@@ -150,7 +149,7 @@ class _Recording:
         self._engine.close()
 
 
-def settings_for(model: str, *, threads: int = 0) -> Settings:
+def settings_of(model: str, *, threads: int = 0) -> Settings:
     """The product's defaults for one model by name or folder, in this process; `remote` is the user's own server. What
     waits for somebody who types is off, and so is the gate."""
     completion = CompletionSettings(
@@ -161,13 +160,8 @@ def settings_for(model: str, *, threads: int = 0) -> Settings:
         confidence="off",
         time_limit_ms=120_000,
     )
-    if model != REMOTE:
-        return Settings(completion=completion, model=ModelSettings(name=model, share="off", threads=threads))
-    configuration = Configuration()
-    configuration.read_user_file()
-    configuration.read_environment()
-    remote = configuration.settings.remote.model_copy(update={"fallback": False})
-    return Settings(completion=completion, model=ModelSettings(name=model), remote=remote)
+    settings = settings_for(ModelSettings(name=model, threads=threads))
+    return settings.model_copy(update={"completion": completion})
 
 
 def answers_in(
@@ -184,7 +178,7 @@ def answers_in(
     Raises ValueError when no folder has a line to type, ModelError when the model cannot be loaded; another one never
     answers for it.
     """
-    settings = settings_for(model, threads=threads)
+    settings = settings_of(model, threads=threads)
     checkouts: list[_Checkout] = []
     for number, folder in enumerate(folders):
         root = folder.resolve()
@@ -210,18 +204,9 @@ class _Checkout:
 async def _answered(
     checkouts: Sequence[_Checkout], settings: Settings, seed: int, on_answer: OnAnswer
 ) -> tuple[ModelInfo, list[PlaceAnswer]]:
-    warnings: list[str] = []
-
-    def note(event: LoadEvent) -> None:
-        if event.kind == "warning":
-            warnings.append(event.message)
-
-    engine = _Recording(engine_for(settings, note))
     answers: list[PlaceAnswer] = []
-    try:
-        info = await engine.ready()
-        if warnings and settings.model.name != REMOTE:
-            raise ModelError(warnings[0].split(". The embedded model")[0])
+    async with only(settings) as (asked, info):
+        engine = _Recording(asked)
         drawn = [_places(checkout, info, seed) for checkout in checkouts]
         total = sum(map(len, drawn))
         if not total:
@@ -233,8 +218,6 @@ async def _answered(
                 on_answer(total)
             service.close()
             await checkout.context.close()
-    finally:
-        engine.close()
     return info, answers
 
 

@@ -25,8 +25,8 @@ from aix_lsp.evaluation.confidence_curve import (
     is_beginning,
     judged,
 )
-from aix_lsp.evaluation.workspace import PlaceAnswer, TypedPlace, draw
-from aix_lsp.evaluation.workspace_report import data_of, tables_of
+from aix_lsp.evaluation.confidence_places import PlaceAnswer, TypedPlace, draw
+from aix_lsp.evaluation.confidence_report import data_of, tables_of
 from aix_lsp.types import DocumentSnapshot, Generation, ModelInfo, Prompt, TokenScore
 
 SOURCE = '''"""A module."""

@@ -32,10 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def started(folder: Path) -> Iterator[Session]:
-    """The one Neovim."""
+def started(folder: Path, model_host: dict[str, str]) -> Iterator[Session]:
+    """The one Neovim, whose servers share the model of other tests: how it is loaded is not the subject."""
     editor = editor_or_skip("neovim")
-    environment = environment_with_plugin(environment_in(folder.parent), folder.parent)
+    environment = environment_with_plugin({**environment_in(folder.parent), **model_host}, folder.parent)
     with session(editor, environment) as running:
         yield running
 
@@ -323,8 +323,7 @@ def test_a_server_that_is_killed_is_started_again_and_completions_come_again(nvi
     nvim.wait(lambda: "the server ended (signal 9) and is started again" in nvim.messages(), "message")
     nvim.wait(lambda: (children := nvim.children()) and killed not in children, "new server")
     assert nvim.until_ready() != killed
-    nvim.keys("t")
-    nvim.ghost_comes()
+    nvim.ghost_comes()  # with nothing typed since
     assert nvim.messages().count("ended") == 1
     assert "exit code" not in nvim.messages()
 

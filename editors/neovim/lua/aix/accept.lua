@@ -37,6 +37,7 @@ local function insert(buffer, offer, part)
   vim.cmd('noautocmd let &g:undolevels = &g:undolevels')
   vim.api.nvim_buf_set_text(buffer, row, col, row, col, lines)
   vim.api.nvim_win_set_cursor(0, { row + #lines, (#lines == 1 and col or 0) + #lines[#lines] })
+  vim.api.nvim_feedkeys(vim.keycode('<C-g>u'), 'ni', false) -- what is typed next is another step
 
   local client = vim.lsp.get_client_by_id(offer.client_id)
   if #taken < #offer.rest then

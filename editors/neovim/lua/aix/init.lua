@@ -67,14 +67,14 @@ end
 --- and again: settings that hold without a restart then hold at once.
 ---@param options? aix.Options
 function M.setup(options)
-  require('aix.config').set(options)
-  if not started then
-    return
-  end
-  local server = require('aix.server')
-  server.apply()
-  if require('aix.config').get().enabled and not vim.lsp.is_enabled(server.name) then
-    server.enable()
+  local config, server = require('aix.config'), require('aix.server')
+  local was_enabled = not started or config.get().enabled
+  config.set(options)
+  if started then
+    server.apply()
+    if config.get().enabled and not was_enabled then
+      server.enable()
+    end
   end
 end
 

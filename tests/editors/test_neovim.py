@@ -393,20 +393,9 @@ def test_the_page_that_says_why_is_shown_in_a_split_that_no_server_sees(nvim: Se
     nvim.wait(lambda: "not remembered" in nvim.messages(), "message")
 
 
-def test_the_status_is_one_line_and_the_models_are_a_menu(nvim: Session) -> None:
+def test_the_status_is_one_line(nvim: Session) -> None:
     nvim.command("AixStatus")
     nvim.wait(lambda: "aix-mini is ready" in nvim.messages(), "status")
-    nvim.lua(
-        """
-        vim.ui.select = function(entries, options)
-          menu = vim.iter(entries):map(options.format_item):totable()
-        end
-        """
-    )
-    nvim.command("AixModel")
-    menu = nvim.wait(lambda: nvim.lua("return menu"), "menu")
-    assert menu[0].startswith("  auto")
-    assert any(line.startswith("* aix-mini (") for line in menu)
 
 
 def test_settings_of_a_running_server_change_beside_those_of_the_project(nvim: Session) -> None:
@@ -426,7 +415,8 @@ def test_a_model_that_is_chosen_from_the_menu_answers_after_a_restart_of_the_ser
     before = nvim.until_ready()
     nvim.lua(
         """
-        vim.ui.select = function(entries, _, chosen)
+        vim.ui.select = function(entries, options, chosen)
+          menu = vim.iter(entries):map(options.format_item):totable()
           chosen({ name = 'a-large-model', onDisk = false })
           chosen(vim.iter(entries):find(function(entry) return entry.name == 'aix-mini' end))
         end
@@ -435,6 +425,9 @@ def test_a_model_that_is_chosen_from_the_menu_answers_after_a_restart_of_the_ser
     nvim.command("AixModel")
     nvim.wait(lambda: "the model is aix-mini until Neovim ends" in nvim.messages(), "message")
     assert "run `aix-lsp download a-large-model` first" in nvim.messages()
+    menu = nvim.lua("return menu")
+    assert menu[0].startswith("  auto")
+    assert any(line.startswith("* aix-mini (") for line in menu)
     nvim.wait(lambda: (children := nvim.children()) and before not in children, "new server")
     assert nvim.until_ready() != before
     begin(nvim)

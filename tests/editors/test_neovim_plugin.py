@@ -187,8 +187,9 @@ def test_a_server_that_does_not_start_is_given_up_after_the_second_time_until_it
     (tmp_path / "one.py").write_text("x = 1\n")
     starts = tmp_path / "starts"
     script = f'echo "$PYTHONSAFEPATH" >> {starts}; exit 3'
-    nvim.lua("require('aix').setup({ cmd = { 'sh', '-c', ... } })", script)
     nvim.open(tmp_path / "one.py")
+    nvim.command("messages clear")
+    nvim.lua("require('aix').setup({ cmd = { 'sh', '-c', ... } })", script)
     nvim.command("AixRestart")
     nvim.wait(lambda: ":AixRestart starts it" in nvim.messages(), "message")
     assert nvim.messages().splitlines() == [

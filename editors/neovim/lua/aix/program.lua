@@ -14,6 +14,13 @@ local function is_whole(path)
   return vim.startswith(path, '/')
 end
 
+---@param path string
+---@return string? path on Windows with what it ends in (`.exe`)
+local function runnable(path)
+  local found = vim.fn.exepath(path)
+  return found ~= '' and found or nil
+end
+
 --- The whole path of a program: one that is named so (`~` is the home folder), or the first of that name in the whole
 --- paths of PATH. Nil where there is none.
 ---@param name string
@@ -21,11 +28,11 @@ end
 function M.find(name)
   if name:find('[/\\]') then
     local path = vim.fs.normalize(name)
-    return is_whole(path) and vim.fn.executable(path) == 1 and path or nil
+    return is_whole(path) and runnable(path) or nil
   end
   for folder in vim.gsplit(vim.env.PATH or '', windows and ';' or ':', { plain = true }) do
-    local path = is_whole(folder) and vim.fs.joinpath(folder, name)
-    if path and vim.fn.executable(path) == 1 then
+    local path = is_whole(folder) and runnable(vim.fs.joinpath(folder, name))
+    if path then
       return path
     end
   end

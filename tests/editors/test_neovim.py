@@ -388,6 +388,10 @@ def test_the_page_that_says_why_is_shown_in_a_split_that_no_server_sees(nvim: Se
         "return { vim.bo.buftype, vim.bo.modifiable, #vim.lsp.get_clients({ bufnr = 0 }), vim.fn.winnr('$') }"
     )
     assert facts == ["nofile", False, 0, 2]
+    page = nvim.lua("return vim.api.nvim_get_current_buf()")
+    nvim.command("AixInspect")
+    nvim.wait(lambda: not nvim.lua("return vim.api.nvim_buf_is_valid(...)", page), "another page in its place")
+    assert nvim.lua("return vim.fn.winnr('$')") == 2
     nvim.command("close")
     nvim.command("AixInspect 100000")
     nvim.wait(lambda: "not remembered" in nvim.messages(), "message")

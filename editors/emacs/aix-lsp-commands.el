@@ -72,9 +72,15 @@
   (message "aix: %s" (aix-lsp-commands--line (aix-lsp-commands--status))))
 
 (defun aix-lsp-commands--execute (command arguments answered)
-  "Let this buffer's server execute COMMAND with ARGUMENTS, a vector; ANSWERED takes the result."
+  "Let this buffer's server execute COMMAND with ARGUMENTS, a vector; ANSWERED takes the result.
+It is called in this buffer, wherever the user is by then, and not at
+all when the buffer is gone."
   (if (aix-lsp-backend-ready-p aix-lsp-backend)
-      (aix-lsp-backend-execute aix-lsp-backend command arguments answered)
+      (let ((buffer (current-buffer)))
+        (aix-lsp-backend-execute aix-lsp-backend command arguments
+                                 (lambda (result)
+                                   (when (buffer-live-p buffer)
+                                     (with-current-buffer buffer (funcall answered result))))))
     (user-error "No server of aix-lsp for this buffer: %s"
                 (or (aix-lsp-server-refused) (aix-lsp-commands--line (aix-lsp-commands--status))))))
 

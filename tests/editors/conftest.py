@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import environment_in, workspace_in
+from tests.e2e.conftest import environment_in, model_host, workspace_in
 from tests.editors.install.__main__ import install
 from tests.editors.install.place import Editor, NotInstalledError
+
+__all__ = ["model_host"]
 
 SERVER = (sys.executable, "-m", "aix_lsp", "serve", "--stdio")
 """The command line of the server of this repository."""
@@ -17,10 +20,19 @@ SERVER = (sys.executable, "-m", "aix_lsp", "serve", "--stdio")
 
 def editor_or_skip(name: str) -> Editor:
     """The editor; where it cannot be installed, the test is skipped with the reason."""
+    found = _tried(name)
+    if isinstance(found, NotInstalledError):
+        pytest.skip(f"{name}: {found}")
+    return found
+
+
+@functools.cache
+def _tried(name: str) -> Editor | NotInstalledError:
+    """Tried once for all tests: where there is no network, each try takes minutes."""
     try:
         return install(name)
     except NotInstalledError as error:
-        pytest.skip(f"{name}: {error}")
+        return error
 
 
 @pytest.fixture

@@ -152,12 +152,20 @@ The page holds parts of your files."
   "What is to be known of MODEL before it is chosen; ANSWER says which one is there now."
   (string-join
    (delq nil (list (and (equal (plist-get model :name) (plist-get answer :current)) "answers now")
-                   (plist-get model :parameters)
+                   (aix-lsp-commands--size (plist-get model :parameters))
                    (plist-get model :licence)
                    (unless (eq (plist-get model :onDisk) t) "not downloaded")
+                   (when (eq (plist-get model :commercial) :json-false) "not for commercial use")
                    (unless (eq (plist-get model :fits) t) "does not fit")
                    (let ((note (plist-get model :note))) (and (stringp note) (not (string-empty-p note)) note))))
    ", "))
+
+(defun aix-lsp-commands--size (parameters)
+  "The number of PARAMETERS as one says it, or nil where it is not known."
+  (when (and (numberp parameters) (> parameters 0))
+    (if (< parameters 1e9)
+        (format "%.0fM" (/ parameters 1e6))
+      (format "%.1fB" (/ parameters 1e9)))))
 
 (defun aix-lsp-commands--option-changed (symbol)
   "The option SYMBOL has a new value."

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import environment_in, model_host, workspace_in
+from tests.e2e.conftest import environment_in, workspace_in
 from tests.editors.install.__main__ import install
 from tests.editors.install.place import Editor, NotInstalledError
-
-__all__ = ["model_host"]
 
 SERVER = (sys.executable, "-m", "aix_lsp", "serve", "--stdio")
 """The command line of the server of this repository."""

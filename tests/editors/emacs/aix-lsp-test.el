@@ -267,6 +267,15 @@
   (should (risky-local-variable-p 'aix-lsp-remote-url))
   (should-not (safe-local-variable-p 'aix-lsp-model-name "x")))
 
+(ert-deftest aix-lsp-test-a-model-is-told-with-its-size ()
+  (should (equal (aix-lsp-commands--size 12587904) "13M"))
+  (should (equal (aix-lsp-commands--size 7200000000) "7.2B"))
+  (should-not (aix-lsp-commands--size nil))
+  (should (equal (aix-lsp-commands--note '( :name "x" :parameters 12587904 :licence "Apache-2.0" :commercial t
+                                            :onDisk t :fits t :sizeGb 0.1 :note "")
+                                         '(:current "x"))
+                 "answers now, 13M, Apache-2.0")))
+
 ;;;; What is sent about edits, for a test in Python
 
 (defun aix-lsp-test-print-changes (seed encoding returns)

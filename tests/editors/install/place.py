@@ -97,9 +97,10 @@ def command(arguments: Sequence[str | Path], *, seconds: float, **options: objec
 
 
 def _reason(stderr: str, stdout: str, code: int) -> str:
-    """The line that tells why a program failed: the first of apt's errors, else the last line."""
+    """The line that tells why a program failed: a full disk, the first of apt's errors, or what it said last."""
     lines = (stderr.strip() or stdout.strip() or f"exit code {code}").splitlines()
-    return next((line for line in lines if line.startswith("E: ")), lines[-1])
+    reasons = [line for line in lines if "No space left" in line] + [line for line in lines if line.startswith("E: ")]
+    return [*reasons, lines[-1]][0]
 
 
 @contextmanager

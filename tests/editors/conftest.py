@@ -18,14 +18,14 @@ SERVER = (sys.executable, "-m", "aix_lsp", "serve", "--stdio")
 
 def editor_or_skip(name: str) -> Editor:
     """The editor; where it cannot be installed, the test is skipped with the reason."""
-    found = _tried(name)
+    found = tried(name)
     if isinstance(found, NotInstalledError):
         pytest.skip(f"{name}: {found}")
     return found
 
 
 @functools.cache
-def _tried(name: str) -> Editor | NotInstalledError:
+def tried(name: str) -> Editor | NotInstalledError:
     """Tried once for all tests: where there is no network, each try takes minutes."""
     try:
         return install(name)

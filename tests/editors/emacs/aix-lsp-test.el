@@ -271,10 +271,15 @@
   (should (equal (aix-lsp-commands--size 12587904) "13M"))
   (should (equal (aix-lsp-commands--size 7200000000) "7.2B"))
   (should-not (aix-lsp-commands--size nil))
-  (should (equal (aix-lsp-commands--note '( :name "x" :parameters 12587904 :licence "Apache-2.0" :commercial t
+  (should (equal (aix-lsp-commands--note '( :name "x" :parameters 12587904 :licence "Apache-2.0." :commercial t
                                             :onDisk t :fits t :sizeGb 0.1 :note "")
                                          '(:current "x"))
-                 "answers now, 13M, Apache-2.0")))
+                 "answers now, 13M, Apache-2.0"))
+  (should (equal (aix-lsp-commands--note '( :name "y" :parameters 3085938688 :commercial :json-false
+                                            :licence "Research Licence: a long story. And more."
+                                            :onDisk :json-false :fits :json-false :sizeGb 6.2 :note "too slow")
+                                         '(:current "x"))
+                 "3.1B, Research Licence, not for commercial use, not downloaded, does not fit, too slow")))
 
 ;;;; What is sent about edits, for a test in Python
 

@@ -1,4 +1,4 @@
-"""One model for all tests whose subject is not how a server loads it."""
+"""One model for the tests of all folders, held by a host process (`aix_lsp.engine.host_process`)."""
 
 from __future__ import annotations
 

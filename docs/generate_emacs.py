@@ -79,8 +79,16 @@ def _option(item: Option) -> str:
     doc = f"{item.doc} {_limits(item)}{'A change needs a restart of the server.' if item.restart else ''}"
     return (
         f"(defcustom {symbol(item.name)} {_value(item)}\n{_docstring(doc.strip(), item.name)}\n"
-        f"  :type {_type(item)}\n  :group 'aix-lsp-{section})\n"
+        f"  :type {_type(item)}{_trust(item)}\n  :group 'aix-lsp-{section})\n"
     )
+
+
+def _trust(item: Option) -> str:
+    """Whether Emacs asks before it takes a value out of a folder's or a file's variables: not where such a value may
+    be sent, and always where it never is."""
+    if item.scope == "resource":
+        return f"\n  :safe #'{_PREDICATES[kind_of(item)]}"
+    return "\n  :risky t" if item.scope == "machine" else ""
 
 
 def _table() -> str:
@@ -100,6 +108,13 @@ def _table() -> str:
     )
 
 
+_PREDICATES = {
+    "boolean": "booleanp",
+    "integer": "integerp",
+    "number": "numberp",
+    "string": "stringp",
+    "string[]": "list-of-strings-p",
+}
 _KINDS = {"boolean": "boolean", "integer": "integer", "number": "number", "string": "string", "string[]": "strings"}
 
 

@@ -12,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from aix_lsp.engine.hardware import share_processors
+from tests.model_host import model_host
+
+__all__ = ["model_host"]
 
 # as the program does it: beside other work, threads that wait spinning take minutes where sleeping ones take seconds
 share_processors()

@@ -72,9 +72,15 @@
   (message "aix: %s" (aix-lsp-commands--line (aix-lsp-commands--status))))
 
 (defun aix-lsp-commands--execute (command arguments answered)
-  "Let this buffer's server execute COMMAND with ARGUMENTS, a vector; ANSWERED takes the result."
+  "Let this buffer's server execute COMMAND with ARGUMENTS, a vector.
+ANSWERED takes the result.  It is called in this buffer, wherever the
+user is by then, and not at all when the buffer is gone."
   (if (aix-lsp-backend-ready-p aix-lsp-backend)
-      (aix-lsp-backend-execute aix-lsp-backend command arguments answered)
+      (let ((buffer (current-buffer)))
+        (aix-lsp-backend-execute aix-lsp-backend command arguments
+                                 (lambda (result)
+                                   (when (buffer-live-p buffer)
+                                     (with-current-buffer buffer (funcall answered result))))))
     (user-error "No server of aix-lsp for this buffer: %s"
                 (or (aix-lsp-server-refused) (aix-lsp-commands--line (aix-lsp-commands--status))))))
 
@@ -129,6 +135,8 @@ The page holds parts of your files."
      ;; reading from the minibuffer must not hold up the server's other messages
      (run-at-time 0 nil #'aix-lsp-commands--choose (current-buffer) answer))))
 
+(defconst aix-lsp-commands--note-width 110 "Columns for what is told of a model in the list to choose from.")
+
 (defun aix-lsp-commands--choose (buffer answer)
   "Let the user choose among the models of ANSWER for the server of BUFFER."
   (let* ((models (append (plist-get answer :models) nil))
@@ -144,14 +152,26 @@ The page holds parts of your files."
 
 (defun aix-lsp-commands--note (model answer)
   "What is to be known of MODEL before it is chosen; ANSWER says which one is there now."
-  (string-join
-   (delq nil (list (and (equal (plist-get model :name) (plist-get answer :current)) "answers now")
-                   (plist-get model :parameters)
-                   (plist-get model :licence)
-                   (unless (eq (plist-get model :onDisk) t) "not downloaded")
-                   (unless (eq (plist-get model :fits) t) "does not fit")
-                   (let ((note (plist-get model :note))) (and (stringp note) (not (string-empty-p note)) note))))
-   ", "))
+  (truncate-string-to-width
+   (string-join
+    (delq nil (list (and (equal (plist-get model :name) (plist-get answer :current)) "answers now")
+                    (aix-lsp-commands--size (plist-get model :parameters))
+                    ;; of the licence its name
+                    (replace-regexp-in-string "\\(?:[.:;] \\|\\.\\'\\)\\(?:.\\|\n\\)*" "" (or (plist-get model :licence) ""))
+                    (unless (eq (plist-get model :commercial) t) "not for commercial use")
+                    (unless (eq (plist-get model :onDisk) t) "not downloaded")
+                    (unless (eq (plist-get model :fits) t) "does not fit")
+                    (let ((note (plist-get model :note)))
+                      (and (stringp note) (not (string-empty-p note)) note))))
+    ", ")
+   aix-lsp-commands--note-width nil nil t))
+
+(defun aix-lsp-commands--size (parameters)
+  "The number of PARAMETERS as one says it, or nil where it is not known."
+  (when (and (numberp parameters) (> parameters 0))
+    (if (< parameters 1e9)
+        (format "%.0fM" (/ parameters 1e6))
+      (format "%.1fB" (/ parameters 1e9)))))
 
 (defun aix-lsp-commands--option-changed (symbol)
   "The option SYMBOL has a new value."

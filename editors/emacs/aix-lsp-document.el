@@ -36,8 +36,9 @@
   "What the server knows of a buffer.
 CHANGES are those that are still to be told, the latest first; FULL is
 non-nil when the whole text is to be told instead; BEFORE is of a change
-that is being made; SIZE is what the buffer's size should be."
-  uri (version 0) (open nil) changes full before (size 0) timer)
+that is being made; TICK is the buffer's own count of changes after the
+latest that was noted."
+  uri (version 0) (open nil) changes full before (tick 0) timer)
 
 (defvar-local aix-lsp-document--here nil "This buffer's document.")
 (defvar aix-lsp-document--buffers nil "All buffers with a document.")
@@ -72,16 +73,21 @@ that is being made; SIZE is what the buffer's size should be."
 (defun aix-lsp-document-detach ()
   "Tell the server no more of this buffer."
   (when aix-lsp-document--here
-    (remove-hook 'before-change-functions #'aix-lsp-document--before t)
-    (remove-hook 'after-change-functions #'aix-lsp-document--after t)
-    (remove-hook 'after-save-hook #'aix-lsp-document--saved t)
-    (remove-hook 'after-set-visited-file-name-hook #'aix-lsp-document--renamed t)
     (when-let* ((timer (aix-lsp-document-timer aix-lsp-document--here)))
       (cancel-timer timer))
     (when (aix-lsp-document-open aix-lsp-document--here)
       (aix-lsp-server-notify :textDocument/didClose (list :textDocument (aix-lsp-document-identifier))))
-    (setq aix-lsp-document--buffers (delq (current-buffer) aix-lsp-document--buffers)
-          aix-lsp-document--here nil)))
+    (setq aix-lsp-document--buffers (delq (current-buffer) aix-lsp-document--buffers))
+    (aix-lsp-document-disown)))
+
+(defun aix-lsp-document-disown ()
+  "This buffer has nothing to do with its document any more.
+The server is not told: another buffer may have the same document."
+  (remove-hook 'before-change-functions #'aix-lsp-document--before t)
+  (remove-hook 'after-change-functions #'aix-lsp-document--after t)
+  (remove-hook 'after-save-hook #'aix-lsp-document--saved t)
+  (remove-hook 'after-set-visited-file-name-hook #'aix-lsp-document--renamed t)
+  (setq aix-lsp-document--here nil))
 
 (defun aix-lsp-document-identifier ()
   "This buffer's document as a request names it."
@@ -118,7 +124,7 @@ that is being made; SIZE is what the buffer's size should be."
   (setf (aix-lsp-document-changes document) nil
         (aix-lsp-document-full document) nil
         (aix-lsp-document-before document) nil
-        (aix-lsp-document-size document) (buffer-size)))
+        (aix-lsp-document-tick document) (buffer-chars-modified-tick)))
 
 (defun aix-lsp-document--renamed ()
   "The buffer visits another file."
@@ -134,26 +140,34 @@ that is being made; SIZE is what the buffer's size should be."
 
 ;;;; Changes
 
+(defun aix-lsp-document--missed-p (document)
+  "Whether this buffer, of DOCUMENT, was changed without its hooks being told.
+Hooks are inhibited at times, and an indirect buffer has its own."
+  (/= (aix-lsp-document-tick document) (buffer-chars-modified-tick)))
+
 (defun aix-lsp-document--before (beg end)
   "The text from BEG to END is about to change: note where that is for the server."
   (let ((document aix-lsp-document--here))
     (when (and (aix-lsp-document-open-p) (not (aix-lsp-document-full document)))
-      (let ((encoding (aix-lsp-server-encoding)))
-        (setf (aix-lsp-document-before document)
-              (list beg end (aix-lsp-position-at beg encoding) (aix-lsp-position-at end encoding)))))))
+      (if (aix-lsp-document--missed-p document)
+          (setf (aix-lsp-document-full document) t)
+        (let ((encoding (aix-lsp-server-encoding)))
+          (setf (aix-lsp-document-before document)
+                (list beg end (aix-lsp-position-at beg encoding) (aix-lsp-position-at end encoding))))))))
 
 (defun aix-lsp-document--after (beg end length)
   "The text from BEG to END has taken the place of LENGTH characters."
   (let ((document aix-lsp-document--here))
     (when (aix-lsp-document-open-p)
       (pcase-let ((`(,old-beg ,old-end ,from ,to) (aix-lsp-document-before document)))
-        (setf (aix-lsp-document-before document) nil)
-        (cl-incf (aix-lsp-document-size document) (- end beg length))
+        (setf (aix-lsp-document-before document) nil
+              (aix-lsp-document-tick document) (buffer-chars-modified-tick))
+        (when from (aix-lsp-position-changed beg end))
         (if (and from to (= old-beg beg) (= (- old-end old-beg) length)
                  (< (length (aix-lsp-document-changes document)) aix-lsp-document--most)
                  ;; what is joined to a carriage return beside it changes the lines themselves
                  (not (eq (char-before beg) ?\r))
-                 (not (and (eq (char-after end) ?\n) (or (eq (char-before end) ?\r)))))
+                 (not (and (eq (char-after end) ?\n) (eq (char-before end) ?\r))))
             (push (list :range (list :start from :end to)
                         :text (aix-lsp-position-text beg end))
                   (aix-lsp-document-changes document))
@@ -179,9 +193,7 @@ that is being made; SIZE is what the buffer's size should be."
   "Tell the server what has changed in this buffer."
   (when (aix-lsp-document-open-p)
     (let* ((document aix-lsp-document--here)
-           ;; a change that hooks were not told of
-           (full (or (aix-lsp-document-full document)
-                     (/= (aix-lsp-document-size document) (buffer-size))))
+           (full (or (aix-lsp-document-full document) (aix-lsp-document--missed-p document)))
            (changes (reverse (aix-lsp-document-changes document))))
       (when (or full changes)
         (cl-incf (aix-lsp-document-version document))

@@ -65,6 +65,16 @@ is in the buffer."
         aix-lsp-ghost--accepted nil
         aix-lsp-ghost--at nil))
 
+(defun aix-lsp-ghost-disown ()
+  "This buffer was made as a copy of another with its ghost: leave the ghost to that one."
+  (remove-overlays (point-min) (point-max) 'aix-lsp-ghost t)
+  (setq aix-lsp-ghost--overlay nil)
+  (aix-lsp-ghost-hide))
+
+(defun aix-lsp-ghost-several-p ()
+  "Whether there is more than one candidate to choose from."
+  (and (cdr aix-lsp-ghost--candidates) t))
+
 (defun aix-lsp-ghost--candidate ()
   "The candidate that is shown, or nil."
   (nth aix-lsp-ghost--index aix-lsp-ghost--candidates))
@@ -94,6 +104,7 @@ is in the buffer."
     (if aix-lsp-ghost--overlay
         (move-overlay aix-lsp-ghost--overlay (point) (point))
       (setq aix-lsp-ghost--overlay (make-overlay (point) (point) nil t t))
+      (overlay-put aix-lsp-ghost--overlay 'aix-lsp-ghost t)
       (overlay-put aix-lsp-ghost--overlay 'priority 1000))
     (overlay-put aix-lsp-ghost--overlay 'after-string shown)
     (overlay-put aix-lsp-ghost--overlay 'window (selected-window))
@@ -101,7 +112,8 @@ is in the buffer."
 
 (defun aix-lsp-ghost--changed (beg end length)
   "Follow a change from BEG to END that had LENGTH characters before."
-  (cond ((and (zerop length) (= beg aix-lsp-ghost--at))
+  (cond ((not aix-lsp-ghost--shown))
+        ((and (zerop length) (= beg aix-lsp-ghost--at))
          (setq aix-lsp-ghost--at end))
         ((and (= beg end)
               (= (+ beg length) aix-lsp-ghost--at)

@@ -54,8 +54,11 @@ the others never come from there."
   (pcase-dolist (`(,symbol . ,_) aix-lsp-settings-options)
     (add-variable-watcher
      symbol
-     (lambda (symbol new operation _where)
-       (when (and (eq operation 'set) (not (equal new (symbol-value symbol))))
+     (lambda (symbol new operation buffer)
+       (when (and (eq operation 'set)
+                  (not (equal new (symbol-value symbol)))
+                  ;; what a buffer says of other options is never sent
+                  (or (not buffer) (eq (nth 2 (assq symbol aix-lsp-settings-options)) 'resource)))
          (run-at-time 0 nil function symbol))))))
 
 (provide 'aix-lsp-options)

@@ -21,6 +21,34 @@
 (defconst aix-lsp-position--no-unicode "[^\0-\ud7ff\ue000-\U0010ffff]"
   "Characters of Emacs that JSON cannot carry: raw bytes and the like.")
 
+(defvar-local aix-lsp-position--returns nil
+  "Whether there are carriage returns, and of which tick of the buffer that is true.")
+
+(defun aix-lsp-position--returns-p ()
+  "Whether there is a carriage return anywhere in the buffer, which is widened.
+To look for one takes long in a large file: it is done once for each text."
+  (let ((tick (buffer-chars-modified-tick)))
+    (unless (eql tick (car aix-lsp-position--returns))
+      (setq aix-lsp-position--returns
+            (cons tick (save-excursion
+                         (goto-char (point-min))
+                         (skip-chars-forward "^\r")
+                         (not (eobp))))))
+    (cdr aix-lsp-position--returns)))
+
+(defun aix-lsp-position-changed (beg end)
+  "Positions were asked for just before a change that left the text from BEG to END."
+  (when aix-lsp-position--returns
+    (setq aix-lsp-position--returns
+          (and (not (cdr aix-lsp-position--returns))
+               (save-excursion
+                 (save-restriction
+                   (widen)
+                   (goto-char beg)
+                   (skip-chars-forward "^\r" end)
+                   (= (point) end)))
+               (list (buffer-chars-modified-tick))))))
+
 (defun aix-lsp-position-text (beg end)
   "The text from BEG to END as it can be sent.
 What is not Unicode becomes the replacement character, one for one."
@@ -54,8 +82,7 @@ protocol has no name for."
     (save-restriction
       (save-match-data
         (widen)
-        (goto-char (point-min))
-        (if (search-forward "\r" pos t)
+        (if (and (aix-lsp-position--returns-p) (progn (goto-char (point-min)) (search-forward "\r" pos t)))
             (unless (and (eq (char-before pos) ?\r) (eq (char-after pos) ?\n))
               (aix-lsp-position--among-returns pos encoding))
           (goto-char pos)
@@ -80,12 +107,9 @@ Beyond a line's end it is that end, beyond the last line the buffer's."
         (goto-char (point-min))
         (let ((line (plist-get position :line))
               (units (plist-get position :character)))
-          (if (search-forward "\r" nil t)
-              (progn
-                (goto-char (point-min))
-                (while (and (> line 0) (re-search-forward aix-lsp-position--break nil 'move))
-                  (setq line (1- line))))
-            (goto-char (point-min))
+          (if (aix-lsp-position--returns-p)
+              (while (and (> line 0) (re-search-forward aix-lsp-position--break nil 'move))
+                (setq line (1- line)))
             (setq line (forward-line line))
             (unless (or (zerop line) (bolp)) (setq line 1)))
           (if (> line 0)

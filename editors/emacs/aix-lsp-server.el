@@ -14,6 +14,7 @@
 
 (require 'cl-lib)
 (require 'jsonrpc)
+(require 'subr-x)
 (require 'aix-lsp-options)
 (require 'aix-lsp-position)
 
@@ -41,7 +42,9 @@
 
 (defconst aix-lsp-server--log "*aix-lsp log*")
 (defconst aix-lsp-server--log-most 200000 "Characters that are kept of the log.")
+(defconst aix-lsp-server--last-lines 40 "Lines of what a server wrote that the log gets when it is given up.")
 (defconst aix-lsp-server--patience 5 "Deaths in a row after which it is left dead.")
+(defvar aix-lsp-server--pause 1 "Seconds before the first new start; each further one takes twice as long.")
 (defconst aix-lsp-server--healthy 60 "Seconds of life after which deaths are counted anew.")
 
 (defclass aix-lsp-server--connection (jsonrpc-process-connection)
@@ -88,7 +91,15 @@
 (defun aix-lsp-server-notify (method params)
   "Tell the server METHOD, a keyword, with PARAMS.  Nothing happens without a server."
   (when (aix-lsp-server-ready-p)
-    (jsonrpc-notify aix-lsp-server--current method params)))
+    (aix-lsp-server--send #'jsonrpc-notify method params)))
+
+(defun aix-lsp-server--send (send &rest arguments)
+  "Call SEND with the connection and ARGUMENTS; returns whether that was possible.
+A process that has just died is found out here.  To signal it would take
+Emacs's hooks from the buffer; the connection's own end tells the rest."
+  (condition-case nil
+      (progn (apply send aix-lsp-server--current arguments) t)
+    (error nil)))
 
 (defun aix-lsp-server-request (method params answered &optional failed)
   "Ask the server METHOD with PARAMS; ANSWERED is called with the result.
@@ -98,17 +109,19 @@ server answers every request."
   (let ((failed (or failed #'ignore)))
     (if (not (aix-lsp-server-ready-p))
         (progn (funcall failed (or aix-lsp-server--refused "the server is starting")) nil)
-      (jsonrpc-async-request
-       aix-lsp-server--current method params
-       :timeout nil
-       :success-fn answered
-       :error-fn (lambda (problem) (funcall failed (plist-get problem :message))))
-      (slot-value aix-lsp-server--current 'latest))))
+      (if (aix-lsp-server--send
+           #'jsonrpc-async-request method params
+           :timeout nil
+           :success-fn answered
+           :error-fn (lambda (problem) (funcall failed (plist-get problem :message))))
+          (slot-value aix-lsp-server--current 'latest)
+        (funcall failed "the server has ended")
+        nil))))
 
 (defun aix-lsp-server-cancel (number)
   "Cancel the request NUMBER, if there is one and it is not answered yet."
   (when (and number (aix-lsp-server-ready-p))
-    (jsonrpc-notify aix-lsp-server--current :$/cancelRequest (list :id number))))
+    (aix-lsp-server--send #'jsonrpc-notify :$/cancelRequest (list :id number))))
 
 (defun aix-lsp-server-add-folder (folder)
   "Let the server read the files of FOLDER, a path."
@@ -130,9 +143,11 @@ server answers every request."
   (unless (or aix-lsp-server--current aix-lsp-server--timer aix-lsp-server--refused)
     (if (let ((default-directory (expand-file-name "~/")))
           (executable-find (car aix-lsp-server-command)))
-        (aix-lsp-server--launch)
+        (condition-case problem
+            (aix-lsp-server--launch)
+          (error (aix-lsp-server--refuse (format "the server does not start: %s" (error-message-string problem)))))
       (aix-lsp-server--refuse
-       (format "no program `%s' here: install it with `pip install aix-lsp', or set `aix-lsp-server-command'"
+       (format "no program `%s' here: `pip install aix-lsp' or set `aix-lsp-server-command', then M-x aix-lsp-restart"
                (car aix-lsp-server-command))))))
 
 (defun aix-lsp-server--refuse (why)
@@ -166,12 +181,13 @@ server answers every request."
     (setf (slot-value connection 'started) (float-time))
     (setq aix-lsp-server--current connection)
     (funcall aix-lsp-server-status-function '(:state "loading" :message "the server is starting"))
-    (jsonrpc-async-request
-     connection :initialize (aix-lsp-server--handshake)
+    (aix-lsp-server--send
+     #'jsonrpc-async-request :initialize (aix-lsp-server--handshake)
      :timeout nil
      :success-fn (lambda (answer) (aix-lsp-server--initialized connection answer))
      :error-fn (lambda (problem)
-                 (when (eq connection aix-lsp-server--current)
+                 ;; of a process that died the connection's end is told too
+                 (when (and (eq connection aix-lsp-server--current) (jsonrpc-running-p connection))
                    (aix-lsp-server--refuse
                     (format "the server does not start: %s" (plist-get problem :message))))))))
 
@@ -212,15 +228,26 @@ server answers every request."
       (cl-incf aix-lsp-server--deaths)
       (if (> aix-lsp-server--deaths aix-lsp-server--patience)
           (aix-lsp-server--refuse
-           (format "the server ended %d times; its last words are in the buffer %s; M-x aix-lsp-restart tries again"
-                   aix-lsp-server--deaths (buffer-name (jsonrpc-stderr-buffer connection))))
-        (let ((seconds (expt 2 (1- aix-lsp-server--deaths))))
+           (format "the server ended %d times%s; M-x aix-lsp-restart tries again"
+                   aix-lsp-server--deaths (aix-lsp-server--last-words connection)))
+        (let ((seconds (* aix-lsp-server--pause (expt 2 (1- aix-lsp-server--deaths)))))
           (funcall aix-lsp-server-status-function
-                   (list :state "loading" :message (format "the server ended; it starts again in %d s" seconds)))
+                   (list :state "loading" :message (format "the server ended; it starts again in %s s" seconds)))
           (setq aix-lsp-server--timer
                 (run-at-time seconds nil (lambda ()
                                            (setq aix-lsp-server--timer nil)
                                            (aix-lsp-server-start)))))))))
+
+(defun aix-lsp-server--last-words (connection)
+  "What the process of CONNECTION wrote last, as part of a sentence; the log gets more of it."
+  (let* ((buffer (jsonrpc-stderr-buffer connection))
+         (lines (and (buffer-live-p buffer)
+                     (with-current-buffer buffer (split-string (buffer-string) "\n" t "[[:space:]]+")))))
+    (if (not lines)
+        ""
+      (mapc #'aix-lsp-server--log (last lines aix-lsp-server--last-lines))
+      (format ", at last with \"%s\" (more: M-x aix-lsp-show-log)"
+              (truncate-string-to-width (car (last lines)) 200 nil nil t)))))
 
 (defun aix-lsp-server-stop ()
   "End the server; it does not start again by itself."

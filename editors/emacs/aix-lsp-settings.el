@@ -34,6 +34,7 @@ largest model of the catalog that is on disk and fits the free memory
 \(on a processor: and is small enough to answer while one types),
 otherwise the embedded model.  A change needs a restart of the server."
   :type 'string
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-adapter ""
@@ -42,6 +43,7 @@ Folder of a LoRA adapter (\"aix-lsp train\" makes one) that is put into
 the model's weights.  With \"name\" on \"auto\", the model is the one
 that the adapter was made from.  A change needs a restart of the server."
   :type 'string
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-device "auto"
@@ -49,6 +51,7 @@ that the adapter was made from.  A change needs a restart of the server."
 \"auto\" takes a GPU when there is one.  A change needs a restart of the
 server."
   :type '(choice (const "auto") (const "cpu") (const "cuda") (const "mps"))
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-dtype "auto"
@@ -56,6 +59,7 @@ server."
 \"auto\": bfloat16 on a GPU that has it, else float16; float32 on a
 processor.  A change needs a restart of the server."
   :type '(choice (const "auto") (const "bfloat16") (const "float16") (const "float32"))
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-quantization "auto"
@@ -63,6 +67,7 @@ processor.  A change needs a restart of the server."
 \"auto\": only where the model does not fit the free memory otherwise,
 with as many bits as fit.  A change needs a restart of the server."
   :type '(choice (const "auto") (const "none") (const "int8") (const "int4"))
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-quantizer "auto"
@@ -71,6 +76,7 @@ with as many bits as fit.  A change needs a restart of the server."
 the model's publication (extra \"quant\", NVIDIA GPUs).  A change needs
 a restart of the server."
   :type '(choice (const "auto") (const "torch") (const "bitsandbytes"))
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-cpu-decode "auto"
@@ -80,6 +86,7 @@ a restart of the server."
 computes those faster; \"none\" computes everything in \"dtype\".  A
 change needs a restart of the server."
   :type '(choice (const "auto") (const "int8") (const "none"))
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-attention "auto"
@@ -88,6 +95,7 @@ change needs a restart of the server."
 NVIDIA GPU in 16 bits, else PyTorch's own.  A change needs a restart of
 the server."
   :type '(choice (const "auto") (const "flash_attention_2") (const "sdpa") (const "eager"))
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-copy-prior "auto"
@@ -96,6 +104,7 @@ Mix what the text around the cursor did before into what the model
 expects.  \"auto\": as the model's folder says; the embedded model's
 asks for it.  A change needs a restart of the server."
   :type '(choice (const "auto") (const "off"))
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-speculation "auto"
@@ -105,12 +114,14 @@ check several at once; the answer stays the same.  \"auto\": as many as
 pay on this machine; \"on\": always.  A change needs a restart of the
 server."
   :type '(choice (const "auto") (const "on") (const "off"))
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-threads 0
   "Processor threads for the model; 0 lets PyTorch choose.
 At least 0, at most 256.  A change needs a restart of the server."
   :type 'natnum
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-share "auto"
@@ -120,6 +131,7 @@ holds: editors start one server per window, and two large models do not
 fit.  \"auto\" shares every model but the embedded one, which is small.
 A change needs a restart of the server."
   :type '(choice (const "auto") (const "on") (const "off"))
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-share-linger-s 60
@@ -128,6 +140,7 @@ How many seconds the process of a shared model stays after the last
 window has gone.  At least 0, at most 86400.  A change needs a restart
 of the server."
   :type 'number
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-idle-minutes 30
@@ -137,6 +150,7 @@ the next request loads it again; 0 keeps it for ever.  The embedded
 model always stays.  At least 0, at most 10080.  A change needs a
 restart of the server."
   :type 'number
+  :risky t
   :group 'aix-lsp-model)
 
 (defcustom aix-lsp-model-load-wait-s 30
@@ -144,6 +158,7 @@ restart of the server."
 How many seconds a request waits for a model that is still loading
 before it is answered empty.  At least 0, at most 600."
   :type 'number
+  :risky t
   :group 'aix-lsp-model)
 
 (defgroup aix-lsp-remote nil
@@ -159,6 +174,7 @@ Address of the server, such as \"https://models.example.org\" (with or
 without \"/v1\").  Prompts, that is source code, are sent there.  Empty:
 the model runs on this machine.  A change needs a restart of the server."
   :type 'string
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-model ""
@@ -166,6 +182,7 @@ the model runs on this machine.  A change needs a restart of the server."
 Empty: the first that the server lists.  A change needs a restart of the
 server."
   :type 'string
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-tokenizer ""
@@ -175,6 +192,7 @@ Where the served model's tokenizer is on this machine: a folder with
 Hugging Face name in the local cache.  Empty: looked up by the model's
 name.  A change needs a restart of the server."
   :type 'string
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-format "auto"
@@ -182,6 +200,7 @@ name.  A change needs a restart of the server."
 \"auto\": as the catalog or the tokenizer's folder says, else psm.  A
 change needs a restart of the server."
   :type '(choice (const "auto") (const "psm") (const "spm") (const "l2r"))
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-prompt "auto"
@@ -191,12 +210,14 @@ not at all when the check at start finds that the server reads them
 otherwise.  The other two warn instead of refusing.  A change needs a
 restart of the server."
   :type '(choice (const "auto") (const "tokens") (const "text"))
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-context 0
   "Tokens that prompt and completion may have together; 0 asks the server.
 At least 0, at most 1000000.  A change needs a restart of the server."
   :type 'natnum
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-token ""
@@ -204,18 +225,21 @@ At least 0, at most 1000000.  A change needs a restart of the server."
 The environment variable of \"token_env\" comes first.  A change needs a
 restart of the server."
   :type 'string
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-token-env "AIX_REMOTE_TOKEN"
   "Environment variable that holds the token for the server.
 A change needs a restart of the server."
   :type 'string
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-ca-file ""
   "PEM file of the only certificate authorities that are trusted.
 Empty: the system's.  A change needs a restart of the server."
   :type 'string
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-proxy ""
@@ -224,18 +248,21 @@ Empty: what the environment says (\"HTTPS_PROXY\", \"NO_PROXY\"), and
 none for this machine.  \"none\": no proxy.  A change needs a restart of
 the server."
   :type 'string
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-connect-timeout-s 3
   "How long connecting may take, in seconds.
 Above 0, at most 60.  A change needs a restart of the server."
   :type 'number
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-first-token-timeout-s 10
   "How long the server may take to its first token, in seconds.
 Above 0, at most 300.  A change needs a restart of the server."
   :type 'number
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-timeout-s 30
@@ -244,6 +271,7 @@ How long a whole answer may take, in seconds;
 `aix-lsp-completion-time-limit-ms' holds where it is shorter.  Above 0,
 at most 600.  A change needs a restart of the server."
   :type 'number
+  :risky t
   :group 'aix-lsp-remote)
 
 (defcustom aix-lsp-remote-fallback nil
@@ -251,6 +279,7 @@ at most 600.  A change needs a restart of the server."
 Off, because it is a far smaller model.  A change needs a restart of the
 server."
   :type 'boolean
+  :risky t
   :group 'aix-lsp-remote)
 
 (defgroup aix-lsp-completion nil
@@ -261,11 +290,13 @@ server."
 (defcustom aix-lsp-completion-enabled t
   "Offer completions at all."
   :type 'boolean
+  :safe #'booleanp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-disabled-languages nil
   "Language identifiers in which nothing is offered, such as \"markdown\"."
   :type '(repeat string)
+  :safe #'list-of-strings-p
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-disabled-files nil
@@ -274,6 +305,7 @@ Files in which nothing is offered, as patterns in the form of a
 .gitignore line (\"*.min.js\", \"docs/**\"), matched against the path
 inside the workspace folder."
   :type '(repeat string)
+  :safe #'list-of-strings-p
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-not-in-strings nil
@@ -282,16 +314,19 @@ Where nothing is offered by itself inside strings: language identifiers,
 or patterns with a \"*\", a \".\" or a \"/\" in the form of a .gitignore
 line; \"*\" means everywhere."
   :type '(repeat string)
+  :safe #'list-of-strings-p
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-not-in-comments nil
   "The same for comments."
   :type '(repeat string)
+  :safe #'list-of-strings-p
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-other-languages nil
   "Offer by itself in languages that the model does not know, too."
   :type 'boolean
+  :safe #'booleanp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-amount "auto"
@@ -299,30 +334,35 @@ line; \"*\" means everywhere."
 How much to offer: the rest of the line, a block, or whichever fits the
 place of the cursor."
   :type '(choice (const "auto") (const "line") (const "block"))
+  :safe #'stringp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-max-tokens-line 64
   "Most tokens generated for a single line.
 At least 1, at most 1024."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-max-tokens-block 160
   "Most tokens generated for a block.
 At least 1, at most 4096."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-max-lines 24
   "Most lines offered in a block.
 At least 1, at most 500."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-time-limit-ms 5000
   "A generation is cut here, and what it has so far is used.
 At least 50, at most 120000."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-debounce "auto"
@@ -345,6 +385,7 @@ At least 0, at most 5000."
   "Most different completions that an explicit request gets to choose from.
 At least 1, at most 8."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-reuse t
@@ -360,6 +401,7 @@ Keep back, or shorten, what the model is unsure of: by the threshold
 measured for the model, or not at all.  What is asked for explicitly is
 never kept back."
   :type '(choice (const "auto") (const "off"))
+  :safe #'stringp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-min-confidence 0
@@ -368,6 +410,7 @@ Above 0: the least calibrated probability of being right that an offer
 must have, in place of the model's own threshold.  At least 0, at most
 1."
   :type 'number
+  :safe #'numberp
   :group 'aix-lsp-completion)
 
 (defcustom aix-lsp-completion-temperature 0
@@ -416,6 +459,7 @@ Order of the prompt: prefix-suffix-middle, suffix-prefix-middle or left
 to right.  \"auto\" takes the model's own, which is psm unless the
 catalog says otherwise."
   :type '(choice (const "auto") (const "psm") (const "spm") (const "l2r"))
+  :safe #'stringp
   :group 'aix-lsp-prompt)
 
 (defcustom aix-lsp-prompt-snippet-layout "documents"
@@ -424,6 +468,7 @@ Snippets as documents of their own before the file (as the model saw
 them in training), or as a commented block at its top (as CrossCodeEval
 does)."
   :type '(choice (const "documents") (const "comments"))
+  :safe #'stringp
   :group 'aix-lsp-prompt)
 
 (defcustom aix-lsp-prompt-max-tokens 4096
@@ -431,12 +476,14 @@ does)."
 Most tokens of a prompt; the model's own limit less the completion's
 tokens holds where it is lower.  At least 64, at most 65536."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-prompt)
 
 (defcustom aix-lsp-prompt-snippet-share 0.35
   "Largest share of the prompt for snippets.
 At least 0, at most 0.8."
   :type 'number
+  :safe #'numberp
   :group 'aix-lsp-prompt)
 
 (defcustom aix-lsp-prompt-token-healing t
@@ -444,6 +491,7 @@ At least 0, at most 0.8."
 Let the model choose the tokens of an unfinished word anew, instead of
 forcing it to go on from where the cursor cuts the word in two."
   :type 'boolean
+  :safe #'booleanp
   :group 'aix-lsp-prompt)
 
 (defcustom aix-lsp-prompt-suffix-share 0.25
@@ -452,6 +500,7 @@ Share of what snippets leave over that the text after the cursor may
 take; more when the text before the cursor is short.  At least 0, at
 most 0.8."
   :type 'number
+  :safe #'numberp
   :group 'aix-lsp-prompt)
 
 (defgroup aix-lsp-retrieval nil
@@ -462,30 +511,35 @@ most 0.8."
 (defcustom aix-lsp-retrieval-enabled t
   "Quote similar lines of other files in the prompt."
   :type 'boolean
+  :safe #'booleanp
   :group 'aix-lsp-retrieval)
 
 (defcustom aix-lsp-retrieval-snippets 3
   "How many snippets are quoted.
 At least 0, at most 20."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-retrieval)
 
 (defcustom aix-lsp-retrieval-chunk-lines 10
   "Non-blank lines in one snippet.
 At least 2, at most 100.  A change needs a restart of the server."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-retrieval)
 
 (defcustom aix-lsp-retrieval-query-lines 10
   "Non-blank lines before the cursor that make the query.
 At least 1, at most 100."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-retrieval)
 
 (defcustom aix-lsp-retrieval-suffix-lines 5
   "Non-blank lines after the cursor that join the query.
 At least 0, at most 100."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-retrieval)
 
 (defcustom aix-lsp-retrieval-definitions t
@@ -493,6 +547,7 @@ At least 0, at most 100."
 Besides the similar lines, quote the first lines of up to two
 definitions of what is imported or used near the cursor."
   :type 'boolean
+  :safe #'booleanp
   :group 'aix-lsp-retrieval)
 
 (defcustom aix-lsp-retrieval-recent t
@@ -500,6 +555,7 @@ definitions of what is imported or used near the cursor."
 Files that you opened or edited lately count a little more than others
 that fit as well."
   :type 'boolean
+  :safe #'booleanp
   :group 'aix-lsp-retrieval)
 
 (defcustom aix-lsp-retrieval-stable t
@@ -508,6 +564,7 @@ While you type on, keep the snippets of the last request as long as
 others fit only a little better: other snippets mean that the model has
 to read its whole prompt anew."
   :type 'boolean
+  :safe #'booleanp
   :group 'aix-lsp-retrieval)
 
 (defcustom aix-lsp-retrieval-scheme "aix"
@@ -516,6 +573,7 @@ to read its whole prompt anew."
 are, and of what is found the lines behind it; no suffix, no
 definitions."
   :type '(choice (const "aix") (const "crosscodeeval"))
+  :safe #'stringp
   :group 'aix-lsp-retrieval)
 
 (defgroup aix-lsp-workspace nil
@@ -529,18 +587,21 @@ More patterns in the form of a .gitignore line; matching files are never
 read.  A file \".aixignore\" at the root does the same.  A change needs
 a restart of the server."
   :type '(repeat string)
+  :safe #'list-of-strings-p
   :group 'aix-lsp-workspace)
 
 (defcustom aix-lsp-workspace-max-file-kb 512
   "Files over this size, in KiB, are left out.
 At least 1, at most 65536.  A change needs a restart of the server."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-workspace)
 
 (defcustom aix-lsp-workspace-max-files 20000
   "Most files indexed in one folder; the most recently changed come first.
 At least 0, at most 1000000.  A change needs a restart of the server."
   :type 'natnum
+  :safe #'integerp
   :group 'aix-lsp-workspace)
 
 (defcustom aix-lsp-workspace-cache-index t
@@ -593,6 +654,7 @@ Let \"aix-lsp inspect\" of the same user ask this server, through a
 socket that only the user can reach.  A change needs a restart of the
 server."
   :type 'boolean
+  :risky t
   :group 'aix-lsp-inspect)
 
 (defgroup aix-lsp-log nil
@@ -610,6 +672,7 @@ Never source text."
   "Also write the log to this file.
 A change needs a restart of the server."
   :type 'string
+  :risky t
   :group 'aix-lsp-log)
 
 (defconst aix-lsp-settings-options

@@ -19,6 +19,7 @@
 
 (require 'cl-lib)
 (require 'aix-lsp-backend)
+(require 'aix-lsp-document)
 (require 'aix-lsp-ghost)
 (require 'aix-lsp-options)
 (require 'aix-lsp-server)
@@ -51,10 +52,15 @@ They are not called for `aix-lsp-complete'."
   :group 'aix-lsp)
 
 (defconst aix-lsp--silent-commands
-  '(undo undo-only undo-redo undo-tree-undo undo-tree-redo revert-buffer aix-lsp-dismiss)
+  '( undo undo-only undo-redo undo-tree-undo undo-tree-redo undo-fu-only-undo undo-fu-only-redo
+     evil-undo evil-redo revert-buffer aix-lsp-dismiss)
   "Commands after which nothing is asked, though they may change the buffer.")
 
 ;;;; Keys
+
+(defun aix-lsp--if-several (command)
+  "A key of COMMAND that is there while there are several offers; with one alone it is left to others."
+  `(menu-item "" ,command :filter ,(lambda (command) (and (aix-lsp-ghost-several-p) command))))
 
 (defvar-keymap aix-lsp-ghost-map
   :doc "Keys that are active while an offer is shown."
@@ -62,8 +68,8 @@ They are not called for `aix-lsp-complete'."
   "M-<return>" #'aix-lsp-accept
   "M-<right>" #'aix-lsp-accept-word
   "M-<down>" #'aix-lsp-accept-line
-  "M-n" #'aix-lsp-next
-  "M-p" #'aix-lsp-previous
+  "M-n" (aix-lsp--if-several #'aix-lsp-next)
+  "M-p" (aix-lsp--if-several #'aix-lsp-previous)
   "C-g" #'aix-lsp-dismiss)
 
 (defvar-keymap aix-lsp-mode-map
@@ -98,10 +104,15 @@ They are not called for `aix-lsp-complete'."
        (overlayp (symbol-value 'company-preview-overlay))))
 
 (defun aix-lsp-not-inserting-p ()
-  "Whether evil or meow is there and keys are not text now."
+  "Whether evil or meow is there and keys are not text now, or go to several places."
   (or (and (bound-and-true-p evil-local-mode)
            (not (memq (bound-and-true-p evil-state) '(insert emacs))))
-      (bound-and-true-p meow-normal-mode)))
+      (bound-and-true-p meow-normal-mode)
+      (bound-and-true-p multiple-cursors-mode)))
+
+(defun aix-lsp--inhibited-p ()
+  "Whether one of `aix-lsp-inhibit-functions' says that nothing is to be offered."
+  (run-hook-with-args-until-success 'aix-lsp-inhibit-functions))
 
 (defun aix-lsp--here ()
   "What must not change until an answer comes."
@@ -125,7 +136,7 @@ They are not called for `aix-lsp-complete'."
        (not (region-active-p))
        (not (memq this-command aix-lsp--silent-commands))
        (eq (current-buffer) (window-buffer))
-       (not (run-hook-with-args-until-success 'aix-lsp-inhibit-functions))))
+       (not (aix-lsp--inhibited-p))))
 
 (defun aix-lsp--pre-command ()
   "A command begins."
@@ -136,7 +147,16 @@ They are not called for `aix-lsp-complete'."
   (setq aix-lsp--edited t))
 
 (defun aix-lsp--post-command ()
-  "A command has ended: follow what was typed, or ask anew."
+  "A command has ended: follow what was typed, or ask anew.
+Nothing may go wrong out of here: Emacs would never call it again."
+  (with-demoted-errors "aix: %S"
+    (aix-lsp--follow-or-ask))
+  (setq aix-lsp--edited nil))
+
+(defun aix-lsp--follow-or-ask ()
+  "Follow what was typed, or ask anew."
+  (when (and aix-lsp-ghost--shown (aix-lsp-not-inserting-p))
+    (aix-lsp-ghost-hide))
   (let ((followed (aix-lsp-ghost-follow)))
     (cond ((eq followed 'kept)
            (when (and aix-lsp--edited aix-lsp--asked) (aix-lsp--forget)))
@@ -144,8 +164,7 @@ They are not called for `aix-lsp-complete'."
            (aix-lsp--forget)
            (aix-lsp--ask-soon))
           ((and aix-lsp--asked (not (equal aix-lsp--asked (aix-lsp--here))))
-           (aix-lsp--forget))))
-  (setq aix-lsp--edited nil))
+           (aix-lsp--forget)))))
 
 (defun aix-lsp--ask-soon ()
   "Ask when no key has come for a while."
@@ -178,7 +197,9 @@ They are not called for `aix-lsp-complete'."
 
 (defun aix-lsp--answered (items explicit)
   "ITEMS are offered here; EXPLICIT is non-nil if the user asked for them."
-  (when (eq (current-buffer) (window-buffer))
+  ;; a popup may have opened since
+  (when (and (eq (current-buffer) (window-buffer))
+             (or explicit (not (aix-lsp--inhibited-p))))
     (if-let* ((candidates (aix-lsp-backend-candidates items)))
         (aix-lsp-ghost-show candidates #'aix-lsp--accepted)
       (when explicit (aix-lsp--say-why)))))
@@ -232,7 +253,16 @@ none."
   (add-hook 'window-selection-change-functions #'aix-lsp--left nil t)
   (add-hook 'kill-buffer-hook #'aix-lsp--disable nil t)
   (add-hook 'change-major-mode-hook #'aix-lsp--disable nil t)
+  (add-hook 'clone-indirect-buffer-hook #'aix-lsp--cloned nil t)
   (aix-lsp-backend-attach aix-lsp-backend))
+
+(defun aix-lsp--cloned ()
+  "This buffer has been made as a copy of another, variables and all, which alone goes on."
+  (setq aix-lsp--timer nil
+        aix-lsp--request nil)
+  (aix-lsp-ghost-disown)
+  (aix-lsp-document-disown)
+  (aix-lsp-mode -1))
 
 (defun aix-lsp--disable ()
   "Offer nothing more in this buffer."
@@ -244,7 +274,8 @@ none."
   (remove-hook 'after-change-functions #'aix-lsp--changed t)
   (remove-hook 'window-selection-change-functions #'aix-lsp--left t)
   (remove-hook 'kill-buffer-hook #'aix-lsp--disable t)
-  (remove-hook 'change-major-mode-hook #'aix-lsp--disable t))
+  (remove-hook 'change-major-mode-hook #'aix-lsp--disable t)
+  (remove-hook 'clone-indirect-buffer-hook #'aix-lsp--cloned t))
 
 (defun aix-lsp-use-backend (backend)
   "Ask BACKEND in this buffer from now on, with `aix-lsp-mode'."

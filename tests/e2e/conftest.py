@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import pytest_asyncio
 
@@ -84,45 +80,6 @@ def environment(tmp_path: Path) -> dict[str, str]:
 def workspace(tmp_path: Path) -> Path:
     """A project of the test's own."""
     return workspace_in(tmp_path)
-
-
-HOST = "aix_lsp.engine.host_process"
-
-
-def hosts(name: str, value: str) -> list[psutil.Process]:
-    """The model hosts that run with this variable in their environment."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        with contextlib.suppress(psutil.Error):
-            is_host = HOST in (process.info["cmdline"] or []) and process.info["status"] != psutil.STATUS_ZOMBIE
-            if is_host and process.environ().get(name) == value:
-                found.append(process)
-    return found
-
-
-@pytest.fixture(scope="session")
-def model_host() -> Iterator[dict[str, str]]:
-    """What the environment says to servers that use one model for all tests, held by a host process: they start in a
-    fraction of the time. For files whose subject is not how a server loads its model; they take it up in `environment`.
-    """
-    if sys.platform == "win32":
-        yield {}  # the host's place is the user's own there
-        return
-    folder = Path(tempfile.mkdtemp(prefix="aix-"))
-    yield {
-        "XDG_RUNTIME_DIR": str(folder),
-        "AIX_LSP_MODEL__NAME": "aix-mini",
-        "AIX_LSP_MODEL__SHARE": "on",
-        "AIX_LSP_MODEL__SHARE_LINGER_S": "300",
-        "AIX_LSP_MODEL__IDLE_MINUTES": "0",
-    }
-    left = hosts("XDG_RUNTIME_DIR", str(folder))
-    for process in left:
-        with contextlib.suppress(psutil.Error):
-            process.terminate()
-    for process in psutil.wait_procs(left, timeout=30)[1]:
-        process.kill()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest_asyncio.fixture

@@ -16,7 +16,7 @@ import psutil
 from aix_lsp.cli.lsp_client import LspClient
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import INVOICE, StartServer, status
-from tests.e2e.conftest import hosts as hosts_with
+from tests.model_host import hosts as hosts_with
 
 SHARED = tuple(
     part

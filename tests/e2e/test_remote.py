@@ -28,6 +28,7 @@ from aix_lsp.settings import PromptSettings
 from aix_lsp.settings_remote import RemoteSettings
 from aix_lsp.types import DocumentSnapshot, FimFormat, GenerationRequest, ModelInfo, Prompt, Tokenizer
 from tests.e2e.conftest import StartServer, status
+from tests.e2e.in_process import Call
 from tests.e2e.test_cli import Cli
 
 FOLDER = str(embedded().source)
@@ -156,24 +157,31 @@ async def test_an_editor_gets_completions_from_the_server(
     assert server["url"].removesuffix("/v1") in now["device"]
 
 
+def told_by(cli: Cli, *arguments: str, code: int = 0) -> str:
+    """What a command prints in a process of its own, where PyTorch is not loaded."""
+    done = cli.run(*arguments)
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
 def test_the_doctor_tells_how_the_server_was_checked(
-    server: dict[str, str], environment: dict[str, str], workspace: Path
+    server: dict[str, str], environment: dict[str, str], workspace: Path, call: Call
 ) -> None:
-    cli = Cli(environment | {"AIX_REMOTE_TOKEN": "s3cret"}, workspace)
+    cli = Cli(environment | {"AIX_REMOTE_TOKEN": "s3cret"}, workspace, call)
     words = [word for name, value in server.items() for word in ("--set", f"remote.{name}={value}")]
-    output = cli("doctor", "--json", *words)
+    output = told_by(cli, "doctor", "--json", *words)
     assert "one token in" in output
     assert "checked with the server" in output
     assert "s3cret" not in output
     assert '"torch"' not in output
-    plain = cli("complete", "shop/invoice.py:7:1", "--json", "--set", "completion.max_tokens_line=2", *words)
+    plain = told_by(cli, "complete", "shop/invoice.py:7:1", "--json", "--set", "completion.max_tokens_line=2", *words)
     assert '"model": "aix-mini"' in plain
 
 
-def test_a_server_that_is_away_is_one_line(environment: dict[str, str], workspace: Path) -> None:
-    cli = Cli(environment, workspace)
+def test_a_server_that_is_away_is_one_line(environment: dict[str, str], workspace: Path, call: Call) -> None:
+    cli = Cli(environment, workspace, call)
     words = ["--set", f"remote.url=http://127.0.0.1:{free_port()}"]
-    assert "refuses the connection" in cli("doctor", "--json", *words, code=1)
+    assert "refuses the connection" in told_by(cli, "doctor", "--json", *words, code=1)
     done = cli.run("complete", "shop/invoice.py:7:1", *words)
     assert done.returncode == 1
     assert "refuses the connection; is it running?" in done.stderr

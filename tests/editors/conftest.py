@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 
@@ -17,10 +18,19 @@ SERVER = (sys.executable, "-m", "aix_lsp", "serve", "--stdio")
 
 def editor_or_skip(name: str) -> Editor:
     """The editor; where it cannot be installed, the test is skipped with the reason."""
+    found = tried(name)
+    if isinstance(found, NotInstalledError):
+        pytest.skip(f"{name}: {found}")
+    return found
+
+
+@functools.cache
+def tried(name: str) -> Editor | NotInstalledError:
+    """Tried once for all tests: where there is no network, each try takes minutes."""
     try:
         return install(name)
     except NotInstalledError as error:
-        pytest.skip(f"{name}: {error}")
+        return error
 
 
 @pytest.fixture

@@ -170,6 +170,19 @@ def test_the_page_of_inspect_opens(here: Scene) -> None:
     here.emacs.until('(and buffer-file-name (string-suffix-p ".md" buffer-file-name))')
 
 
+def test_another_model_is_chosen_among_those_that_the_server_knows(here: Scene) -> None:
+    here.begin()
+    pid = here.pid()
+    command(here, "aix-lsp-change-model")
+    here.emacs.until_screen(lambda lines: lines[-1].startswith("Model (default aix-mini)"))
+    here.emacs.type("aix-mini")
+    here.emacs.keys("Enter")
+    here.emacs.until(PID[here.backend], lambda now: bool(now and now != pid))
+    here.until_ready()
+    here.offered()
+    assert here.emacs.eval("aix-lsp-model-name") == "aix-mini"
+
+
 def test_a_server_that_was_killed_starts_again_and_offers(here: Scene) -> None:
     here.begin()
     pid = here.pid()
@@ -179,6 +192,27 @@ def test_a_server_that_was_killed_starts_again_and_offers(here: Scene) -> None:
     here.emacs.until(PID[here.backend], lambda now: bool(now and now != pid))
     here.until_ready()
     here.offered()
+
+
+def test_tab_takes_an_offer_where_that_is_wanted(tmp_path: Path) -> None:
+    with scene(tmp_path, "own", "(setopt aix-lsp-accept-with-tab t)") as here:
+        here.begin()
+        rest = here.offered()
+        here.emacs.keys("Tab")
+        here.emacs.until(f'(string-suffix-p "{rest}" (buffer-string))')
+        here.emacs.eval("(progn (setopt aix-lsp-accept-with-tab nil) t)")
+        assert not here.emacs.eval('(keymap-lookup aix-lsp-ghost-map "TAB")')
+
+
+def test_what_a_folders_variables_say_holds_for_its_files(tmp_path: Path) -> None:
+    with scene(tmp_path, "own", "(setq enable-local-variables :safe)") as here:
+        languages = '((nil . ((aix-lsp-completion-disabled-languages . ("python")))))'
+        (here.workspace / ".dir-locals.el").write_text(languages)
+        here.begin()
+        here.emacs.type("_")
+        here.emacs.until("(and (> aix-test-asked 0) (null aix-lsp--request))")
+        assert "completion.disabled_languages" in here.execute("aix.trace", "summary")["reason"]
+        assert here.emacs.ghost() is None
 
 
 _OFFER = """(progn (aix-lsp-ghost-show (mapcar (lambda (text) (make-aix-lsp-candidate :beg (point) :text text))

@@ -28,8 +28,8 @@ SPEECH = 'print("😀 价格 👩\u200d💻", 总价="🎉")'
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return environment_in(tmp_path_factory.mktemp("jetbrains-home"))
+def environment(tmp_path_factory: pytest.TempPathFactory, model_host: dict[str, str]) -> dict[str, str]:
+    return {**environment_in(tmp_path_factory.mktemp("jetbrains-home")), **model_host}
 
 
 @pytest.fixture(scope="module")

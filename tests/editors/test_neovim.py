@@ -4,10 +4,12 @@ setting at all. The tests share one Neovim and one server; each begins with its 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,10 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def started(folder: Path) -> Iterator[Session]:
-    """The one Neovim."""
+def started(folder: Path, model_host: dict[str, str]) -> Iterator[Session]:
+    """The one Neovim, whose servers share the model of other tests: how it is loaded is not the subject."""
     editor = editor_or_skip("neovim")
-    environment = environment_with_plugin(environment_in(folder.parent), folder.parent)
+    environment = environment_with_plugin({**environment_in(folder.parent), **model_host}, folder.parent)
     with session(editor, environment) as running:
         yield running
 
@@ -57,6 +59,16 @@ def begin(nvim: Session) -> str:
     offer = nvim.ghost_comes()
     assert offer.startswith("total("), offer
     return offer
+
+
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    """It stands still meanwhile."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
 
 
 def test_an_offer_is_seen_and_accepted_and_the_server_is_told(nvim: Session) -> None:
@@ -152,6 +164,116 @@ def test_an_offer_is_asked_for_where_none_comes_by_itself(nvim: Session) -> None
     assert trace["trigger"] == "invoked"
 
 
+def test_other_candidates_are_asked_for_and_shown_in_turn(nvim: Session) -> None:
+    first = begin(nvim)
+    nvim.keys("<M-]>")
+    candidates = "return require('aix.shown').candidates(vim.api.nvim_get_current_buf())"
+    nvim.wait(lambda: nvim.lua(candidates) > 1, "more than the one that came by itself")
+    assert nvim.ghost_comes() == first
+    nvim.keys("<M-]>")
+    second = nvim.wait(lambda: "(2/" in (shown := nvim.ghost()) and shown, "second candidate")
+    assert second.partition(" (2/")[0] != first
+    nvim.keys("<M-[>")
+    nvim.wait(lambda: nvim.ghost().startswith(f"{first} (1/"), "first candidate")
+    nvim.keys("<M-]><M-l>")
+    nvim.wait(lambda: nvim.line() == BEGUN + second.partition(" (2/")[0], "accepted second candidate")
+
+
+def test_candidates_that_what_was_typed_does_not_agree_with_are_passed_over(nvim: Session) -> None:
+    begin(nvim)
+    with stopped(nvim.until_ready()):
+        nvim.lua(
+            """
+            local buffer, client = vim.api.nvim_get_current_buf(), vim.lsp.get_clients({ name = 'aix' })[1]
+            local row, col = unpack(vim.api.nvim_win_get_cursor(0))
+            local here = { line = row - 1, character = col }
+            local items = vim.tbl_map(function(text)
+              return { insertText = text, range = { start = here, ['end'] = here } }
+            end, { 'total(a)', 'sum(b)', 'total(c)' })
+            local shown = require('vim.lsp._capability').all.inline_completion.active[buffer]
+            shown:handler(nil, { items = items }, { client_id = client.id, bufnr = buffer })
+            """
+        )
+        nvim.keys("t<M-]>")
+        nvim.wait(lambda: nvim.ghost().startswith("otal(c)"), "the third")
+        nvim.keys("<M-l>")
+        nvim.wait(lambda: nvim.line() == BEGUN + "total(c)", "accepted text")
+
+
+def test_an_offer_is_accepted_by_a_mapping_that_is_an_expression(nvim: Session) -> None:
+    offer = begin(nvim)
+    nvim.lua(
+        """
+        vim.keymap.set('i', '<Tab>', function()
+          return require('aix').accept() and '' or '<Tab>'
+        end, { expr = true, buffer = true })
+        """
+    )
+    nvim.keys("<Tab>")
+    nvim.wait(lambda: nvim.line() == BEGUN + offer, "accepted text")
+    nvim.keys("<M-q># x<Tab>y")
+    nvim.wait(lambda: re.search(r"# x\s+y$", nvim.line()), "the key itself")
+    nvim.lua("vim.keymap.del('i', '<Tab>', { buffer = true })")
+
+
+def test_an_acceptance_is_undone_alone_also_where_more_was_typed_after_it(nvim: Session) -> None:
+    offer = begin(nvim)
+    nvim.keys("to<M-l>")
+    nvim.wait(lambda: nvim.line() == BEGUN + offer, "accepted text")
+    nvim.keys("  # x<Esc>u")
+    nvim.wait(lambda: nvim.mode() == "n" and nvim.line() == BEGUN + offer, "undo of what was typed after it")
+    nvim.keys("u")
+    nvim.wait(lambda: nvim.line() == BEGUN + "to", "undo of the acceptance")
+
+
+def test_an_offer_is_accepted_beside_the_menu_of_completions(nvim: Session) -> None:
+    nvim.command("setlocal completeopt=menuone,noselect")
+    begin(nvim)
+    nvim.keys("<C-n>")
+    nvim.wait(lambda: nvim.lua("return vim.fn.pumvisible()") == 1, "menu")
+    offer = nvim.ghost_comes()
+    nvim.keys("<M-l>")
+    nvim.wait(lambda: nvim.line() == BEGUN + offer, "accepted text")
+    nvim.keys(" # x")
+    nvim.wait(lambda: nvim.line() == BEGUN + offer + " # x", "what was typed after it")
+
+
+def test_nothing_is_shown_in_replace_mode(nvim: Session) -> None:
+    begin(nvim)
+    nvim.keys("<Insert>")
+    nvim.wait(lambda: nvim.mode() == "R", "replace mode")
+    assert nvim.ghost() == ""
+    nvim.keys("<Insert>t")
+    nvim.ghost_comes()
+
+
+@pytest.mark.parametrize("end", ["bwipeout!", "lua vim.lsp.inline_completion.enable(false, { bufnr = 0 })"])
+def test_an_answer_that_nobody_waits_for_any_more_is_no_error(nvim: Session, end: str) -> None:
+    begin(nvim)
+    asked = nvim.asked()
+    with stopped(nvim.until_ready()):
+        nvim.keys("t")
+        nvim.wait(lambda: nvim.asked() > asked, "request on its way")
+        nvim.command(end)
+    nvim.wait(lambda: nvim.answered() == nvim.asked() or "bwipe" in end, "answer")
+    nvim.execute("aix.status")  # an answer that comes later than the one to the request
+    assert nvim.messages() == ""
+    assert nvim.ghost() == ""
+    nvim.command("bwipeout!" if "enable" in end else "messages clear")
+
+
+def test_an_offer_is_asked_for_as_soon_as_the_server_is_there_for_who_types_already(
+    nvim: Session, folder: Path
+) -> None:
+    other = folder / "shop" / "other.py"
+    other.write_text(INVOICE)
+    nvim.keys("<Esc>i")
+    nvim.wait(lambda: nvim.mode() == "i", "insert mode")
+    nvim.lua("vim.cmd.edit(...); vim.api.nvim_win_set_cursor(0, { vim.fn.line('$'), 999 })", str(other))
+    nvim.ghost_comes()
+    other.unlink()
+
+
 def test_an_offer_is_dismissed_until_something_is_typed(nvim: Session) -> None:
     offer = begin(nvim)
     nvim.keys("<M-q>")
@@ -211,16 +333,13 @@ def test_an_answer_that_comes_late_is_not_shown_where_the_cursor_has_gone(nvim: 
     nvim.wait(lambda: nvim.mode() == "n", "normal mode")
     server = nvim.until_ready()
     asked = nvim.asked()
-    os.kill(server, signal.SIGSTOP)
-    try:
+    with stopped(server):
         nvim.keys("A")
         nvim.wait(lambda: nvim.asked() > asked, "request on its way")
         nvim.keys(away)
         nvim.wait(lambda: nvim.mode() == "i" and nvim.lua("return vim.fn.getcharstr(1)") == "", "keys that are read")
         nvim.screen()
         seen = len(nvim.flushed)
-    finally:
-        os.kill(server, signal.SIGCONT)
     nvim.wait(lambda: nvim.asked() > asked + 1 and nvim.answered() == nvim.asked(), "answers")
     nvim.screen()
     assert not any(BEGUN + offer in screen or offer[3:] in screen for screen in nvim.flushed[seen:])
@@ -269,25 +388,64 @@ def test_the_page_that_says_why_is_shown_in_a_split_that_no_server_sees(nvim: Se
         "return { vim.bo.buftype, vim.bo.modifiable, #vim.lsp.get_clients({ bufnr = 0 }), vim.fn.winnr('$') }"
     )
     assert facts == ["nofile", False, 0, 2]
+    page = nvim.lua("return vim.api.nvim_get_current_buf()")
+    nvim.command("AixInspect")
+    nvim.wait(lambda: not nvim.lua("return vim.api.nvim_buf_is_valid(...)", page), "another page in its place")
+    assert nvim.lua("return vim.fn.winnr('$')") == 2
     nvim.command("close")
     nvim.command("AixInspect 100000")
     nvim.wait(lambda: "not remembered" in nvim.messages(), "message")
 
 
-def test_the_status_is_one_line_and_the_models_are_a_menu(nvim: Session) -> None:
+def test_the_status_is_one_line(nvim: Session) -> None:
     nvim.command("AixStatus")
     nvim.wait(lambda: "aix-mini is ready" in nvim.messages(), "status")
+
+
+def test_settings_of_a_running_server_change_beside_those_of_the_project(nvim: Session) -> None:
+    nvim.lua("vim.lsp.config('aix', { settings = { aix = { completion = { max_lines = 7 } } } })")
+    nvim.lua("require('aix').setup({ settings = { completion = { enabled = false } } })")
+    nvim.wait(lambda: nvim.lua("return require('aix').statusline()") == "aix (off)", "word in the status line")
+    held = "return vim.lsp.get_clients({ name = 'aix' })[1].settings.aix"
+    assert nvim.lua(held) == {"completion": {"enabled": False, "max_lines": 7}}
+    assert nvim.messages() == ""
+    nvim.lua("require('aix').setup({ settings = { model = { threads = 1 } } })")
+    assert nvim.messages().count("hold after a restart of the server: :AixRestart") == 1
+    nvim.lua("require('aix').setup()")
+    nvim.wait(lambda: nvim.lua("return require('aix').statusline()") == "aix", "word in the status line")
+
+
+def test_a_model_that_is_chosen_from_the_menu_answers_after_a_restart_of_the_server(nvim: Session) -> None:
+    before = nvim.until_ready()
     nvim.lua(
         """
-        vim.ui.select = function(entries, options)
+        vim.ui.select = function(entries, options, chosen)
           menu = vim.iter(entries):map(options.format_item):totable()
+          chosen({ name = 'a-large-model', onDisk = false })
+          chosen(vim.iter(entries):find(function(entry) return entry.name == 'aix-mini' end))
         end
         """
     )
     nvim.command("AixModel")
-    menu = nvim.wait(lambda: nvim.lua("return menu"), "menu")
+    nvim.wait(lambda: "the model is aix-mini until Neovim ends" in nvim.messages(), "message")
+    assert "run `aix-lsp download a-large-model` first" in nvim.messages()
+    menu = nvim.lua("return menu")
     assert menu[0].startswith("  auto")
     assert any(line.startswith("* aix-mini (") for line in menu)
+    nvim.wait(lambda: (children := nvim.children()) and before not in children, "new server")
+    assert nvim.until_ready() != before
+    begin(nvim)
+    assert "ended" not in nvim.messages()
+    assert len(nvim.children()) == 1
+    sent = "return vim.lsp.get_clients({ name = 'aix' })[1].config.init_options"
+    assert nvim.lua(sent) == {"model": {"name": "aix-mini"}}
+
+
+def test_the_log_is_shown_and_no_server_reads_it(nvim: Session) -> None:
+    nvim.command("AixLog")
+    facts = nvim.lua("return { vim.api.nvim_buf_get_name(0), vim.bo.readonly, #vim.lsp.get_clients({ bufnr = 0 }) }")
+    assert facts == [nvim.lua("return vim.lsp.log.get_filename()"), True, 0]
+    nvim.command("tabclose")
 
 
 def test_the_health_check_finds_nothing_wrong(nvim: Session) -> None:
@@ -323,8 +481,7 @@ def test_a_server_that_is_killed_is_started_again_and_completions_come_again(nvi
     nvim.wait(lambda: "the server ended (signal 9) and is started again" in nvim.messages(), "message")
     nvim.wait(lambda: (children := nvim.children()) and killed not in children, "new server")
     assert nvim.until_ready() != killed
-    nvim.keys("t")
-    nvim.ghost_comes()
+    nvim.ghost_comes()  # with nothing typed since
     assert nvim.messages().count("ended") == 1
     assert "exit code" not in nvim.messages()
 

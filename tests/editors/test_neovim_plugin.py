@@ -94,6 +94,8 @@ def test_a_server_that_is_not_installed_is_told_once(nvim: Session, tmp_path: Pa
         ("{ settings = { model = { device = 'tpu' } } }", 'setting "model.device" must be one of auto, cpu, cuda, mps'),
         ("{ settings = { ['model.threads'] = 1.5 } }", 'setting "model.threads" must be a whole number from 0 to 256'),
         ("{ settings = { completion = { not_in_strings = 'x' } } }", "must be a list of strings"),
+        ("{ 'cmd' }", 'no option "1"'),
+        ("{ settings = { 'x', log = { level = 'info' } } }", 'no setting "1"'),
     ],
 )
 def test_a_wrong_option_is_told_in_one_line_and_the_rest_holds(nvim: Session, options: str, line: str) -> None:
@@ -139,6 +141,65 @@ def test_keys_of_others_are_left_alone_and_a_chosen_key_does_otherwise_what_it_d
     nvim.keys("i<Tab><M-w>(<M-e>)<Esc>")
     nvim.wait(lambda: nvim.line() == "beforetheirs()", "what the keys did before")
     nvim.command("set nomodified")
+
+
+def test_what_a_key_does_in_one_buffer_alone_is_nothing_to_the_others(nvim: Session) -> None:
+    nvim.command("enew!")
+    nvim.lua(
+        """
+        vim.keymap.set('i', '<C-l>', 'here alone', { buffer = true })
+        require('aix').setup({ keymaps = { accept = '<C-l>' } })
+        require('aix.keymaps').mapped = {}
+        require('aix.keymaps').map()
+        """
+    )
+    nvim.command("enew!")
+    nvim.keys("i(<C-l>)<Esc>")
+    nvim.wait(lambda: nvim.mode() == "n" and nvim.line().endswith(")"), "typed text")
+    assert "here alone" not in nvim.line()
+    nvim.command("set nomodified")
+
+
+def test_a_program_is_never_taken_from_the_current_folder(nvim: Session, tmp_path: Path) -> None:
+    program = tmp_path / "aix-of-a-stranger"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    find = """
+        local name, path = ...
+        local before = vim.env.PATH
+        vim.env.PATH = path
+        local found = require('aix.program').find(name)
+        vim.env.PATH = before
+        return found
+    """
+    nvim.command(f"cd {tmp_path}")
+    for path in ("", ".", ":/usr/bin", "/usr/bin:"):
+        assert nvim.lua(find, program.name, path) is None, path
+    assert nvim.lua(find, f"./{program.name}", "") is None
+    assert nvim.lua(find, program.name, f".:{tmp_path}") == str(program)
+    assert nvim.lua(find, str(program), "") == str(program)
+    nvim.command("cd /")
+
+
+def test_a_server_that_does_not_start_is_given_up_after_the_second_time_until_it_is_asked_for(
+    nvim: Session, tmp_path: Path
+) -> None:
+    (tmp_path / "one.py").write_text("x = 1\n")
+    starts = tmp_path / "starts"
+    script = f'echo "$PYTHONSAFEPATH" >> {starts}; exit 3'
+    nvim.open(tmp_path / "one.py")
+    nvim.command("messages clear")
+    nvim.lua("require('aix').setup({ cmd = { 'sh', '-c', ... } })", script)
+    nvim.command("AixRestart")
+    nvim.wait(lambda: ":AixRestart starts it" in nvim.messages(), "message")
+    assert nvim.messages().splitlines() == [
+        "aix: the server ended (exit code 3) and is started again",
+        "aix: the server does not start (exit code 3) and is not tried again; :AixLog has why, :AixRestart starts it",
+    ]
+    assert starts.read_text() == "1\n" * 2
+    nvim.command("AixRestart")
+    nvim.wait(lambda: nvim.messages().count(":AixRestart starts it") == 2, "message")
+    assert starts.read_text() == "1\n" * 4
 
 
 @pytest.mark.parametrize(

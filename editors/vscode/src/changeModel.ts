@@ -70,13 +70,18 @@ async function download(model: Model, server: Server, launcher: Launcher): Promi
     await vscode.env.clipboard.writeText(line);
   }
   if (button !== "Download in a terminal") return;
-  const environment = Object.entries(command.environment).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  const variables: Record<string, string | undefined> = { ...command.environment, PYTHONSAFEPATH: "1" };
+  const environment = Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined);
   const task = new vscode.Task(
     { type: "aix-lsp", model: model.name },
     vscode.TaskScope.Global,
     words,
     "aix",
-    new vscode.ProcessExecution(command.program, [...command.arguments], { env: Object.fromEntries(environment) }),
+    // without a folder of its own it would run in the workspace, and a Python import what lies there
+    new vscode.ProcessExecution(command.program, [...command.arguments], {
+      cwd: server.folder,
+      env: Object.fromEntries(environment),
+    }),
   );
   task.presentationOptions = { reveal: vscode.TaskRevealKind.Always, focus: true, panel: vscode.TaskPanelKind.Dedicated };
   if ((await exitCode(task)) !== 0) return;

@@ -56,7 +56,7 @@ function isBelow(path: string, root: string): boolean {
 
 function real(path: string): string {
   try {
-    return realpathSync(path);
+    return realpathSync.native(path); // with the letters' case as it is on the disk
   } catch {
     return path;
   }

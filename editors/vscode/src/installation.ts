@@ -88,7 +88,7 @@ export class Installation {
   async tidy(): Promise<void> {
     if (!this.managed.lock()) return;
     try {
-      for (const name of await this.managed.removeOld()) {
+      for (const name of await this.managed.removeOld(this.version)) {
         this.channel.info(`${join(this.managed.root, name)} is still in use; it is removed later`);
       }
     } finally {
@@ -101,7 +101,7 @@ export class Installation {
     signal: AbortSignal,
   ): Promise<boolean> {
     if (!this.managed.lock()) {
-      void vscode.window.showInformationMessage("aix: another window is installing the server just now.");
+      void vscode.window.showInformationMessage("aix: a server is being installed or removed just now, perhaps by another window. Try again in a moment.");
       return false;
     }
     try {

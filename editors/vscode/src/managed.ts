@@ -25,6 +25,9 @@ const LOCK = "lock.json";
 
 /** Installed servers below the extension's storage. */
 export class Managed {
+  /** Whether we hold the lock ourselves: by the process alone it would look like that of one that died. */
+  private isLocked = false;
+
   /** `storage` need not exist yet. */
   constructor(
     private readonly storage: string,
@@ -75,15 +78,19 @@ export class Managed {
   }
 
   /**
-   * Take away what nobody needs: half-made installations, and those that a newer one replaced a day ago. Needs the lock.
-   * Gives what could not be removed.
+   * Take away what nobody needs: half-made installations, and those that a newer one replaced a day ago. `own` is the
+   * version that is used, which need not be the newest. Needs the lock. Gives what could not be removed.
    */
-  async removeOld(now: number = Date.now()): Promise<string[]> {
+  async removeOld(own: string, now: number = Date.now()): Promise<string[]> {
     const left: string[] = [];
-    const [newest, ...older] = this.installed();
-    const kept = new Set(newest === undefined || now - newest.at > KEPT_MS ? [] : older.map((one) => one.version));
+    const whole = this.installed();
+    const [newest] = whole;
+    const isRecent = newest !== undefined && now - newest.at <= KEPT_MS;
+    const kept = new Set(
+      whole.map((one) => one.version).filter((name) => isRecent || name === own || name === newest?.version),
+    );
     for (const name of this.folders()) {
-      if (name === newest?.version || kept.has(name)) continue;
+      if (kept.has(name)) continue;
       try {
         await this.remove(name);
       } catch {
@@ -93,8 +100,9 @@ export class Managed {
     return left;
   }
 
-  /** Claim the right to install. False while another window, whose process is alive, does so. */
+  /** Claim the right to install or remove. False while we hold it, or another window whose process is alive. */
   lock(process_: number = process.pid, isAlive: (id: number) => boolean = processIsAlive): boolean {
+    if (this.isLocked) return false;
     mkdirSync(this.root, { recursive: true });
     const file = join(this.root, LOCK);
     for (let attempt = 0; attempt < 2; attempt++) {
@@ -102,6 +110,7 @@ export class Managed {
         const handle = openSync(file, "wx");
         writeSync(handle, JSON.stringify({ process: process_ }));
         closeSync(handle);
+        this.isLocked = true;
         return true;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
@@ -115,6 +124,7 @@ export class Managed {
 
   /** Give the right back. */
   unlock(): void {
+    this.isLocked = false;
     rmSync(join(this.root, LOCK), { force: true });
   }
 

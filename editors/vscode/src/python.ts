@@ -72,7 +72,11 @@ export async function findPython(chosen: string, places: Places, probe: Probe): 
   const reasons: string[] = [];
   for (const candidate of candidates(chosen, places.platform)) {
     const program = resolve(candidate.program, places);
-    if (program === undefined) continue;
+    if (program === undefined) {
+      const passedOver = resolve(candidate.program, { ...places, forbidden: [] });
+      if (passedOver !== undefined) reasons.push(`${passedOver}, which lies in the workspace: nothing there is run unasked`);
+      continue;
+    }
     const whole = { program, arguments: candidate.arguments };
     const facts = await probe(whole);
     if (facts === undefined) {

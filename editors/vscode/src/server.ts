@@ -29,7 +29,8 @@ export class Server implements vscode.Disposable {
   constructor(
     private readonly channel: vscode.LogOutputChannel,
     private readonly options: readonly Option[],
-    private readonly folder: string,
+    /** Where it runs: nobody's workspace. */
+    readonly folder: string,
   ) {
     this.changed = this.changes.event;
   }

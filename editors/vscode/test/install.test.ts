@@ -83,20 +83,45 @@ test("half-made installations go at once, replaced ones after a day", async () =
   install(managed, "1.0.0", now - 50 * DAY);
   install(managed, "1.1.0", now - DAY / 2);
   program(managed.python(managed.folder("1.2.0")));
-  assert.deepEqual(await managed.removeOld(now), []);
+  assert.deepEqual(await managed.removeOld("1.1.0", now), []);
   assert.deepEqual(managed.installed().map((one) => one.version), ["1.1.0", "1.0.0"]);
   assert.ok(!existsSync(managed.folder("1.2.0")));
-  await managed.removeOld(now + DAY);
+  await managed.removeOld("1.1.0", now + DAY);
   assert.deepEqual(managed.installed().map((one) => one.version), ["1.1.0"]);
 });
 
-test("one window installs at a time; the lock of one that died is taken over", () => {
+test("the version that is used stays, also beside a newer one", async () => {
   const managed = new Managed(folder(), "linux");
-  assert.ok(managed.lock(1, () => true));
-  assert.ok(!managed.lock(2, () => true));
-  assert.ok(managed.lock(2, () => false));
+  const now = 100 * DAY;
+  for (const [version, age] of [["1.0.0", 9], ["1.1.0", 8], ["1.2.0", 7]] as const) install(managed, version, now - age * DAY);
+  await managed.removeOld("1.1.0", now);
+  assert.deepEqual(managed.installed().map((one) => one.version), ["1.2.0", "1.1.0"]);
+});
+
+test("one window installs at a time; the lock of one that died is taken over", () => {
+  const place = folder();
+  const window = () => new Managed(place, "linux");
+  const first = window();
+  assert.ok(first.lock(1, () => true));
+  assert.ok(!window().lock(2, () => true));
+  const second = window();
+  assert.ok(second.lock(2, () => false));
+  second.unlock();
+  assert.ok(window().lock(3, () => true));
+});
+
+test("the lock is given once in a window too, so that nothing is tidied away under an installation", () => {
+  const managed = new Managed(folder(), "linux");
+  assert.ok(managed.lock());
+  assert.ok(!managed.lock());
   managed.unlock();
-  assert.ok(managed.lock(3, () => true));
+  assert.ok(managed.lock());
+});
+
+test("a lock of a process that had our number before is taken over", () => {
+  const place = folder();
+  assert.ok(new Managed(place, "linux").lock(7, () => true));
+  assert.ok(new Managed(place, "linux").lock(7, () => true));
 });
 
 const running = (signal = new AbortController().signal) => {

@@ -64,6 +64,19 @@ test("where nothing fits one line says what is needed and what was found", async
   await assert.rejects(findPython("/opt/none", places, old), { message: /aix\.install\.python names \/opt\/none/ });
 });
 
+test("a Python in the workspace is not asked, and where there is no other that is said", async () => {
+  const path = folder();
+  program(join(path, "python3.12"));
+  const places = { path, platform: "linux", forbidden: [path] } as const;
+  const asked: string[] = [];
+  const probe = (candidate: { program: string }) => {
+    asked.push(candidate.program);
+    return Promise.resolve(undefined);
+  };
+  await assert.rejects(findPython("", places, probe), { message: /python3\.12, which lies in the workspace/ });
+  assert.deepEqual(asked, []);
+});
+
 test("a real Python tells what it is, and a program that is none tells nothing", async (context) => {
   const place = folder();
   const broken = program(join(place, "broken"), "#!/bin/sh\necho hello\n");

@@ -119,10 +119,169 @@
   (with-temp-buffer
     (let ((free (key-binding (kbd "M-n"))))
       (aix-lsp-ghost-show (list (make-aix-lsp-candidate :beg 1 :text "a")) #'ignore)
-      (should (eq (key-binding (kbd "M-n")) #'aix-lsp-next))
+      (should (eq (key-binding (kbd "M-RET")) #'aix-lsp-accept))
       (should-not (eq (key-binding (kbd "TAB")) #'aix-lsp-accept))
+      ;; a popup that is open too has use for it
+      (should (eq (key-binding (kbd "M-n")) free))
+      (aix-lsp-ghost-show (mapcar (lambda (text) (make-aix-lsp-candidate :beg 1 :text text)) '("a" "b")) #'ignore)
+      (should (eq (key-binding (kbd "M-n")) #'aix-lsp-next))
       (aix-lsp-ghost-hide)
       (should (eq (key-binding (kbd "M-n")) free)))))
+
+;;;; A buffer with a document, and a server that only listens
+
+(defvar aix-lsp-test--sent nil "What the server was told, the latest first: (METHOD PARAMS).")
+
+(defmacro aix-lsp-test--with-file (text &rest body)
+  "Visit a file with TEXT in `aix-lsp-mode' and evaluate BODY."
+  (declare (indent 1))
+  `(let ((file (make-temp-file "aix-lsp-test-" nil ".el" ,text))
+         (aix-lsp-test--sent nil))
+     (cl-letf (((symbol-function 'aix-lsp-server-ready-p) #'always)
+               ((symbol-function 'aix-lsp-server-encoding) (lambda () "utf-16"))
+               ((symbol-function 'aix-lsp-server-start) #'ignore)
+               ((symbol-function 'aix-lsp-server-notify)
+                (lambda (method params) (push (list method params) aix-lsp-test--sent))))
+       (unwind-protect
+           (with-current-buffer (find-file-noselect file)
+             (unwind-protect
+                 (progn (aix-lsp-mode 1)
+                        (setq aix-lsp-test--sent nil)
+                        ,@body)
+               (set-buffer-modified-p nil)
+               (kill-buffer)))
+         (delete-file file)))))
+
+(defun aix-lsp-test--changes ()
+  "The texts of the changes that the server was told last."
+  (mapcar (lambda (change) (list (and (plist-get change :range) t) (plist-get change :text)))
+          (plist-get (cadr (assq :textDocument/didChange aix-lsp-test--sent)) :contentChanges)))
+
+(ert-deftest aix-lsp-test-a-change-that-hooks-are-not-told-of-is-sent ()
+  (aix-lsp-test--with-file "abc\n"
+    (let ((inhibit-modification-hooks t))
+      (subst-char-in-region 1 2 ?a ?x))
+    (aix-lsp-document-flush)
+    (should (equal (aix-lsp-test--changes) '((nil "xbc\n"))))
+    (goto-char 3)
+    (insert "y")
+    (aix-lsp-document-flush)
+    (should (equal (aix-lsp-test--changes) '((t "y"))))))
+
+(ert-deftest aix-lsp-test-changes-put-together-are-one ()
+  (aix-lsp-test--with-file "abc\n"
+    (combine-change-calls 1 4
+      (goto-char 1)
+      (insert "x")
+      (delete-region 2 3))
+    (aix-lsp-document-flush)
+    (should (equal (aix-lsp-test--changes) '((t "xbc"))))))
+
+(ert-deftest aix-lsp-test-what-is-read-anew-from-the-disk-is-sent ()
+  (aix-lsp-test--with-file "one\ntwo\n"
+    (with-temp-file buffer-file-name (insert "one\nt2o\nthree\n"))
+    (revert-buffer t t t)
+    (aix-lsp-document-flush)
+    (should (assq :textDocument/didChange aix-lsp-test--sent))
+    (should (= (aix-lsp-document-tick aix-lsp-document--here) (buffer-chars-modified-tick)))))
+
+(ert-deftest aix-lsp-test-an-indirect-buffer-leaves-document-and-offer-to-its-base ()
+  (aix-lsp-test--with-file "abc\n"
+    (aix-lsp-ghost-show (list (make-aix-lsp-candidate :beg (point) :text "ghost")) #'ignore)
+    (let ((copy (clone-indirect-buffer nil nil)))
+      (with-current-buffer copy
+        (should-not aix-lsp-mode)
+        (should-not (overlays-in (point-min) (point-max)))
+        (insert "x"))
+      (kill-buffer copy))
+    (should aix-lsp-ghost--shown)
+    (should (overlays-in (point-min) (point-max)))
+    (should-not aix-lsp-test--sent)
+    (aix-lsp-document-flush)
+    (should (equal (aix-lsp-test--changes) '((nil "xabc\n"))))))
+
+(ert-deftest aix-lsp-test-a-server-that-dies-unseen-leaves-the-hooks-in-the-buffer ()
+  (aix-lsp-test--with-file "abc\n"
+    (setq aix-lsp--request 1 aix-lsp--asked '(0 0))
+    (cl-letf (((symbol-function 'aix-lsp-backend-cancel) (lambda (&rest _) (error "Broken pipe")))
+              (debug-on-error nil))
+      (run-hooks 'post-command-hook))
+    (should (memq #'aix-lsp--post-command post-command-hook))
+    (setq aix-lsp--request nil)))
+
+(ert-deftest aix-lsp-test-what-cannot-be-sent-is-no-error ()
+  (cl-letf (((symbol-function 'aix-lsp-server-ready-p) #'always)
+            ((symbol-function 'jsonrpc-notify) (lambda (&rest _) (error "Broken pipe")))
+            ((symbol-function 'jsonrpc-async-request) (lambda (&rest _) (error "Broken pipe"))))
+    (let (failed)
+      (aix-lsp-server-notify :x nil)
+      (aix-lsp-server-cancel 1)
+      (should-not (aix-lsp-server-request :x nil #'ignore (lambda (why) (setq failed why))))
+      (should (stringp failed)))))
+
+(ert-deftest aix-lsp-test-the-result-of-a-command-comes-to-its-buffer ()
+  (let (answer where)
+    (cl-letf (((symbol-function 'aix-lsp-backend-ready-p) #'always)
+              ((symbol-function 'aix-lsp-backend-execute)
+               (lambda (_backend _command _arguments answered) (setq answer answered))))
+      (with-temp-buffer
+        (let ((buffer (current-buffer)))
+          (aix-lsp-commands--execute "x" [] (lambda (_) (setq where (current-buffer))))
+          (with-temp-buffer (funcall answer nil))
+          (should (eq where buffer))))
+      (setq where nil)
+      (funcall answer nil)
+      (should-not where))))
+
+(ert-deftest aix-lsp-test-a-server-that-does-not-get-up-is-left-after-six-deaths ()
+  (let* ((aix-lsp-server-command '("sh" "-c" "echo it is broken >&2; exit 3"))
+         (aix-lsp-server--pause 0.001)
+         (messages nil)
+         (aix-lsp-server-status-function (lambda (status) (push (plist-get status :message) messages)))
+         (end (+ (float-time) 300)))
+    (aix-lsp-server-restart)
+    (while (and (not (aix-lsp-server-refused)) (< (float-time) end))
+      (accept-process-output nil 0.01))
+    (should (equal (car messages)
+                   (concat "the server ended 6 times, at last with \"it is broken\" (more: M-x aix-lsp-show-log); "
+                           "M-x aix-lsp-restart tries again")))
+    (with-current-buffer "*aix-lsp log*"
+      (should (string-search "it is broken\n" (buffer-string))))
+    (should (= 5 (seq-count (lambda (message) (string-search "it starts again in" message)) messages)))
+    (should-not aix-lsp-server--timer)
+    (aix-lsp-server-start)
+    (should-not aix-lsp-server--current)
+    (setq aix-lsp-server--refused nil
+          aix-lsp-server--deaths 0)))
+
+(ert-deftest aix-lsp-test-nothing-asks-when-emacs-ends ()
+  (let ((aix-lsp-server-command '("cat")))
+    (aix-lsp-server-restart)
+    (should (process-live-p (jsonrpc--process aix-lsp-server--current)))
+    (should-not (seq-some #'process-query-on-exit-flag (process-list)))
+    (aix-lsp-server-stop)))
+
+(ert-deftest aix-lsp-test-a-project-may-set-what-a-project-may-say ()
+  (should (safe-local-variable-p 'aix-lsp-completion-enabled nil))
+  (should-not (safe-local-variable-p 'aix-lsp-completion-enabled "evil"))
+  (should (risky-local-variable-p 'aix-lsp-remote-url))
+  (should-not (safe-local-variable-p 'aix-lsp-model-name "x")))
+
+(ert-deftest aix-lsp-test-a-model-is-told-with-its-size ()
+  (should (equal (aix-lsp-commands--size 12587904) "13M"))
+  (should (equal (aix-lsp-commands--size 7200000000) "7.2B"))
+  (should-not (aix-lsp-commands--size nil))
+  (should (equal (aix-lsp-commands--note '( :name "x" :parameters 12587904 :licence "Apache-2.0." :commercial t
+                                            :onDisk t :fits t :sizeGb 0.1 :note "")
+                                         '(:current "x"))
+                 "answers now, 13M, Apache-2.0"))
+  (should (equal (aix-lsp-commands--note '( :name "y" :parameters 3085938688 :commercial :json-false
+                                            :licence "Research Licence: a long story. And more."
+                                            :onDisk :json-false :fits :json-false :sizeGb 6.2 :note "too slow")
+                                         '(:current "x"))
+                 "3.1B, Research Licence, not for commercial use, not downloaded, does not fit, too slow")))
+
+;;;; What is sent about edits, for a test in Python
 
 (defun aix-lsp-test-print-changes (seed encoding returns)
   "Print what is sent about a buffer that is edited at random, as JSON.
@@ -145,14 +304,16 @@ carriage returns in the text."
         (dotimes (_ 60)
           (goto-char (+ (point-min) (random (1+ (buffer-size)))))
           (let ((other (+ (point-min) (random (1+ (buffer-size))))))
-            (pcase (random 9)
+            (pcase (random 10)
               ((or 0 1 2) (insert (aix-lsp-test--text (1+ (random 3)))))
               (3 (delete-region (point) other))
               (4 (upcase-region (point) other))
               (5 (ignore-errors (transpose-chars 1)))
               (6 (subst-char-in-region (min (point) other) (max (point) other) ?a ?b))
               (7 (undo-boundary) (ignore-errors (primitive-undo 1 buffer-undo-list)))
-              (8 (aix-lsp-document-flush)))))
+              (8 (aix-lsp-document-flush))
+              (9 (let ((inhibit-modification-hooks t))
+                   (subst-char-in-region (min (point) other) (max (point) other) ?a ?x))))))
         (aix-lsp-document-flush)
         (princ (decode-coding-string
                 (json-serialize (list :messages (vconcat (reverse sent)) :text (buffer-string))) 'utf-8-unix))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,9 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 def unpack(packages: Sequence[str], folder: Path, suite: str = SUITE) -> Path:
     """Unpack packages with their dependencies; returns the folder that stands for `/`. Raises NotInstalledError."""
+    missing = next((name for name in ("apt-get", "dpkg") if shutil.which(name) is None), None)
+    if missing is not None:
+        raise NotInstalledError(f"needs {missing}, which is not on this machine")
     state, root = folder / "apt", folder / "root"
     for part in ("lists/partial", "cache/archives/partial", "etc"):
         (state / part).mkdir(parents=True, exist_ok=True)
@@ -78,6 +82,8 @@ def _configuration(state: Path) -> Path:
         f'Dir::Cache "{state}/cache";',
         f'Dir::Etc::sourcelist "{state}/sources.list";',
         'Dir::Etc::sourceparts "-";',
+        # without this apt is content with the lists of last time, or with none
+        'APT::Update::Error-Mode "any";',
         # a mirror that is a snapshot keeps lists that have run out
         'Acquire::Check-Valid-Until "false";',
         'Acquire::Retries "2";',

@@ -34,9 +34,10 @@ local function insert(buffer, offer, part)
   local taken = M.part_of(offer.rest, part)
   local lines = vim.split(taken, '\n', { plain = true })
   local row, col = offer.cursor.row, offer.cursor.col
-  vim.cmd('let &g:undolevels = &g:undolevels')
+  vim.cmd('noautocmd let &g:undolevels = &g:undolevels')
   vim.api.nvim_buf_set_text(buffer, row, col, row, col, lines)
   vim.api.nvim_win_set_cursor(0, { row + #lines, (#lines == 1 and col or 0) + #lines[#lines] })
+  vim.api.nvim_feedkeys(vim.keycode('<C-g>u'), 'ni', false) -- what is typed next is another step
 
   local client = vim.lsp.get_client_by_id(offer.client_id)
   if #taken < #offer.rest then
@@ -95,15 +96,29 @@ function M.dismiss()
   return vim.lsp.inline_completion.get({ on_accept = function() end })
 end
 
---- Show another candidate. False where none is shown.
+--- Show another candidate. An offer that came by itself is alone: then others are asked for first. False where none is
+--- shown.
 ---@param count integer
 ---@return boolean
 function M.select(count)
   local buffer = vim.api.nvim_get_current_buf()
-  if shown.works() and not shown.anything(buffer) then
+  if not shown.works() then
+    vim.lsp.inline_completion.select({ bufnr = buffer, count = count })
+    return true
+  elseif not shown.now(buffer) then
     return false
   end
-  vim.lsp.inline_completion.select({ bufnr = buffer, count = count })
+  local candidates = shown.candidates(buffer)
+  if candidates == 1 and not shown.was_asked(buffer) then
+    return shown.ask(buffer)
+  end
+  -- those that what was typed since does not agree with are passed over
+  for _ = 1, candidates do
+    vim.lsp.inline_completion.select({ bufnr = buffer, count = count })
+    if shown.now(buffer) then
+      break
+    end
+  end
   return true
 end
 

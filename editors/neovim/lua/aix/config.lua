@@ -97,7 +97,7 @@ end
 ---@return table<string, string|false>, string[]
 local function checked_keymaps(given)
   local good, lines = {}, {}
-  for name, key in vim.spairs(given) do
+  for name, key in settings.by_name(given) do
     if M.default_keymaps[name] == nil then
       table.insert(lines, ('no keymap "%s" (:help aix-keys)'):format(name))
     elseif key ~= false and (type(key) ~= 'string' or key == '') then
@@ -114,7 +114,10 @@ end
 ---@return aix.Options, string[]
 function M.checked(given)
   local good, lines = {}, {}
-  for name, value in vim.spairs(given) do
+  if type(given) ~= 'table' then
+    return good, { ('options must be a table, not %s (:help aix-options)'):format(vim.inspect(given)) }
+  end
+  for name, value in settings.by_name(given) do
     local kind = kinds[name]
     if not kind then
       table.insert(lines, ('no option "%s" (:help aix-options)'):format(name))
@@ -136,9 +139,9 @@ end
 --- Take options; what is wrong with them is told and left out.
 ---@param given? aix.Options
 function M.set(given)
-  local from_variable = type(vim.g.aix) == 'table' and vim.g.aix or {}
+  local from_variable = vim.g.aix == nil and {} or vim.g.aix
   local good = vim.deepcopy(defaults)
-  for _, source in ipairs({ from_variable, given or {} }) do
+  for _, source in ipairs({ from_variable, given == nil and {} or given }) do
     local options, lines = M.checked(source)
     for _, line in ipairs(lines) do
       M.tell(line, vim.log.levels.WARN)

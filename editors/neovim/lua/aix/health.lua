@@ -28,17 +28,17 @@ end
 local function check_server()
   health.start('aix: the server')
   local command = require('aix.config').get().cmd --[[@as string[] ]]
-  local path = vim.fn.exepath(command[1])
-  if path == '' then
-    health.error(('%s is not an executable on the PATH'):format(command[1]), {
+  local path = require('aix.program').find(command[1])
+  if not path then
+    health.error(('%s is neither an executable on the PATH nor the whole path of one'):format(command[1]), {
       'Install aix-lsp as its README says, and put the bin folder of its environment on the PATH',
       "Or name it: require('aix').setup({ cmd = { '/path/to/aix-lsp', 'serve', '--stdio' } })",
     })
     return
   end
   -- all before `serve` starts the program: `aix-lsp`, or `python -m aix_lsp`
-  local program = {}
-  for _, word in ipairs(command) do
+  local program = { path }
+  for _, word in ipairs({ unpack(command, 2) }) do
     if word == 'serve' then
       break
     end

@@ -6,18 +6,35 @@ local group = 'aix'
 
 ---@param buffer integer
 local function show_in(buffer)
-  -- somebody who switched inline completion off for all of Neovim meant it
-  if vim.g._lsp_enabled_inline_completion ~= false then
+  -- somebody who switched inline completion off, for all of Neovim or for this buffer, meant it
+  local off = vim.g._lsp_enabled_inline_completion == false or vim.b[buffer]._lsp_enabled_inline_completion == false
+  if not off then
     vim.lsp.inline_completion.enable(true, { bufnr = buffer })
   end
+  local of_buffer = vim.api.nvim_create_augroup(('%s.buffer.%d'):format(group, buffer), {})
   vim.api.nvim_create_autocmd({ 'CursorMovedI', 'TextChangedI', 'TextChangedP' }, {
-    group = vim.api.nvim_create_augroup(('%s.buffer.%d'):format(group, buffer), {}),
+    group = of_buffer,
     buffer = buffer,
     desc = 'aix: take away what does not fit any more',
     callback = function(event)
       require('aix.shown').refit(event.buf)
     end,
   })
+  -- to replace mode with <Insert>, to another window with the mouse: insert mode is not left by either
+  vim.api.nvim_create_autocmd({ 'InsertChange', 'BufLeave' }, {
+    group = of_buffer,
+    buffer = buffer,
+    desc = 'aix: take away what is not offered any more',
+    callback = function(event)
+      require('aix.shown').hide(event.buf)
+    end,
+  })
+  -- twice: Neovim schedules the beginning of its own module behind this
+  vim.schedule(function()
+    vim.schedule(function()
+      require('aix.shown').ask_for_typist(buffer)
+    end)
+  end)
 end
 
 local started = false
@@ -50,9 +67,14 @@ end
 --- and again: settings that hold without a restart then hold at once.
 ---@param options? aix.Options
 function M.setup(options)
-  require('aix.config').set(options)
+  local config, server = require('aix.config'), require('aix.server')
+  local was_enabled = not started or config.get().enabled
+  config.set(options)
   if started then
-    require('aix.server').apply()
+    server.apply()
+    if config.get().enabled and not was_enabled then
+      server.enable()
+    end
   end
 end
 

@@ -59,12 +59,15 @@ local actions = {
 ---@type table<string, aix.Mapped>
 M.mapped = {}
 
---- What a key does in insert mode already.
+--- What a key does in insert mode already, in all buffers: a mapping of one buffer comes before ours there anyway, and
+--- has no business elsewhere.
 ---@param key string
 ---@return table? the mapping as |maparg()| gives it
 local function mapping_of(key)
-  local found = vim.fn.maparg(key, 'i', false, true)
-  return next(found) ~= nil and found or nil
+  local raw = vim.keycode(key)
+  return vim.iter(vim.api.nvim_get_keymap('i')):find(function(mapping)
+    return mapping.lhsraw == raw or mapping.lhsrawalt == raw
+  end)
 end
 
 --- What is typed when there is no offer: what the key was mapped to, or the key itself. A Meta key that nobody mapped
@@ -78,7 +81,9 @@ local function otherwise(name, key, before)
   if before then
     -- under a name of its own the mapping keeps all that it has: expr, script, callback
     local plug = ('<Plug>(aix-before-%s)'):format(name)
-    vim.fn.mapset('i', false, vim.tbl_extend('force', before, { lhs = plug, lhsraw = vim.keycode(plug), buffer = 0 }))
+    local moved = vim.tbl_extend('force', before, { lhs = plug, lhsraw = vim.keycode(plug), buffer = 0 })
+    moved.lhsrawalt = nil
+    vim.fn.mapset('i', false, moved)
     keys, mode = vim.keycode(plug), 'im'
   elseif key:lower():find('^<[ma]%-') then
     return function() end

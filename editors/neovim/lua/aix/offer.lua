@@ -21,6 +21,15 @@ function M.cursor(buffer)
   return { row = row - 1, col = col }
 end
 
+--- What is different as soon as a buffer's text changes or its cursor moves.
+---@param buffer integer
+---@return string
+function M.moment(buffer)
+  local cursor = M.cursor(buffer)
+  local tick = vim.api.nvim_buf_get_changedtick(buffer)
+  return ('%d:%d:%d'):format(tick, cursor and cursor.row or -1, cursor and cursor.col or -1)
+end
+
 --- What is left of a text that is offered at a place, when the cursor is where it is. Nil where what stands between the
 --- two is not its beginning, and where nothing is left.
 ---@param buffer integer

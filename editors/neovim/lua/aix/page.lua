@@ -2,6 +2,10 @@
 
 local M = {}
 
+--- Where the latest page is shown: a page takes the place of the one before.
+---@type integer?
+local window
+
 --- The handler of `window/showDocument`.
 ---@param params lsp.ShowDocumentParams
 ---@param context lsp.HandlerContext
@@ -19,7 +23,15 @@ function M.show(err, params, context)
   vim.bo[buffer].bufhidden = 'wipe'
   vim.bo[buffer].modifiable = false
   vim.cmd.stopinsert()
-  local window = vim.api.nvim_open_win(buffer, params.takeFocus ~= false, { split = 'below' })
+  if window and vim.api.nvim_win_is_valid(window) and vim.w[window].aix_page then
+    vim.api.nvim_win_set_buf(window, buffer)
+    if params.takeFocus ~= false then
+      vim.api.nvim_set_current_win(window)
+    end
+  else
+    window = vim.api.nvim_open_win(buffer, params.takeFocus ~= false, { split = 'below' })
+    vim.w[window].aix_page = true
+  end
   vim.bo[buffer].filetype = 'markdown'
   vim.wo[window][0].foldenable = false
   return { success = true }

@@ -1,6 +1,7 @@
 --- The server as Neovim's LSP client runs it: for which buffers, with what, and what happens when it ends.
 
 local config = require('aix.config')
+local program = require('aix.program')
 local settings = require('aix.settings')
 
 local M = {}
@@ -21,21 +22,27 @@ local language_ids = {
   zsh = 'shellscript',
 }
 
--- A server that ends by itself is started again after so many milliseconds, for as many times within the window.
+-- A server that ends by itself is started again after so many milliseconds, for as many times within the window; one
+-- that was never ready once, as it would hardly be at the next attempt.
 local delays = { 100, 1000, 3000, 10000, 30000 }
+local most_failed_starts = 2
 local window_ms = 5 * 60 * 1000
 local stop_ms = 3000
 
 ---@type integer[]
 local ends = {}
+local starts_that_failed = 0
 local told_missing = false
 
---- Whether a buffer is that of a file.
+--- Whether a buffer is that of a file that a person writes.
 ---@param buffer integer
 ---@return boolean
 function M.is_file(buffer)
   local name = vim.api.nvim_buf_get_name(buffer)
-  return vim.bo[buffer].buftype == '' and name ~= '' and not name:find('^%a[%w+.-]+://')
+  return vim.bo[buffer].buftype == ''
+    and name ~= ''
+    and name ~= vim.lsp.log.get_filename()
+    and not name:find('^%a[%w+.-]+://')
 end
 
 ---@param buffer integer
@@ -46,7 +53,7 @@ local function root_dir(buffer, on_dir)
   if not wanted(buffer) then
     return
   end
-  if vim.fn.executable(options.cmd[1]) == 0 then
+  if not program.find(options.cmd[1]) then
     if not told_missing then
       told_missing = true
       config.tell(
@@ -121,9 +128,10 @@ end
 local restarting = false
 
 ---@param asked boolean
+---@param was_ready boolean
 ---@param code integer
 ---@param signal integer
-local function ended(asked, code, signal)
+local function ended(asked, was_ready, code, signal)
   if vim.v.exiting ~= vim.NIL or not vim.lsp.is_enabled(M.name) then
     return
   end
@@ -141,17 +149,17 @@ local function ended(asked, code, signal)
   end, ends)
   table.insert(ends, now)
   local how = signal ~= 0 and ('signal %d'):format(signal) or ('exit code %d'):format(code)
-  local delay = delays[#ends]
+  starts_that_failed = was_ready and 0 or starts_that_failed + 1
+  local delay = starts_that_failed < most_failed_starts and delays[#ends]
   if delay then
-    local when = delay < 1000 and '' or (' in %d s'):format(delay / 1000)
-    config.tell(('the server ended (%s) and is started again%s'):format(how, when), vim.log.levels.WARN)
+    if #ends == 1 then
+      config.tell(('the server ended (%s) and is started again'):format(how), vim.log.levels.WARN)
+    end
     vim.defer_fn(attach_all, delay)
   else
+    local what = starts_that_failed > 0 and 'does not start' or ('ended %d times'):format(#ends)
     config.tell(
-      ('the server ended %d times (%s) and is not started again; :AixLog has why, :AixRestart starts it'):format(
-        #ends,
-        how
-      ),
+      ('the server %s (%s) and is not tried again; :AixLog has why, :AixRestart starts it'):format(what, how),
       vim.log.levels.ERROR
     )
   end
@@ -159,7 +167,7 @@ end
 
 --- Stop the server and start it with the options of now.
 function M.restart()
-  ends, told_missing = {}, false
+  ends, starts_that_failed, told_missing = {}, 0, false
   M.enable()
   local clients = vim.lsp.get_clients({ name = M.name })
   if #clients == 0 then
@@ -177,7 +185,9 @@ function M.config()
   local options = config.get()
   return {
     cmd = function(dispatchers, client_config)
-      return require('aix.connection').start(options.cmd, dispatchers, client_config, ended)
+      local path = program.find(options.cmd[1]) or options.cmd[1]
+      local command = { path, unpack(options.cmd, 2) }
+      return require('aix.connection').start(command, dispatchers, client_config, ended)
     end,
     cmd_env = options.cmd_env,
     filetypes = options.filetypes,
@@ -213,12 +223,13 @@ end
 --- The options have changed: running servers are told, and what they take at the start alone is told to the user.
 function M.apply()
   vim.lsp.config(M.name, {})
-  local wanted = config.get().settings --[[@as table]]
+  -- with what a project said in vim.lsp.config()
+  local wanted = vim.lsp.config[M.name] or {}
   for _, client in ipairs(vim.lsp.get_clients({ name = M.name })) do
-    local new = settings.when_asked(wanted)
+    local new = (wanted.settings or {}).aix or vim.empty_dict()
     client.settings.aix = new
     client:notify('workspace/didChangeConfiguration', { settings = { aix = new } })
-    if settings.need_restart(client.config.init_options or {}, wanted) then
+    if settings.need_restart(client.config.init_options or {}, wanted.init_options or {}) then
       config.tell('some of these settings hold after a restart of the server: :AixRestart')
     end
   end

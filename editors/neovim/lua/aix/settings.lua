@@ -37,6 +37,21 @@ local function wanted(value, option)
   end
 end
 
+--- As |vim.spairs()|, also where names and numbers are mixed.
+---@param given table
+---@return fun(): any, any
+function M.by_name(given)
+  local names = vim.tbl_keys(given)
+  table.sort(names, function(one, other)
+    return tostring(one) < tostring(other)
+  end)
+  local index = 0
+  return function()
+    index = index + 1
+    return names[index], given[names[index]]
+  end
+end
+
 ---@param name string
 ---@return string
 local function unknown(name)
@@ -54,7 +69,7 @@ function M.checked(given)
   ---@param values table<string, any>
   ---@param prefix string
   local function walk(values, prefix)
-    for key, value in vim.spairs(values) do
+    for key, value in M.by_name(values) do
       local name = prefix .. tostring(key)
       local option = known[name]
       if option then
@@ -111,10 +126,9 @@ end
 
 --- Whether settings differ from those that a server was started with in what it takes at the start alone.
 ---@param started table as `at_start` made it
----@param flat table<string, any>
+---@param wants table the same, of now
 ---@return boolean
-function M.need_restart(started, flat)
-  local wants = M.at_start(flat)
+function M.need_restart(started, wants)
   return vim.iter(known):any(function(name, option)
     local section, key = name:match('^([^.]+)%.(.+)$')
     local before, now = (started[section] or {})[key], (wants[section] or {})[key]

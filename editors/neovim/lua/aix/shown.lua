@@ -41,6 +41,24 @@ local function completor(buffer)
   return found and found.active[buffer]
 end
 
+--- Whether the answers of a client are still waited for in a buffer. Neovim's handler fails where they are not.
+---@param buffer integer
+---@param client_name string
+---@return boolean
+function M.takes(buffer, client_name)
+  local found = class()
+  if not found then
+    return vim.api.nvim_buf_is_loaded(buffer)
+  end
+  for id in pairs(found.active[buffer] and found.active[buffer].client_state or {}) do
+    local client = vim.lsp.get_client_by_id(id)
+    if client and client.name == client_name then
+      return true
+    end
+  end
+  return false
+end
+
 ---@class aix.Shown
 ---@field client_id integer
 ---@field start aix.Place where the offer begins
@@ -75,12 +93,15 @@ function M.now(buffer)
   return found and found.current and M.fitting(buffer, found.current)
 end
 
---- Whether anything is shown, fitting or not, whoever offers it.
+--- How many candidates there are, fitting or not.
 ---@param buffer integer
----@return boolean
-function M.anything(buffer)
-  local found = completor(buffer)
-  return found ~= nil and found.current ~= nil
+---@return integer
+function M.candidates(buffer)
+  local found, count = completor(buffer), 0
+  for _, state in pairs(found and found.client_state or {}) do
+    count = count + #(state.items or {})
+  end
+  return count
 end
 
 --- Show what is left of an offer, at the cursor.
@@ -108,6 +129,17 @@ function M.hide(buffer)
   end
 end
 
+--- When a buffer was last asked for explicitly.
+---@type table<integer, string>
+local asked_at = {}
+
+--- Whether what is shown is the answer to asking explicitly here, so that there are no more candidates.
+---@param buffer integer
+---@return boolean
+function M.was_asked(buffer)
+  return asked_at[buffer] == offer.moment(buffer)
+end
+
 --- Ask explicitly: also in the middle of a word or a line, and for several candidates. The answer shows as any other.
 ---@param buffer integer
 ---@return boolean whether something was asked
@@ -118,8 +150,20 @@ function M.ask(buffer)
   end
   -- an automatic request that waits for the end of typing would take the answer's place
   found:reset_timer()
+  asked_at[buffer] = offer.moment(buffer)
   found:request(vim.lsp.protocol.InlineCompletionTriggerKind.Invoked)
   return true
+end
+
+--- Ask as if something had been typed, where somebody is about to: a server that comes while one is in insert mode has
+--- not seen how that began.
+---@param buffer integer
+function M.ask_for_typist(buffer)
+  local found = completor(buffer)
+  local types = vim.api.nvim_get_current_buf() == buffer and vim.startswith(vim.api.nvim_get_mode().mode, 'i')
+  if found and types and not found.current and type(found.automatic_request) == 'function' then
+    found:automatic_request()
+  end
 end
 
 --- After typing or moving: what does not fit any more goes at once, and what went on to another line is shown there.

@@ -99,7 +99,10 @@ def eval_aix_fim(
 
 
 def eval_crosscodeeval(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the published files.")],
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--data", metavar="DIR", help="Folder of the published files, or hub: fetch them."),
+    ] = None,
     setting: Annotated[
         str, typer.Option("--setting", help="Snippets: none, bm25, reference (published), or own (this project's).")
     ] = "none",
@@ -125,7 +128,10 @@ def eval_crosscodeeval(
 
     def make() -> Benchmark:
         from aix_lsp.evaluation.crosscodeeval import CrossCodeEval
+        from aix_lsp.evaluation.data_sources import missing
 
+        if data is None:
+            raise missing("crosscodeeval")
         return CrossCodeEval(data, setting, repositories=repositories)
 
     _run(make, _asked(model, adapter, engine, limit, seed, format_, copy_prior, threads, batch), out, as_json=json)

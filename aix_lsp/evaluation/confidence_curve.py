@@ -1,9 +1,9 @@
 """What a confidence gate would do at each threshold, and the calibration by which it judges.
 
-The answers of `workspace.py` were given without a gate. Here every one of them goes through the product's own gate and
-fitting rules again, once for each threshold: what is offered then, and how often it is right. A calibration is fitted
-to the whole lines and to the beginnings of lines that the gate might cut them to; on a project it is judged by answers
-that it was not fitted to.
+The answers of `confidence_places.py` were given without a gate. Here every one of them goes through the product's own
+gate and fitting rules again, once for each threshold: what is offered then, and how often it is right. A calibration is
+fitted to the whole lines and to the beginnings of lines that the gate might cut them to; on a project it is judged by
+answers that it was not fitted to.
 """
 
 from __future__ import annotations

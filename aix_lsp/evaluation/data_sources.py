@@ -140,6 +140,11 @@ def where(benchmark: str, *, hub: bool = True) -> str:
     return "get " + "; or ".join(source.told() for source in SOURCES[benchmark]) + fetch
 
 
+def missing(benchmark: str) -> DataError:
+    """What is wrong where no data was given, with where to get it."""
+    return DataError(f"{benchmark} needs data; {where(benchmark)}")
+
+
 def files_of(paths: Sequence[Path], benchmark: str) -> list[Path]:
     """The files to read: those given, the known files of a folder given, or those of the hub for the word `hub`.
 
@@ -156,7 +161,7 @@ def files_of(paths: Sequence[Path], benchmark: str) -> list[Path]:
         else:
             raise DataError(f"{path} is not there; {where(benchmark)}")
     if not found:
-        raise DataError(f"{benchmark} needs data; {where(benchmark)}")
+        raise missing(benchmark)
     return list(dict.fromkeys(found))
 
 

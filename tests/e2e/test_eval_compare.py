@@ -91,3 +91,12 @@ def test_a_wrong_call_is_one_line(call: Call, words: tuple[str, ...], told: str)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert told in line
+
+
+@pytest.mark.parametrize("benchmark", ["fim-lines", "aix-fim", "crosscodeeval", "nl2code"])
+def test_without_data_one_line_says_where_it_is_to_be_had(call: Call, benchmark: str) -> None:
+    done = call("eval", benchmark)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"{benchmark} needs data; get " in line
+    assert "https://" in line

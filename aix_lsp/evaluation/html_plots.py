@@ -45,7 +45,7 @@ class Mark:
 
 def bars(title: str, remark: str, rows: Sequence[Bar], *, percent: bool = False) -> Html:
     """Horizontal bars from 0 with whiskers for their intervals. `percent`: values are shares, and none is above 1."""
-    most = rounded_up(max((row.high for row in rows if row.value is not None), default=0.0), percent=percent)
+    most = _axis_end(max((row.high for row in rows if row.value is not None), default=0.0), percent=percent)
     parts = [_ticks(len(rows) * _ROW, [_tick(most * part / 4, percent=percent) for part in range(5)])]
     for number, row in enumerate(rows):
         top = number * _ROW
@@ -67,7 +67,7 @@ def bars(title: str, remark: str, rows: Sequence[Bar], *, percent: bool = False)
 def differences(title: str, remark: str, rows: Sequence[Bar], *, percent: bool = False) -> Html:
     """Differences as dots with their intervals about a line at 0; those whose interval holds 0 are dimmed."""
     far = max((abs(end) for row in rows if row.value is not None for end in (row.low, row.high)), default=0.0)
-    most = rounded_up(far, percent=percent)
+    most = _axis_end(far, percent=percent)
     height = len(rows) * _ROW
     ticks = [_tick(most * part, percent=percent, sign=True) for part in (-1.0, -0.5, 0.0, 0.5, 1.0)]
     parts = [_ticks(height, ticks), _line("axis", "50%", 0, "50%", height)]
@@ -139,6 +139,11 @@ def rounded_up(value: float, *, percent: bool = False) -> float:
         return value
     end = next((step * power for step in (1, 2, 2.5, 5) if value <= step * power * (1 + 1e-9)), 10 * power)
     return min(end, 1.0) if percent and value <= 1 else end
+
+
+def _axis_end(value: float, *, percent: bool) -> float:
+    """As `rounded_up`, but never so near that what is written as 0.0 fills a bar."""
+    return rounded_up(max(value, 0.01 if percent else 1.0) if value > 0 else value, percent=percent)
 
 
 def _figure(title: str, remark: str, described: str, height: float, parts: Sequence[Html]) -> Html:

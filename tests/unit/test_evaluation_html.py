@@ -327,6 +327,12 @@ def test_axes_end_at_round_numbers() -> None:
     assert rounded_up(float("inf")) == 1.0
 
 
+def test_what_is_written_as_nothing_fills_no_bar() -> None:
+    drawn = bars("BLEU-4", "", [Bar("block", 0.001, 0.0, 0.004, "0.0")])
+    assert "0.005" not in drawn
+    assert "0.75" in drawn
+
+
 def test_plots_of_nothing_are_drawn_and_say_so() -> None:
     for drawn in (bars("a", "", []), differences("a", "", []), histogram("a", "", [], [])):
         Tags(drawn)

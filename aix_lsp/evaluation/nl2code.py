@@ -7,7 +7,8 @@
 | MultiPL-E | the problem's, in another language | the problem's stop words | Cassano et al. 2022 |
 
 The prompt of MBPP is InCoder's, for models that were not taught to follow instructions (Fried et al. 2022, section
-4.4). Programs run in a sandbox, and nowhere else unless the user says so.
+4.4). Programs run in a sandbox, and nowhere else unless the user says so. One of another language than Python passes by
+its exit status, as in MultiPL-E's own evaluation: there an answer that exits with 0 before the tests counts as right.
 """
 
 from __future__ import annotations

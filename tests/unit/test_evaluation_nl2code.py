@@ -176,3 +176,29 @@ def test_what_is_no_such_data_is_refused(tmp_path: Path) -> None:
         Nl2Code([tmp_path / "none.jsonl"]).load(0, 0)
     with pytest.raises(DataError, match="give a temperature"):
         Nl2Code([HUMAN_EVAL], samples=5)
+
+
+@isolated
+def test_malformed_lines_are_told_with_their_numbers(tmp_path: Path) -> None:
+    row = json.loads((DATA / "mbpp.jsonl").read_text().splitlines()[1])
+    human_eval = json.loads(HUMAN_EVAL.read_text().splitlines()[0])
+    wrong = [
+        ({**row, "task_id": True}, "task_id is no number"),
+        ({**row, "task_id": 21, "code": 9}, "code is no text"),
+        ({**row, "task_id": 22, "test_list": []}, "test_list is empty"),
+        ({**row, "task_id": 23, "test_list": "assert True"}, "test_list is no list of texts"),
+        ({**row, "task_id": 24, "test_imports": "import math"}, "test_imports is no list of texts"),
+        ({**row, "task_id": 25, "test_setup_code": ["x = 1"]}, "test_setup_code is no text"),
+        ({**human_eval, "task_id": "x", "canonical_solution": ["    return 1"]}, "canonical_solution is no text"),
+    ]
+    rows = [{**row, "task_id": number} for number in range(30, 38)] + [each for each, _ in wrong]
+    file = tmp_path / "mixed.jsonl"
+    file.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    loaded = Nl2Code([file]).load(0, 0)
+    assert [sample.id for sample in loaded.samples] == [f"MBPP/{number}" for number in range(30, 38)]
+    assert list(loaded.problems) == [
+        f"mixed.jsonl, line {number}: {why}; passed over" for number, (_, why) in enumerate(wrong, 9)
+    ]
+    file.write_text("{}\n")
+    with pytest.raises(DataError, match=r"entry_point, canonical_solution, test or task_id, text, code, test_list or"):
+        Nl2Code([file]).load(0, 0)

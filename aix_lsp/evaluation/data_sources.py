@@ -125,7 +125,7 @@ SOURCES: Final[Mapping[str, tuple[Source, ...]]] = MappingProxyType(
                 "MultiPL-E",
                 "https://huggingface.co/datasets/nuprl/MultiPL-E",
                 "MIT",
-                ("humaneval-js.jsonl", "mbpp-java.jsonl"),
+                ("humaneval-js", "mbpp-java"),  # sets of it, as JSONL or Parquet
                 ("name", "language", "prompt", "tests", "stop_tokens"),
             ),
         ),

@@ -82,7 +82,7 @@ def scores_of(sample: Sample, offers: Offers) -> dict[str, float | None]:
         "similarity": measures.edit_similarity(shown, wanted) if is_offer else None,
         **_block_scores(sample, shown, wanted),
         "held_back": float(offers.held_back) if offers.ungated.strip() else None,
-        "held_right": ungated if offers.held_back else None,
+        "held_right": ungated if offers.held_back and offers.ungated.strip() else None,
         "ungated": ungated,
     }
 

@@ -6,8 +6,8 @@ memory, processes and what it prints, gets nothing of the environment, and ends 
 it, through bubblewrap or by its namespaces alone. Where neither is to be had nothing runs, unless the user says so;
 then there are the limits and nothing else.
 
-What it is not: a wall against a program that was written to find a hole in the kernel. There is no filter of system
-calls, and what it takes of the processor it takes from others.
+What it is not: a wall against a program that was written to find a hole in the kernel. Of system calls those few are
+filtered that get around the limits or reach the user's keys, and what it takes of the processor it takes from others.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import platform
 import signal
 import sys
 from pathlib import Path
@@ -140,6 +141,30 @@ def test_memory_is_limited_for_one_process_and_for_all_together(sandbox: Sandbox
         sandbox, "data = bytearray(b'x') * (1 << 30)\nimport time\ntime.sleep(600)", memory_mb=256, address_space=False
     )
     assert without.status == "killed"
+
+
+@linux
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="its system calls are not known")
+def test_memory_that_belongs_to_no_process_and_the_users_keys_are_not_to_be_had(sandbox: Sandbox) -> None:
+    result = run(
+        sandbox,
+        """
+        import ctypes, errno, os
+        libc = ctypes.CDLL(None, use_errno=True)
+        arm = os.uname().machine == "aarch64"
+        try:
+            print("memory", os.memfd_create("held"))
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+        for call, arguments in (
+            (libc.shmget, (0, 4096, 0o1600)),
+            (libc.msgget, (0, 0o1600)),
+            (libc.syscall, (219 if arm else 250, 0, -3, 0)),
+        ):
+            print(errno.errorcode[ctypes.get_errno()] if call(*arguments) < 0 else call.__name__)
+        """,
+    )
+    assert (result.stdout.split(), result.status) == (["ENOSYS"] * 4, "passed"), result
 
 
 @linux

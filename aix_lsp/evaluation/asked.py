@@ -19,15 +19,16 @@ from aix_lsp.engine.loading import locate
 from aix_lsp.engine.select import REMOTE, is_remote
 from aix_lsp.evaluation.benchmark import Sample
 from aix_lsp.evaluation.one_model import settings_for
-from aix_lsp.evaluation.run_folder import Store
 from aix_lsp.settings import ModelSettings, Settings
-from aix_lsp.types import FimFormat, ModelInfo
+from aix_lsp.types import FimFormat
 
 _FIRST_TOKEN_S: Final = 300.0
 _WHOLE_ANSWER_S: Final = 600.0
 """How long a server may take: with many requests in flight the last of them waits for the others."""
 
-_DIGESTED: Final = 1 << 20
+_DIGESTED: Final = 1 << 14
+_PLACES: Final = 256
+"""Pieces of this many bytes, evenly over a file: fine-tuning changes tensors in the middle and leaves both ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def model_of(settings: Settings) -> tuple[str, str]:
 
 
 def _files_digest(folder: Path) -> str:
-    """A digest of the files of a model: of each the name and size, and its first and last megabyte."""
+    """A digest of the files of a model: of each the name, the size and pieces all over it, 4 MB of a large one."""
     digest = sha256()
     for path in sorted(folder.iterdir()):
         if path.suffix not in (".json", ".safetensors", ".model") or not path.is_file():
@@ -100,9 +101,10 @@ def _files_digest(folder: Path) -> str:
         size = path.stat().st_size
         digest.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:
-            digest.update(file.read(_DIGESTED))
-            file.seek(max(0, size - _DIGESTED))
-            digest.update(file.read(_DIGESTED))
+            step = max(_DIGESTED, (size - _DIGESTED) // (_PLACES - 1))
+            for place in range(0, size, step):
+                file.seek(place)
+                digest.update(file.read(_DIGESTED))
     return digest.hexdigest()[:16]
 
 
@@ -113,30 +115,6 @@ def digest_of(samples: Sequence[Sample]) -> str:
         told = json.dumps(asdict(sample), sort_keys=True, default=str)
         digest.update(told.encode() + b"\n")
     return digest.hexdigest()[:16]
-
-
-def tell_answerer(store: Store, info: ModelInfo, **more: Any) -> None:
-    """Keep in a run which model answers it; `more` is what else is to be told of that. Raises ValueError where the
-    answers so far are another's."""
-    before = store.config.get("answered_by")
-    if before is not None and before["name"] != info.name:
-        raise ValueError(
-            f"the answers so far are those of {before['name']}, and {info.name} runs now; give another --out"
-        )
-    store.tell(
-        model=info.name,
-        answered_by={
-            "name": info.name,
-            # reports are passed on, and where a team's server is need not be
-            "device": info.device if store.config.get("engine") == "local" else "a server",
-            "dtype": info.dtype,
-            "attention": info.attention,
-            "parameters": info.parameters,
-            "max_positions": info.max_positions,
-            "format": info.format,
-            **more,
-        },
-    )
 
 
 def versions(engine: str) -> dict[str, str]:

@@ -20,9 +20,9 @@ from typing import Any, Final, Literal
 from aix_lsp.engine.base import Engine, EngineError, ModelError, OnEvent
 from aix_lsp.engine.remote_errors import RemoteError
 from aix_lsp.engine.select import StartedEngine, engine_for, is_remote
-from aix_lsp.evaluation.asked import Asked, digest_of, model_of, settings_of, tell_answerer, versions
+from aix_lsp.evaluation.asked import Asked, digest_of, model_of, settings_of, versions
 from aix_lsp.evaluation.benchmark import Benchmark, DataError, Loaded, Output, Result, Sample
-from aix_lsp.evaluation.one_model import only
+from aix_lsp.evaluation.one_model import only, tell_model
 from aix_lsp.evaluation.run_folder import Store
 from aix_lsp.evaluation.stop_rules import Rule, rule_for
 from aix_lsp.prompt.build import build_prompt
@@ -118,7 +118,7 @@ async def answer(
         if width > 1:
             # answers that take about as long run together, and memory for the longest is taken first
             todo.sort(key=lambda pair: -len(pair[1].before) - len(pair[1].after))
-        tell_answerer(store, info, at_once=width)
+        tell_model(store, info, at_once=width)
         await _Running(prepared, asked, engine, info, store, on_result).run(todo, width)
 
 

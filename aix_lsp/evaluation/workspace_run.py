@@ -12,9 +12,8 @@ from aix_lsp.completion.place import place_at
 from aix_lsp.completion.postprocess import fit
 from aix_lsp.completion.service import CompletionService
 from aix_lsp.engine.base import EngineError, ModelError
-from aix_lsp.evaluation.asked import tell_answerer
 from aix_lsp.evaluation.benchmark import Output, Result, Sample
-from aix_lsp.evaluation.one_model import only
+from aix_lsp.evaluation.one_model import only, tell_model
 from aix_lsp.evaluation.run_folder import Store
 from aix_lsp.evaluation.workspace_plan import Plan, Project, Way, settings_of
 from aix_lsp.evaluation.workspace_scores import Offers, scores_of
@@ -66,8 +65,7 @@ async def answer(
         on_warning(message)
 
     async with only(settings, on_warning=warn) as (engine, info):
-        threshold = None if info.calibration is None else info.calibration.threshold
-        tell_answerer(store, info, threshold=threshold)
+        tell_model(store, info, threshold=None if info.calibration is None else info.calibration.threshold)
         note = f"{info.name} {UNCALIBRATED}"
         if plan.wanted.gate and info.calibration is None and note not in store.config.get("notes", ()):
             warn(note)

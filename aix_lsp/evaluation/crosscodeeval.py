@@ -127,8 +127,7 @@ class CrossCodeEval:
 
     def _files(self) -> list[Path]:
         if self._data == HUB and not self._data.exists():
-            names = _FILES[self._setting][:1]
-            return [path for path in fetched(self.name) if path.name in names]
+            return fetched(self.name, _FILES[self._setting][:1])
         if self._data.is_file():
             return [self._data]
         if not self._data.is_dir():

@@ -166,9 +166,9 @@ def _known(folder: Path, benchmark: str) -> list[Path]:
     return inside
 
 
-def fetched(benchmark: str) -> list[Path]:
-    """The benchmark's files from the hub, kept in its cache, as `huggingface_hub` finds it. Raises DataError where no
-    copy is there or the hub cannot be reached."""
+def fetched(benchmark: str, names: Sequence[str] = ()) -> list[Path]:
+    """The benchmark's files from the hub, or those with these names; kept in its cache, as `huggingface_hub` finds it.
+    Raises DataError where no copy is there or the hub cannot be reached."""
     sources = [source for source in SOURCES[benchmark] if source.hub]
     if not sources:
         raise DataError(f"the hub has no copy of the data of {benchmark}; {where(benchmark)}")
@@ -179,6 +179,8 @@ def fetched(benchmark: str) -> list[Path]:
     with _quiet():
         for source in sources:
             for file in source.files:
+                if names and file.rpartition("/")[2] not in names:
+                    continue
                 try:
                     files.append(Path(hf_hub_download(source.hub, file, repo_type="dataset")))
                 except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError) as error:

@@ -22,7 +22,7 @@ from aix_lsp.engine.remote_errors import RemoteError
 from aix_lsp.engine.select import StartedEngine, engine_for, is_remote
 from aix_lsp.evaluation.asked import Asked, digest_of, model_of, settings_of, versions
 from aix_lsp.evaluation.benchmark import Benchmark, DataError, Loaded, Output, Result, Sample
-from aix_lsp.evaluation.one_model import only
+from aix_lsp.evaluation.one_model import only, tell_model
 from aix_lsp.evaluation.run_folder import Store
 from aix_lsp.evaluation.stop_rules import Rule, rule_for
 from aix_lsp.prompt.build import build_prompt
@@ -118,7 +118,7 @@ async def answer(
         if width > 1:
             # answers that take about as long run together, and memory for the longest is taken first
             todo.sort(key=lambda pair: -len(pair[1].before) - len(pair[1].after))
-        _tell(store, info, width)
+        tell_model(store, info, at_once=width)
         await _Running(prepared, asked, engine, info, store, on_result).run(todo, width)
 
 
@@ -134,28 +134,6 @@ def _at_once(asked: Asked, engine: Engine) -> int:
     from aix_lsp.engine.batch import BatchEngine
 
     return engine.at_once if isinstance(engine, BatchEngine) else asked.batch or IN_FLIGHT
-
-
-def _tell(store: Store, info: ModelInfo, width: int) -> None:
-    before = store.config.get("answered_by")
-    if before is not None and before["name"] != info.name:
-        raise ValueError(
-            f"the answers so far are those of {before['name']}, and {info.name} runs now; give another --out"
-        )
-    store.tell(
-        model=info.name,
-        answered_by={
-            "name": info.name,
-            # reports are passed on, and where a team's server is need not be
-            "device": info.device if store.config.get("engine") == "local" else "a server",
-            "dtype": info.dtype,
-            "attention": info.attention,
-            "parameters": info.parameters,
-            "max_positions": info.max_positions,
-            "format": info.format,
-            "at_once": width,
-        },
-    )
 
 
 class _Running:

@@ -7,7 +7,8 @@
 | MultiPL-E | the problem's, in another language | the problem's stop words | Cassano et al. 2022 |
 
 The prompt of MBPP is InCoder's, for models that were not taught to follow instructions (Fried et al. 2022, section
-4.4). Programs run in a sandbox, and nowhere else unless the user says so.
+4.4). Programs run in a sandbox, and nowhere else unless the user says so. One of another language than Python passes by
+its exit status, as in MultiPL-E's own evaluation: there an answer that exits with 0 before the tests counts as right.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ def _human_eval(row: Mapping[str, Any]) -> dict[str, Any]:
         "scenario": "HumanEval",
         "name": "test.py",
         "before": text_of(row, "prompt"),
-        "wanted": row.get("canonical_solution") or "",
+        "wanted": _text_or_none(row, "canonical_solution"),
         "extra": {"runs": _PYTHON, STOP_TOKENS: list(HUMANEVAL_STOP), **tests},
     }
 
@@ -158,25 +159,28 @@ def _human_eval(row: Mapping[str, Any]) -> dict[str, Any]:
 def _mbpp(row: Mapping[str, Any]) -> dict[str, Any]:
     """A problem of `mbpp.jsonl` (text, test_setup_code) or `sanitized-mbpp.json` (prompt, test_imports)."""
     number = row.get("task_id")
-    if not isinstance(number, int):
+    if not isinstance(number, int) or isinstance(number, bool):
         raise ValueError("task_id is no number")
     sanitized = "text" not in row
     task = text_of(row, "prompt" if sanitized else "text")
     tests, imports = row["test_list"], row.get("test_imports") or []
-    if not isinstance(tests, list) or not tests or not all(isinstance(test, str) for test in [*tests, *imports]):
-        raise ValueError("test_list is no list of texts")
+    for name, listed in (("test_list", tests), ("test_imports", imports)):
+        if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
+            raise ValueError(f"{name} is no list of texts")
+    if not tests:
+        raise ValueError("test_list is empty")
     return {
         "id": f"MBPP{'-sanitized' if sanitized else ''}/{number}",
         "language": "python",
         "scenario": "MBPP sanitized" if sanitized else "MBPP",
         "name": "test.py",
         "before": f'"""\n{task.strip()}\n{tests[0]}\n"""\n',
-        "wanted": row.get("code") or "",
+        "wanted": _text_or_none(row, "code"),
         "extra": {
             "runs": _PYTHON,
             STOP_TOKENS: list(MBPP_STOP),
             "test_list": tests,
-            "setup": "\n".join([str(row.get("test_setup_code") or ""), *imports]),
+            "setup": "\n".join([_text_or_none(row, "test_setup_code"), *imports]),
             "number": number,
         },
     }
@@ -200,6 +204,11 @@ def _multipl_e(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _text_or_none(row: Mapping[str, Any], name: str) -> str:
+    """A field that need not be there. Raises ValueError when it is something else than a text."""
+    return text_of(row, name) if row.get(name) is not None else ""
+
+
 def _is_example(sample: Sample) -> bool:
     number = sample.extra.get("number")
     return number is not None and number not in MBPP_TESTS
@@ -220,7 +229,4 @@ def _runnable(samples: Sequence[Sample], sandbox: Sandbox, notes: list[str]) -> 
 
 
 def _fields() -> tuple[str, ...]:
-    fields: list[str] = []
-    for source in SOURCES["nl2code"]:
-        fields += [*(["or"] if fields else []), *source.fields]
-    return tuple(fields)
+    return (" or ".join(", ".join(source.fields) for source in SOURCES["nl2code"]),)

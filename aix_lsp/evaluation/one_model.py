@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aix_lsp.configuration import Configuration
 from aix_lsp.engine.base import Engine, LoadEvent, ModelError, OnEvent
 from aix_lsp.engine.select import REMOTE, StartedEngine, engine_for, is_remote
+from aix_lsp.evaluation.run_folder import Store
 from aix_lsp.settings import ModelSettings, Settings
 from aix_lsp.types import ModelInfo
 
@@ -54,3 +56,27 @@ async def only(
         yield engine, info
     finally:
         engine.close()
+
+
+def tell_model(store: Store, info: ModelInfo, **more: Any) -> None:
+    """Keep with a run which model answers it, and `more` about how. Raises ValueError where its answers so far are
+    another one's."""
+    before = store.config.get("answered_by")
+    if before is not None and before["name"] != info.name:
+        raise ValueError(
+            f"the answers so far are those of {before['name']}, and {info.name} runs now; give another --out"
+        )
+    store.tell(
+        model=info.name,
+        answered_by={
+            "name": info.name,
+            # reports are passed on, and where a team's server is need not be
+            "device": info.device if store.config.get("engine") == "local" else "a server",
+            "dtype": info.dtype,
+            "attention": info.attention,
+            "parameters": info.parameters,
+            "max_positions": info.max_positions,
+            "format": info.format,
+            **more,
+        },
+    )

@@ -1,7 +1,8 @@
 """Programs out of what a model wrote and a problem's tests, and whether they pass.
 
 A program passes when it ran to the end of its tests. Its exit status alone does not say so, as a model may write
-`sys.exit()`: Python programs run below a few lines that write a word nobody else knows when the end was reached.
+`sys.exit()`: Python programs run below a few lines that write a word of their own when the end was reached. That is for
+what models write; a program that was written to deceive finds the word, or has objects that are equal to everything.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ memory, processes and what it prints, gets nothing of the environment, and ends 
 it, through bubblewrap or by its namespaces alone. Where neither is to be had nothing runs, unless the user says so;
 then there are the limits and nothing else.
 
-What it is not: a wall against a program that was written to find a hole in the kernel. There is no filter of system
-calls, and what it takes of the processor it takes from others.
+What it is not: a wall against a program that was written to find a hole in the kernel. Of system calls those few are
+filtered that get around the limits or reach the user's keys, and what it takes of the processor it takes from others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Final, Literal
 
 from aix_lsp.evaluation.sandbox_places import places, python
 from aix_lsp.evaluation.sandbox_start import WORK, Kind, Program, command_of, fed
-from aix_lsp.evaluation.sandbox_watch import watch
+from aix_lsp.evaluation.sandbox_watch import tasks_of_user, watch
 
 Status = Literal["passed", "failed", "timeout", "killed", "error"]
 
@@ -124,7 +124,10 @@ class Sandbox:
         mark = f"sandbox {secrets.token_hex(8)}: "
         wall = 3 * seconds + 5 if wall_seconds is None else wall_seconds
         with (
-            tempfile.TemporaryDirectory(prefix="aix-program-") if self.kind == "limits" else nullcontext("/") as folder
+            # what still writes there costs a folder, not the run
+            tempfile.TemporaryDirectory(prefix="aix-program-", ignore_cleanup_errors=True)
+            if self.kind == "limits"
+            else nullcontext("/") as folder
         ):
             work = folder if self.kind == "limits" else WORK
             program = Program(
@@ -135,7 +138,7 @@ class Sandbox:
                 command=command,
                 stdin=stdin.encode(),
                 environment={**_environment(work), **(environment or {})},
-                limits=_limits(seconds, memory_mb if address_space else 0, disk_mb, tasks if self.isolates else 0),
+                limits=_limits(seconds, memory_mb if address_space else 0, disk_mb, _most_tasks(tasks, self.isolates)),
                 disk=disk_mb << 20,
                 mark=mark,
             )
@@ -187,9 +190,11 @@ def _found() -> tuple[Sandbox | None, str]:
         Sandbox("bubblewrap", "bubblewrap: no network, none of the user's files", bubblewrap),
         Sandbox("namespaces", "Linux namespaces: no network, none of the user's files"),
     ]
-    # in bubblewrap root's programs stay root's, whose processes the kernel does not count
-    for sandbox in reversed(kinds) if os.geteuid() == 0 else kinds:
-        if sandbox.kind == "bubblewrap" and not bubblewrap:
+    for sandbox in kinds:
+        if sandbox.kind == "bubblewrap" and os.geteuid() == 0:
+            # its programs would stay root's, whose processes the kernel does not limit: a fork bomb takes the machine
+            reasons.append("bubblewrap cannot limit the processes of root")
+        elif sandbox.kind == "bubblewrap" and not bubblewrap:
             reasons.append("bubblewrap is not installed")
         elif why := _fails(sandbox):
             reasons.append(f"{_CALLED[sandbox.kind]} ({why})")
@@ -225,9 +230,18 @@ def _limits(seconds: float, memory_mb: int, disk_mb: int, tasks: int) -> dict[st
     }
     if memory_mb:
         limits["RLIMIT_AS"] = memory_mb << 20
-    if tasks and _counts_by_namespace():
+    if tasks:
         limits["RLIMIT_NPROC"] = tasks
     return limits
+
+
+def _most_tasks(tasks: int, isolated: bool) -> int:
+    """The limit of processes and threads with which a program has `tasks` of its own: where the kernel counts all of
+    the user's together, those that run now come on top. 0 where they cannot be counted."""
+    if isolated and _counts_by_namespace():
+        return tasks
+    running = tasks_of_user()
+    return tasks + running if running else 0
 
 
 def _counts_by_namespace() -> bool:

@@ -16,9 +16,10 @@ from typing import Any
 
 def main(spec: Mapping[str, Any]) -> None:
     """Become the program of `spec`; what goes wrong before that is told on stderr behind `spec["mark"]`."""
+    names: dict[str, Any]
     try:
         if spec["enter"] is not None:
-            names: dict[str, Any] = {"__name__": "sandbox_namespaces"}
+            names = {"__name__": "sandbox_namespaces"}
             exec(spec["enter"], names)
             names["enter"](spec)
         os.chdir(spec["work"])
@@ -26,6 +27,10 @@ def main(spec: Mapping[str, Any]) -> None:
         _wire_input(spec["stdin"])
         if sys.platform != "win32":
             _limit(spec["limits"], isolated=spec["isolated"])
+        if spec["filter"] is not None:
+            names = {"__name__": "sandbox_filter"}
+            exec(spec["filter"], names)
+            names["install"]()
         command = spec["command"]
         os.execve(command[0], command, spec["environment"])
     except BaseException as error:  # noqa: BLE001  # whatever it was, nobody else tells it

@@ -23,6 +23,7 @@ _DETACH = 2
 _MOUNT_SETATTR, _HERE, _RECURSIVE = 442, -100, 0x8000
 _DIE_WITH_PARENT, _DROP_BOUND, _NO_NEW_PRIVILEGES = 1, 24, 38
 _NOBODY = 65534
+_PAGE = 4096
 _POINTS = ("/mnt", "/media", "/srv", "/opt", "/tmp", "/run")
 
 
@@ -119,7 +120,9 @@ def _own_root(spec: Mapping[str, Any], as_root: bool) -> None:
     work = root + spec["work"]
     owner = f",uid={_NOBODY},gid={_NOBODY}" if as_root else ""
     os.makedirs(work, exist_ok=True)
-    _mount("tmpfs", work, "tmpfs", _NO_SETUID | _NO_DEVICES, f"size={spec['disk']},mode=700{owner}")
+    # empty files take memory too, which `size` does not count
+    room = f"size={spec['disk']},nr_inodes={max(_PAGE, spec['disk'] // _PAGE)}"
+    _mount("tmpfs", work, "tmpfs", _NO_SETUID | _NO_DEVICES, f"{room},mode=700{owner}")
     for path in spec["scratch"]:
         os.makedirs(os.path.dirname(root + path), exist_ok=True)
         os.symlink(spec["work"], root + path)

@@ -48,6 +48,7 @@ def fed(kind: Kind, program: Program, places: Places, folder: str) -> bytes:
     spec: dict[str, Any] = {
         "code": _code("sandbox_inside"),
         "enter": _code("sandbox_namespaces") if kind == "namespaces" else None,
+        "filter": _code("sandbox_filter") if kind != "limits" else None,
         "work": folder if kind == "limits" else WORK,
         "shown": places.shown,
         "links": places.links,

@@ -75,6 +75,7 @@ def watch(
                 break
     finally:
         _kill_all(process)
+        _kill_those_of(folder)
     texts = [stream.text() for stream in streams]
     return Watched(process.returncode, stopped, late, texts[0], texts[1])
 
@@ -130,8 +131,7 @@ def _too_much(pid: int, memory: int, tasks: int) -> str:
     count = used = 0
     for each in found:
         with contextlib.suppress(OSError, ValueError):
-            status = Path(f"/proc/{each}/status").read_text(encoding="ascii", errors="replace")
-            values = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+            values = _status(f"/proc/{each}")
             count += int(values.get("Threads", "1"))
             used += 1024 * sum(int(values[name].split()[0]) for name in ("RssAnon", "RssShmem") if name in values)
     if max(count, len(found)) > tasks:
@@ -155,3 +155,34 @@ def descendants(pid: int, limit: int) -> list[int]:
         found += children
         waiting += children
     return found
+
+
+def tasks_of_user() -> int:
+    """Processes and threads of this process's user, as the kernel counts them; 0 where there is no /proc."""
+    if sys.platform == "win32":
+        return 0
+    user, count = str(os.getuid()), 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            values = _status(str(folder))
+            if values["Uid"].split()[0] == user:
+                count += int(values["Threads"])
+    return count
+
+
+def _kill_those_of(folder: str) -> None:
+    """Kill those that run with `folder` as their HOME, whoever their parent is by now; on Linux. For programs without a
+    sandbox, whose folder is theirs alone. One that took a new environment is not found."""
+    if folder == "/":
+        return
+    mark = f"HOME={folder}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes().split(b"\0"):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def _status(process: str) -> dict[str, str]:
+    """What /proc tells of a process, by name."""
+    status = Path(process, "status").read_text(encoding="ascii", errors="replace")
+    return dict(line.split(":", 1) for line in status.splitlines() if ":" in line)

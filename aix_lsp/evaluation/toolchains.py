@@ -81,7 +81,8 @@ TOOLCHAINS: Final[Mapping[str, Toolchain]] = MappingProxyType(
             seconds=120,
             memory_mb=2048,
             disk_mb=1024,
-            environment={"GOCACHE": "/work/.cache", "GOPATH": "/work/.go", "GO111MODULE": "off", "GOFLAGS": ""},
+            # its cache is below HOME, which is the program's folder in a sandbox and without one
+            environment={"GO111MODULE": "off", "GOFLAGS": ""},
         ),
         "php": Toolchain("php", "test.php", "main.php", ("php",), "php main.php", "<?php exit(0);"),
         "sh": Toolchain("shellscript", "test.sh", "main.sh", ("bash",), "bash main.sh", "set -e\ntrue"),

@@ -13,7 +13,7 @@ from aix_lsp.completion.postprocess import fit
 from aix_lsp.completion.service import CompletionService
 from aix_lsp.engine.base import EngineError, ModelError
 from aix_lsp.evaluation.benchmark import Output, Result, Sample
-from aix_lsp.evaluation.one_model import only
+from aix_lsp.evaluation.one_model import only, tell_model
 from aix_lsp.evaluation.run_folder import Store
 from aix_lsp.evaluation.workspace_plan import Plan, Project, Way, settings_of
 from aix_lsp.evaluation.workspace_scores import Offers, scores_of
@@ -65,7 +65,7 @@ async def answer(
         on_warning(message)
 
     async with only(settings, on_warning=warn) as (engine, info):
-        _tell(store, info)
+        tell_model(store, info, threshold=None if info.calibration is None else info.calibration.threshold)
         note = f"{info.name} {UNCALIBRATED}"
         if plan.wanted.gate and info.calibration is None and note not in store.config.get("notes", ()):
             warn(note)
@@ -83,28 +83,6 @@ async def answer(
         finally:
             for service in services.values():
                 service.close()
-
-
-def _tell(store: Store, info: ModelInfo) -> None:
-    before = store.config.get("answered_by")
-    if before is not None and before["name"] != info.name:
-        raise ValueError(
-            f"the answers so far are those of {before['name']}, and {info.name} runs now; give another --out"
-        )
-    store.tell(
-        model=info.name,
-        answered_by={
-            "name": info.name,
-            # reports are passed on, and where a team's server is need not be
-            "device": info.device if store.config.get("engine") == "local" else "a server",
-            "dtype": info.dtype,
-            "attention": info.attention,
-            "parameters": info.parameters,
-            "max_positions": info.max_positions,
-            "format": info.format,
-            "threshold": None if info.calibration is None else info.calibration.threshold,
-        },
-    )
 
 
 async def _answer(

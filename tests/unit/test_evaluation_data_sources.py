@@ -9,6 +9,7 @@ import pytest
 from huggingface_hub.errors import OfflineModeIsEnabled
 
 from aix_lsp.evaluation.benchmark import DataError, Sample
+from aix_lsp.evaluation.crosscodeeval import CrossCodeEval
 from aix_lsp.evaluation.data_lines import evenly
 from aix_lsp.evaluation.data_sources import HUB, SOURCES, files_of, where
 
@@ -75,3 +76,17 @@ def test_an_even_draw_takes_what_small_groups_have_and_the_rest_of_large_ones() 
     assert [sample.language for sample in drawn] == ["a"] * 4 + ["b"] * 2
     assert evenly(rows, 6, 0) == drawn
     assert evenly(rows, 0, 0) == rows
+
+
+def test_of_crosscodeeval_only_the_settings_files_are_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def kept(repository: str, file: str, *, repo_type: str) -> str:
+        asked.append(file)
+        return str(tmp_path / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", kept)
+    with pytest.raises(DataError, match="cannot be read"):
+        CrossCodeEval(HUB, "none").load(0, 0)
+    languages = ("python", "java", "typescript", "csharp")
+    assert asked == [f"crosscodeeval_data/{language}/line_completion.jsonl" for language in languages]

@@ -25,9 +25,13 @@ def samples(name: str, **options: float) -> list[Sample]:
     return list(Nl2Code([DATA / name], **options).load(0, 0).samples)  # type: ignore[arg-type]
 
 
-def needs(language: str) -> pytest.MarkDecorator:
-    reason = "no sandbox" if SANDBOX is None else why_not(language, SANDBOX)
-    return pytest.mark.skipif(bool(reason), reason=reason or "-")
+def sandbox_for(language: str) -> Sandbox:
+    """Asked for by the test itself: to try a toolchain takes seconds, which would else be every collection's."""
+    if SANDBOX is None:
+        pytest.skip("no sandbox")
+    if reason := why_not(language, SANDBOX):
+        pytest.skip(reason)
+    return SANDBOX
 
 
 @isolated
@@ -95,24 +99,21 @@ def test_the_sanitized_list_is_read_with_its_imports() -> None:
     assert not passes(sample, "def is_leap(year):\n    return year % 4 == 0", SANDBOX)
 
 
-@needs("js")
 def test_a_javascript_problem_runs_in_node() -> None:
+    sandbox = sandbox_for("js")
     (sample,) = samples("humaneval-js.jsonl")
-    assert SANDBOX is not None
-    assert passes(sample, "  return Math.max(low, Math.min(value, high));\n}", SANDBOX)
-    assert not passes(sample, "  return value;\n}", SANDBOX)
-    assert not passes(sample, "  return (", SANDBOX)
+    assert passes(sample, "  return Math.max(low, Math.min(value, high));\n}", sandbox)
+    assert not passes(sample, "  return value;\n}", sandbox)
+    assert not passes(sample, "  return (", sandbox)
 
 
-@needs("java")
 def test_a_java_problem_is_compiled_with_its_tuples() -> None:
+    sandbox = sandbox_for("java")
     (sample,) = samples("mbpp-java.jsonl")
-    assert SANDBOX is not None
-    assert passes(sample, "        return Pair.with(number, number * 2);", SANDBOX)
-    assert not passes(sample, "        return Pair.with(number, number * 3);", SANDBOX)
+    assert passes(sample, "        return Pair.with(number, number * 2);", sandbox)
+    assert not passes(sample, "        return Pair.with(number, number * 3);", sandbox)
 
 
-@isolated
 @pytest.mark.parametrize(
     ("language", "wrong"),
     [
@@ -122,10 +123,7 @@ def test_a_java_problem_is_compiled_with_its_tuples() -> None:
     ],
 )
 def test_programs_of_other_languages_pass_and_fail(language: str, wrong: str) -> None:
-    assert SANDBOX is not None
-    if reason := why_not(language, SANDBOX):
-        pytest.skip(reason)
-    assert run_program(language, wrong, SANDBOX).status == "failed"
+    assert run_program(language, wrong, sandbox_for(language)).status == "failed"
 
 
 @isolated
@@ -176,3 +174,29 @@ def test_what_is_no_such_data_is_refused(tmp_path: Path) -> None:
         Nl2Code([tmp_path / "none.jsonl"]).load(0, 0)
     with pytest.raises(DataError, match="give a temperature"):
         Nl2Code([HUMAN_EVAL], samples=5)
+
+
+@isolated
+def test_malformed_lines_are_told_with_their_numbers(tmp_path: Path) -> None:
+    row = json.loads((DATA / "mbpp.jsonl").read_text().splitlines()[1])
+    human_eval = json.loads(HUMAN_EVAL.read_text().splitlines()[0])
+    wrong = [
+        ({**row, "task_id": True}, "task_id is no number"),
+        ({**row, "task_id": 21, "code": 9}, "code is no text"),
+        ({**row, "task_id": 22, "test_list": []}, "test_list is empty"),
+        ({**row, "task_id": 23, "test_list": "assert True"}, "test_list is no list of texts"),
+        ({**row, "task_id": 24, "test_imports": "import math"}, "test_imports is no list of texts"),
+        ({**row, "task_id": 25, "test_setup_code": ["x = 1"]}, "test_setup_code is no text"),
+        ({**human_eval, "task_id": "x", "canonical_solution": ["    return 1"]}, "canonical_solution is no text"),
+    ]
+    rows = [{**row, "task_id": number} for number in range(30, 38)] + [each for each, _ in wrong]
+    file = tmp_path / "mixed.jsonl"
+    file.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    loaded = Nl2Code([file]).load(0, 0)
+    assert [sample.id for sample in loaded.samples] == [f"MBPP/{number}" for number in range(30, 38)]
+    assert list(loaded.problems) == [
+        f"mixed.jsonl, line {number}: {why}; passed over" for number, (_, why) in enumerate(wrong, 9)
+    ]
+    file.write_text("{}\n")
+    with pytest.raises(DataError, match=r"entry_point, canonical_solution, test or task_id, text, code, test_list or"):
+        Nl2Code([file]).load(0, 0)

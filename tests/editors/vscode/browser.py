@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -99,11 +100,16 @@ class Window:
     def focus(self) -> None:
         """Wait until the file is shown as it is on the disk, and put the cursor at its end."""
         lines = self.file.read_bytes().decode().splitlines()
-        wanted = {line for line in (lines[0], lines[-1]) if line}
         shown = f"{_EDITOR} .view-line"
-        until(lambda: wanted <= set(self.texts(shown)), f"the lines {wanted}", instead=self.seen)
+        until(lambda: self.texts(shown), "an editor with lines", instead=self.seen)
         self.click(f"{_EDITOR} .view-lines")
-        self.press("Control+End")
+        # an editor draws only the lines that it has room for
+        for keys, line in (("Control+Home", lines[0]), ("Control+End", lines[-1])):
+            until(partial(self._shows, shown, line, after=keys), f"the line {line!r}", instead=self.seen)
+
+    def _shows(self, selector: str, line: str, *, after: str) -> bool:
+        self.press(after)
+        return not line or line in self.texts(selector)
 
     def ghosts(self) -> list[str]:
         """All that the ghost text was since `forget`, in order; "" stands for none. The last is there now."""

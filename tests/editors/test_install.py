@@ -13,7 +13,7 @@ import pytest
 
 from tests.editors import conftest
 from tests.editors.conftest import editor_or_skip
-from tests.editors.install import debian
+from tests.editors.install import debian, place
 from tests.editors.install.place import CACHE_VARIABLE, NotInstalledError, command, installed
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="editors are installed on Linux only")
@@ -87,23 +87,26 @@ def test_an_installation_that_was_broken_off_is_begun_anew(cache: Path) -> None:
     assert not (cache / "x" / "half").exists()
 
 
-def test_of_two_at_once_the_second_waits_says_so_and_finds_it_done(capsys: pytest.CaptureFixture[str]) -> None:
-    made = []
-    begun, go_on = threading.Event(), threading.Event()
+def test_of_two_at_once_the_second_waits_says_so_and_finds_it_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+    begun, waiting, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def say(line: str) -> None:
+        if "waiting for another process" in line:
+            waiting.set()
 
     def install(folder: Path) -> None:
         made.append(folder)
         begun.set()
         assert go_on.wait(60)
 
+    monkeypatch.setattr(place, "say", say)
     first = threading.Thread(target=installed, args=("x", "1", install))
     first.start()
     assert begun.wait(60)
     second = threading.Thread(target=installed, args=("x", "1", install))
     second.start()
-    said = ""
-    while "waiting for another process" not in said:
-        said += capsys.readouterr().err
+    assert waiting.wait(60)
     go_on.set()
     first.join()
     second.join()

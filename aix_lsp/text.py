@@ -19,6 +19,11 @@ _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 _CONTINUATION_BYTES: Final = bytes(range(0x80, 0xC0))
 
 
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def with_line_feeds(text: str) -> str:
     """The text with a line feed for every line end."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from aix_lsp.cli.eval_output import (
+    REPORT,
+    check_out,
+    interruptible,
+    kept,
+    print_tables,
+    summary_of,
+    tell_resumed,
+    write_run,
+)
 from aix_lsp.cli.eval_progress import progress, say
-from aix_lsp.cli.failure import UsageError
-from aix_lsp.files import replaced_file
 
 if TYPE_CHECKING:
     from aix_lsp.evaluation.asked import Asked
     from aix_lsp.evaluation.benchmark import Benchmark, Loaded
     from aix_lsp.evaluation.run_folder import RunData, Store
 
-SUMMARY: Final = "summary.json"
-REPORT: Final = "report.html"
-
 _PROBLEMS_SHOWN: Final = 10
 
 
 def run(make: Callable[[], Benchmark], asked: Asked, *, out: Path | None, as_json: bool) -> None:
     """Ask the model what is not answered yet, then show the summary and write the report to `out`."""
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is no folder")
+    check_out(out)
     data = answered(make(), asked, out=out)
     show(data, out=out, as_json=as_json)
     failed = sum(bool(result.output.error) for result in data.results)
@@ -50,20 +53,15 @@ def answered(benchmark: Benchmark, asked: Asked, *, out: Path | None) -> RunData
     with _store(out, prepared.config) as store:
         every = len(prepared.loaded.samples)
         todo = len(prepared.todo(store.done))
-        if out is not None and todo < every:
-            say(f"{out} has the answers to {every - todo} of {every} samples" + (", goes on" if todo else ""))
+        if out is not None:
+            tell_resumed(out, every - todo, every, "samples")
         if todo:
             label = f"{prepared.config['benchmark']}, {prepared.config['model']}"
-            try:
-                with progress(label, todo) as advance:
-                    asyncio.run(answer(prepared, asked, store, on_result=lambda result: advance(), on_warning=say))
-            except KeyboardInterrupt:
-                say(f"interrupted; {_standing(store, every, out)}")
-                sys.exit(130)
-            except Exception:
-                if store.done:
-                    say(_standing(store, every, out))
-                raise
+            with (
+                interruptible(lambda: _standing(store, every, out), lambda: bool(store.done)),
+                progress(label, todo) as advance,
+            ):
+                asyncio.run(answer(prepared, asked, store, on_result=lambda result: advance(), on_warning=say))
         data = surrounded(store.data, prepared.loaded.samples)
     _tell_failures(data, out)
     return data
@@ -72,31 +70,17 @@ def answered(benchmark: Benchmark, asked: Asked, *, out: Path | None) -> RunData
 def show(data: RunData, *, out: Path | None, as_json: bool) -> None:
     """Print a run's summary, and write it and the report to `out`."""
     from aix_lsp.evaluation.benchmark import Metric
-    from aix_lsp.evaluation.html_report import report
     from aix_lsp.evaluation.summary import summarize
+    from aix_lsp.evaluation.summary_tables import tables_of
 
     summary = summarize(data.results, [Metric(**metric) for metric in data.config["metrics"]], seed=data.config["seed"])
-    told = {"run": data.config, **summary.to_dict()}
     if out is not None:
-        write_text(out / SUMMARY, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-        write_text(out / REPORT, report(data, summary))
+        write_run(out, data, summary)
         say(f"{out / REPORT} has the report")
     if as_json:
-        print(json.dumps(told, ensure_ascii=False))  # noqa: T201
+        print(json.dumps(summary_of(data, summary), ensure_ascii=False))  # noqa: T201
         return
-    from rich.console import Console
-
-    from aix_lsp.evaluation.summary_tables import WIDTH, tables_of
-
-    console = Console(width=max(Console().width, WIDTH), highlight=False)  # also where the output is a file
-    for table in tables_of(data.config, summary):
-        console.print(table)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all. What a model wrote may have halves of characters."""
-    with replaced_file(path) as file:
-        file.write(text.encode("utf-8", "replace"))
+    print_tables(tables_of(data.config, summary))
 
 
 @contextmanager
@@ -127,7 +111,7 @@ def _standing(store: Store, every: int, out: Path | None) -> str:
     done = len(store.done)
     if out is None:
         return f"{done} of {every} answers are lost: give --out DIR to keep them and go on later"
-    return f"{out} keeps {done} of {every} answers, and the same command goes on from there"
+    return kept(out, done, every)
 
 
 def _tell_failures(data: RunData, out: Path | None) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aix_lsp.cli.eval_benchmark import write_text
+from aix_lsp.cli.eval_output import print_tables, write_text
 from aix_lsp.cli.eval_progress import say
 from aix_lsp.cli.failure import UsageError
 
@@ -38,15 +38,11 @@ def run(first: Path, second: Path, *, seed: int, out: Path | None, as_json: bool
     if as_json:
         print(json.dumps(comparison.to_dict(), ensure_ascii=False))  # noqa: T201
         return
-    from rich.console import Console
-
     from aix_lsp.evaluation.html_run import names_of, uses_of
-    from aix_lsp.evaluation.summary_tables import WIDTH, comparison_tables
+    from aix_lsp.evaluation.summary_tables import comparison_tables
 
     answered = dict.fromkeys((uses_of(one.config), uses_of(other.config)))
-    console = Console(width=max(Console().width, WIDTH), highlight=False)
-    for table in comparison_tables(names_of(one.config, other.config), comparison):
-        console.print(table)
+    console = print_tables(comparison_tables(names_of(one.config, other.config), comparison))
     console.print(f"answered: {'; and in the second run: '.join(answered)}", markup=False)
     for which, ids in (("first", comparison.only_first), ("second", comparison.only_second)):
         if ids:

@@ -6,14 +6,23 @@ import asyncio
 import itertools
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from aix_lsp.cli.eval_benchmark import REPORT, SUMMARY, write_text
+from aix_lsp.cli.eval_output import (
+    REPORT,
+    check_out,
+    interruptible,
+    kept,
+    print_tables,
+    summary_of,
+    tell_resumed,
+    write_run,
+    write_text,
+)
 from aix_lsp.cli.eval_progress import progress, say
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.languages import language_of
@@ -77,8 +86,7 @@ def _check(wanted: Wanted, out: Path | None) -> None:
     for one, other in itertools.permutations(wanted.folders, 2):
         if one.resolve().is_relative_to(other.resolve()):
             raise UsageError(f"{one} lies in {other}, or is the same; its places would be drawn twice")
-    if out is not None and out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is no folder")
+    check_out(out)
     if out is not None and out.resolve() in (folder.resolve() for folder in wanted.folders):
         raise UsageError(f"{out} is the project itself; give --out a folder of its own")
     if wanted.adapters and len(wanted.models) > 1:
@@ -125,19 +133,16 @@ def _opened(plan: Plan, root: Path, stack: ExitStack) -> list[RunFolder]:
 
 def _ask(plan: Plan, folders: Sequence[RunFolder], root: Path) -> None:
     """Ask each way what its folder lacks. Control-C ends the process with 130 and one line that says how to go on."""
-    from aix_lsp.evaluation.workspace_run import answer, todo
+    from aix_lsp.evaluation.run_folder import unanswered
+    from aix_lsp.evaluation.workspace_run import answer
 
     every = len(plan.samples)
 
     async def all_ways() -> None:
         try:
             for way, folder in zip(plan.ways, folders, strict=True):
-                left = len(todo(plan, folder.done))
-                if left < every:
-                    say(
-                        f"{folder.path} has the answers to {every - left} of {every} places"
-                        + (", goes on" if left else "")
-                    )
+                left = len(unanswered(plan.samples, folder.done))
+                tell_resumed(folder.path, every - left, every, "places")
                 if left:
                     with progress(way.label, left) as advance:
                         await answer(plan, way, folder, on_result=lambda result: advance(), on_warning=say)
@@ -145,27 +150,17 @@ def _ask(plan: Plan, folders: Sequence[RunFolder], root: Path) -> None:
             for project in plan.projects.values():
                 await project.context.close()
 
-    try:
+    def done() -> int:
+        return sum(len(folder.done) for folder in folders)
+
+    with interruptible(lambda: kept(root, done(), every * len(folders)), lambda: done() > 0):
         asyncio.run(all_ways())
-    except KeyboardInterrupt:
-        say(f"interrupted; {_standing(folders, every, root)}")
-        sys.exit(130)
-    except Exception:
-        if any(folder.done for folder in folders):
-            say(_standing(folders, every, root))
-        raise
-
-
-def _standing(folders: Sequence[RunFolder], every: int, root: Path) -> str:
-    done = sum(len(folder.done) for folder in folders)
-    return f"{root} keeps {done} of {every * len(folders)} answers, and the same command goes on from there"
 
 
 def _summaries(plan: Plan, folders: Sequence[RunFolder], root: Path) -> list[Shown]:
     """Every run with its files, and its comparison with the first."""
     from aix_lsp.evaluation.comparison import compare
     from aix_lsp.evaluation.html_compare import report as comparison_report
-    from aix_lsp.evaluation.html_report import report
     from aix_lsp.evaluation.html_samples import surrounded
     from aix_lsp.evaluation.summary import summarize
     from aix_lsp.evaluation.workspace_scores import metrics
@@ -176,9 +171,7 @@ def _summaries(plan: Plan, folders: Sequence[RunFolder], root: Path) -> list[Sho
         _tell_slow(folder)
         data = folder.data
         summary = summarize(data.results, metrics(), seed=plan.wanted.seed)
-        told = {"run": data.config, **summary.to_dict()}
-        write_text(folder.path / SUMMARY, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
-        write_text(folder.path / REPORT, report(surrounded(data, plan.samples), summary))
+        write_run(folder.path, surrounded(data, plan.samples), summary)
         comparison = None
         if shown:
             comparison = compare(shown[0].run, data, metrics(), seed=plan.wanted.seed)
@@ -199,13 +192,9 @@ def _show(shown: Sequence[Shown], root: Path, compared: Sequence[str], *, as_jso
     if as_json:
         print(json.dumps(_data(shown), ensure_ascii=False))  # noqa: T201
     else:
-        from rich.console import Console
+        from aix_lsp.evaluation.workspace_tables import tables_of
 
-        from aix_lsp.evaluation.workspace_tables import WIDTH, tables_of
-
-        console = Console(width=max(Console().width, WIDTH), highlight=False)  # also where the output is a file
-        for table in tables_of(shown):
-            console.print(table)
+        print_tables(tables_of(shown))
     say(f"{root / REPORT} has the report")
     for name in compared:
         say(f"{root / name} has what differs, place by place")
@@ -213,7 +202,7 @@ def _show(shown: Sequence[Shown], root: Path, compared: Sequence[str], *, as_jso
 
 def _data(shown: Sequence[Shown]) -> dict[str, Any]:
     return {
-        "runs": [{"label": each.label, "run": each.run.config, **each.summary.to_dict()} for each in shown],
+        "runs": [{"label": each.label, **summary_of(each.run, each.summary)} for each in shown],
         "comparisons": [
             {"first": shown[0].label, "second": each.label, **each.comparison.to_dict()}
             for each in shown

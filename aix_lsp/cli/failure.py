@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
+from aix_lsp.text import one_line
+
 
 class UsageError(Exception):
     """The user asked for something that cannot be; the message is one line and says what would work."""
@@ -18,7 +20,7 @@ def fail(error: Exception) -> NoReturn:
     usage_message = getattr(error, "format_message", None)
     if usage_message is not None:
         _end(f"{' '.join(usage_message().split()).rstrip('.')} (see aix-lsp --help)", 2)
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = one_line(error)
     known = isinstance(error, (UsageError, OSError, ValueError)) or type(error).__module__.startswith("aix_lsp.")
     if not known:
         text = f"internal error: {type(error).__name__}: {text} (run again with --debug for the traceback)"

@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
+from aix_lsp.text import one_line
 from aix_lsp.types import Tokenizer
 
 _BLOCK = "\u2581"
@@ -184,7 +185,7 @@ def _load_sentencepiece(path: Path) -> _Library:
         # Without any bytes the library would say nothing until it is used.
         processor = sentencepiece.SentencePieceProcessor(model_proto=content) if content else None
     except (OSError, RuntimeError, ValueError) as error:
-        raise TokenizerError(f"{path} is not a sentencepiece model: {_one_line(error)}") from error
+        raise TokenizerError(f"{path} is not a sentencepiece model: {one_line(error)[:200]}") from error
     if processor is None:
         raise TokenizerError(f"{path} is empty")
     size: int = processor.vocab_size()
@@ -203,7 +204,7 @@ def _load_tokenizers(path: Path) -> _Library:
     try:
         inner = tokenizers.Tokenizer.from_str(path.read_text("utf-8"))
     except Exception as error:  # the library raises the bare class
-        raise TokenizerError(f"{path} cannot be read: {_one_line(error)}") from error
+        raise TokenizerError(f"{path} cannot be read: {one_line(error)[:200]}") from error
     inner.no_truncation()
     inner.no_padding()
     pieces: dict[str, int] = inner.get_vocab(with_added_tokens=True)
@@ -254,7 +255,3 @@ def _cut_inside(text: str, pieces: Iterable[str]) -> list[str]:
     )
     cuts = [0, *(match.end() for match in first_half.finditer(text)), len(text)]
     return [text[start:end] for start, end in pairwise(cuts)]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -22,11 +22,12 @@ from aix_lsp.engine.remote_errors import RemoteError
 from aix_lsp.engine.select import StartedEngine, engine_for, is_remote
 from aix_lsp.evaluation.asked import Asked, digest_of, model_of, settings_of, versions
 from aix_lsp.evaluation.benchmark import Benchmark, DataError, Loaded, Output, Result, Sample
-from aix_lsp.evaluation.one_model import only, tell_model
-from aix_lsp.evaluation.run_folder import Store
+from aix_lsp.evaluation.one_model import noting, only, tell_model
+from aix_lsp.evaluation.run_folder import Store, unanswered
 from aix_lsp.evaluation.stop_rules import Rule, rule_for
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.settings import PromptSettings, Settings
+from aix_lsp.text import one_line
 from aix_lsp.types import DocumentSnapshot, FimFormat, GenerationRequest, ModelInfo
 
 PROMPT_TOKENS: Final = 16_384
@@ -50,7 +51,7 @@ class Prepared:
 
     def todo(self, done: frozenset[str]) -> list[tuple[int, Sample]]:
         """The samples that are still to be asked, with their numbers."""
-        return [(number, sample) for number, sample in enumerate(self.loaded.samples) if sample.id not in done]
+        return unanswered(self.loaded.samples, done)
 
 
 class RunStopped(EngineError):
@@ -107,12 +108,7 @@ async def answer(
     todo = prepared.todo(store.done)
     if not todo:
         return
-
-    def warn(message: str) -> None:
-        # whoever reads the report must know it too
-        store.tell(notes=[*store.config.get("notes", ()), message])
-        on_warning(message)
-
+    warn = noting(store, on_warning)
     async with only(prepared.settings, partial(_engine, asked=asked), warn) as (engine, info):
         width = _at_once(asked, engine)
         if width > 1:
@@ -206,7 +202,7 @@ class _Running:
                 loop = asyncio.get_running_loop()
                 scores = _finite(await loop.run_in_executor(pool, self._benchmark.score, sample, output))
             except Exception as error:  # noqa: BLE001  # a fault of a metric costs its sample, not the run
-                output = Output((), error=f"it could not be scored: {_line(error)}")
+                output = Output((), error=f"it could not be scored: {one_line(error)}")
         result = Result(sample, output, scores)
         self._store.add(number, result)
         self._on_result(result)
@@ -238,15 +234,15 @@ class _Running:
                 break
             except RemoteError as error:
                 if not error.down:
-                    return Output((), error=_line(error))
+                    return Output((), error=one_line(error))
                 pause = next(waits, None)
                 if pause is None:
-                    raise RunStopped(_line(error)) from None
+                    raise RunStopped(one_line(error)) from None
                 await asyncio.sleep(pause)
             except ModelError:
                 raise
             except EngineError as error:
-                return Output((), error=_line(error))
+                return Output((), error=one_line(error))
         if generation.model != self._info.name:
             raise ModelError(
                 f"{self._info.name} answers no more, {generation.model} does: memory ran out, or it failed"
@@ -297,10 +293,6 @@ def _seed(seed: int, id_: str, draw: int) -> int:
 def _finite(scores: Mapping[str, float | None]) -> dict[str, float | None]:
     """Scores as JSON can have them."""
     return {name: None if value is None or not math.isfinite(value) else float(value) for name, value in scores.items()}
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

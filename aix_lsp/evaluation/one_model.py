@@ -58,6 +58,16 @@ async def only(
         engine.close()
 
 
+def noting(store: Store, on_warning: Callable[[str], None]) -> Callable[[str], None]:
+    """Hears warnings of a run, and keeps them with it: whoever reads the report must know them too."""
+
+    def warn(message: str) -> None:
+        store.tell(notes=[*store.config.get("notes", ()), message])
+        on_warning(message)
+
+    return warn
+
+
 def tell_model(store: Store, info: ModelInfo, **more: Any) -> None:
     """Keep with a run which model answers it, and `more` about how. Raises ValueError where its answers so far are
     another one's."""

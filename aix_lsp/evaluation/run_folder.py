@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -42,6 +42,11 @@ class RunData:
 
     config: dict[str, Any]
     results: list[Result]
+
+
+def unanswered(samples: Sequence[Sample], done: frozenset[str]) -> list[tuple[int, Sample]]:
+    """The samples that are still to be asked, with their numbers."""
+    return [(number, sample) for number, sample in enumerate(samples) if sample.id not in done]
 
 
 class Store(Protocol):

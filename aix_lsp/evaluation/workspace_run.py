@@ -13,8 +13,8 @@ from aix_lsp.completion.postprocess import fit
 from aix_lsp.completion.service import CompletionService
 from aix_lsp.engine.base import EngineError, ModelError
 from aix_lsp.evaluation.benchmark import Output, Result, Sample
-from aix_lsp.evaluation.one_model import only, tell_model
-from aix_lsp.evaluation.run_folder import Store
+from aix_lsp.evaluation.one_model import noting, only, tell_model
+from aix_lsp.evaluation.run_folder import Store, unanswered
 from aix_lsp.evaluation.workspace_plan import Plan, Project, Way, settings_of
 from aix_lsp.evaluation.workspace_scores import Offers, scores_of
 from aix_lsp.settings import Settings
@@ -35,11 +35,6 @@ UNCALIBRATED: Final = (
 _FAILURES_IN_A_ROW: Final = 5
 
 
-def todo(plan: Plan, done: frozenset[str]) -> list[tuple[int, Sample]]:
-    """The samples that are still to be asked, with their numbers."""
-    return [(number, sample) for number, sample in enumerate(plan.samples) if sample.id not in done]
-
-
 async def answer(
     plan: Plan,
     way: Way,
@@ -54,16 +49,11 @@ async def answer(
     Raises ModelError when the model cannot be loaded or another one takes its place, EngineError when nothing is
     answered any more.
     """
-    left = todo(plan, store.done)
+    left = unanswered(plan.samples, store.done)
     if not left:
         return
     settings = settings_of(way, plan.wanted)
-
-    def warn(message: str) -> None:
-        # whoever reads the report must know it too
-        store.tell(notes=[*store.config.get("notes", ()), message])
-        on_warning(message)
-
+    warn = noting(store, on_warning)
     async with only(settings, on_warning=warn) as (engine, info):
         tell_model(store, info, threshold=None if info.calibration is None else info.calibration.threshold)
         note = f"{info.name} {UNCALIBRATED}"

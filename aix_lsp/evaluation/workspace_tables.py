@@ -18,8 +18,6 @@ from aix_lsp.evaluation.run_folder import RunData
 from aix_lsp.evaluation.summary import Row, Summary, percentiles
 from aix_lsp.evaluation.workspace_holes import KINDS
 
-WIDTH: Final = 100
-
 _FINER: Final = ("exact", "offered", "right", "prefix")
 _TIMES: Final = (("p50", "median\nms"), ("p90", "90 %\nms"))
 _HEADS: Final = {

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from aix_lsp.languages import is_code, language_of
+from aix_lsp.text import one_line
 from aix_lsp.training.corpus.records import SourceFile
 from aix_lsp.workspace.scanner import Scanner
 from aix_lsp.workspace.secrets import contains_secret, is_secret_path
@@ -222,7 +223,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except json.JSONDecodeError as error:
         raise DataError(f"{path} line {number} is no JSON ({error.msg})") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {_one_line(error)}") from error
+        raise DataError(f"{path} cannot be read: {one_line(error)[:200]}") from error
 
 
 def _hub_records(name: str, subset: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -239,7 +240,7 @@ def _hub_records(name: str, subset: str | None) -> Iterator[tuple[str, Mapping[s
         raise
     # NotImplementedError is what an unknown format raises, RuntimeError a client that was closed.
     except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"the data set {where} cannot be read: {_one_line(error)}") from error
+        raise DataError(f"the data set {where} cannot be read: {one_line(error)[:200]}") from error
 
 
 def _from_records(records: Iterable[tuple[str, Mapping[str, Any]]], name: str, source: Source) -> Iterator[SourceFile]:
@@ -284,7 +285,3 @@ def _canonical(language: str) -> str:
     lowered = language.strip().lower()
     lowered = _SAME.get(lowered, lowered)
     return language_of("", lowered).name or lowered
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import environment_in, workspace_in
+from tests.e2e.conftest import environment, workspace
 from tests.editors.install.__main__ import install
 from tests.editors.install.place import Editor, NotInstalledError
+
+__all__ = ["environment", "workspace"]
 
 SERVER = (sys.executable, "-m", "aix_lsp", "serve", "--stdio")
 """The command line of the server of this repository."""
@@ -31,15 +32,3 @@ def tried(name: str) -> Editor | NotInstalledError:
         return install(name)
     except NotInstalledError as error:
         return error
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Nothing of the developer's own settings, plug-ins and counts."""
-    return environment_in(tmp_path)
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    """Two files of Python: `shop/invoice.py` ends within the name of a function of `shop/pricing.py`."""
-    return workspace_in(tmp_path)

@@ -17,11 +17,12 @@ from aix_lsp.evaluation.benchmark import Output, Result, Sample
 from aix_lsp.evaluation.comparison import compare
 from aix_lsp.evaluation.run_folder import RunData
 from aix_lsp.evaluation.summary import summarize
+from aix_lsp.evaluation.summary_tables import WIDTH
 from aix_lsp.evaluation.workspace_files import SourceFile, choose, is_test, is_vendored, learned
 from aix_lsp.evaluation.workspace_holes import KINDS, draw, holes_of
 from aix_lsp.evaluation.workspace_plan import Wanted, plan
 from aix_lsp.evaluation.workspace_scores import METRICS, Offers, metrics, scores_of
-from aix_lsp.evaluation.workspace_tables import WIDTH, Shown, tables_of
+from aix_lsp.evaluation.workspace_tables import Shown, tables_of
 from aix_lsp.languages import language_id_of, language_of
 
 SOURCES = Path(__file__).parents[1] / "fixtures" / "sources"

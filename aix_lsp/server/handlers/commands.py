@@ -56,7 +56,7 @@ def register(server: AixServer) -> None:
     def toggle(*arguments: Any) -> dict[str, Any]:
         """Switch completions off or on for this session: everywhere, or for the language identifier given. Off holds
         for explicit requests too. Returns the new state (`Switch.state`)."""
-        _refuse_before_start(server)
+        refuse_before_start(server)
         language = _only(arguments, "a language identifier or nothing", str, "")
         state = server.session.switch.toggle(server.session.settings, language)
         _stop_if_off(server.session)
@@ -68,7 +68,7 @@ def register(server: AixServer) -> None:
         so does the end of the time. Returns the new state (`Switch.state`)."""
         from aix_lsp.server.switch import PAUSE_MINUTES
 
-        _refuse_before_start(server)
+        refuse_before_start(server)
         minutes = _only(arguments, "a number of minutes or nothing", (int, float), PAUSE_MINUTES)
         try:
             state = server.session.switch.pause(server.session.settings, minutes)
@@ -95,7 +95,8 @@ def register(server: AixServer) -> None:
         return data
 
 
-def _refuse_before_start(server: AixServer) -> None:
+def refuse_before_start(server: AixServer) -> None:
+    """Raises JsonRpcServerNotInitialized until the server has started."""
     if not server.session.started.is_set():
         raise JsonRpcServerNotInitialized("the server is still starting; try again in a moment")
 

@@ -8,7 +8,9 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pygls.exceptions import JsonRpcException, JsonRpcInternalError, JsonRpcServerNotInitialized
+from pygls.exceptions import JsonRpcException, JsonRpcInternalError
+
+from aix_lsp.server.handlers.commands import refuse_before_start
 
 if TYPE_CHECKING:
     from aix_lsp.server.app import AixServer
@@ -26,12 +28,8 @@ def register(server: AixServer) -> None:
     async def models(*arguments: Any) -> dict[str, Any]:
         """The catalog on this machine: `current`, the model that is loaded (null for none), `chosen`, what `model.name`
         says, and `models` (`engine/model_list.py`). A change of `model.name` takes effect at the next start."""
+        refuse_before_start(server)
         session = server.session
-        if not session.started.is_set():
-            refusal: JsonRpcException = JsonRpcServerNotInitialized(
-                "the server is still starting; try again in a moment"
-            )
-            raise refusal
         model = session.engine.model
         current = model.name if model is not None else None
         settings = session.settings.model

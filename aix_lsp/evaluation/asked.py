@@ -18,7 +18,7 @@ from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.loading import locate
 from aix_lsp.engine.select import REMOTE, is_remote
 from aix_lsp.evaluation.benchmark import Sample
-from aix_lsp.evaluation.one_model import settings_for
+from aix_lsp.evaluation.one_model import check_server, settings_for
 from aix_lsp.settings import ModelSettings, Settings
 from aix_lsp.types import FimFormat
 
@@ -58,10 +58,7 @@ def settings_of(asked: Asked) -> Settings:
         limits: dict[str, Any] = {"first_token_timeout_s": _FIRST_TOKEN_S, "timeout_s": _WHOLE_ANSWER_S}
         if asked.model:
             limits["model"] = asked.model
-        if not settings.remote.url:
-            raise ModelError(
-                "no server is set; say where it is in the user's settings (remote.url) or AIX_LSP_REMOTE__URL"
-            )
+        check_server(settings)
         return settings.model_copy(update={"remote": settings.remote.model_copy(update=limits)})
     return settings_for(
         ModelSettings(

@@ -29,6 +29,12 @@ def settings_for(model: ModelSettings) -> Settings:
     return Settings(model=model, remote=remote)
 
 
+def check_server(settings: Settings) -> None:
+    """Raises ModelError where the model is a server's and nobody says where that is."""
+    if is_remote(settings) and not settings.remote.url:
+        raise ModelError("no server is set; say where it is in the user's settings (remote.url) or AIX_LSP_REMOTE__URL")
+
+
 @asynccontextmanager
 async def only(
     settings: Settings, make: Make = engine_for, on_warning: Callable[[str], None] = lambda message: None

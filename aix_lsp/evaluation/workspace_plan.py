@@ -23,7 +23,7 @@ from aix_lsp.engine.select import REMOTE
 from aix_lsp.evaluation.asked import digest_of, model_of, versions
 from aix_lsp.evaluation.benchmark import Sample
 from aix_lsp.evaluation.infilling import labels_of
-from aix_lsp.evaluation.one_model import settings_for
+from aix_lsp.evaluation.one_model import check_server, settings_for
 from aix_lsp.evaluation.workspace_files import SourceFile, choose, learned
 from aix_lsp.evaluation.workspace_holes import draw
 from aix_lsp.evaluation.workspace_scores import NOT_INSTALLED, has_bleu, metrics
@@ -196,8 +196,7 @@ def _facts(way: Way, wanted: Wanted) -> dict[str, Any]:
     """What a configuration says about a way. Looks at the model's files."""
     engine = "remote" if way.model == REMOTE else "local"
     settings = settings_of(way, wanted)
-    if engine == "remote" and not settings.remote.url:
-        raise ModelError("no server is set; say where it is in the user's settings (remote.url) or AIX_LSP_REMOTE__URL")
+    check_server(settings)
     name, weights = model_of(settings)
     return {
         "model": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
@@ -19,11 +20,20 @@ __all__ = ["model_host"]
 # as the program does it: beside other work, threads that wait spinning take minutes where sleeping ones take seconds
 share_processors()
 
-# An example may take as long as a busy machine needs; what holds besides (in CI: the same examples every time) stays.
+# An example may take as long as a busy machine needs. A test run tries the same examples every time, so that what fails
+# is the change that is tested; new examples are for `make fuzz`, which sets AIX_TEST_EXAMPLES to how many per test.
 settings.register_profile(
-    "any machine", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
-settings.load_profile("any machine")
+settings.register_profile(
+    "new",
+    max_examples=int(os.environ.get("AIX_TEST_EXAMPLES", 0)) or 100,
+    derandomize=False,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.load_profile("new" if os.environ.get("AIX_TEST_EXAMPLES") else "same")
 
 # A shell that starts tests in the background has them ignore Control-C, and nohup a hang-up; so would every process
 # that they start and then signal.

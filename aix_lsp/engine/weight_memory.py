@@ -15,7 +15,7 @@ PRECISIONS: Final[tuple[Quantization, ...]] = ("none", "int8", "int4")
 GROUP: Final = 128
 """Weights of a row that share a scale and a zero in int4; 64 or 32 where the row is no multiple of it."""
 
-_DTYPE_BYTES: Final = {"float32": 4, "bfloat16": 2, "float16": 2}
+_DTYPE_BYTES: Final = {"float64": 8, "float32": 4, "bfloat16": 2, "float16": 2}
 _BITSANDBYTES: Final = {"int8": 1.25, "int4": 0.8}
 """Bytes per parameter after the published figures of aiXcoder-7B (9.0 and 5.7 GB), which keep more in 16 bits."""
 

@@ -25,9 +25,11 @@ class Engines:
     """One model, loaded twice: one request at a time, and `most` at once."""
 
     def __init__(self, model: str, most: int = 4, **options: Any) -> None:
+        # in double precision: products over one row and over several round otherwise, and in single precision that
+        # decides between the two likeliest tokens of a random model once in some thousand
         own = ModelSettings(
-            name=model, device="cpu", dtype="float32", cpu_decode="none", speculation="off", threads=1, **options
-        )
+            name=model, device="cpu", cpu_decode="none", speculation="off", threads=1, **options
+        ).model_copy(update={"dtype": "float64"})
         self.one, self.many = BatchEngine(own, most=1), BatchEngine(own, most=most)
 
     def both(self, requests: Sequence[GenerationRequest]) -> tuple[list[Any], list[Any]]:

@@ -2,6 +2,8 @@
 # make mini: the embedded model from nothing; make mini-on: trained on; make mini-smoke: a trial of all that.
 # make browser: as root on Debian, installs the browser for the test of `aix-lsp inspect --html` where there is none.
 # make test-editors: Neovim, Emacs, Helix and VS Code for real (Neovim is in make test too).
+# make faults, fuzz, soak, audit: reliability and security, each with a short table; its short form is in make test.
+# make package: the wheel in empty environments. make test-all: everything that there is; hours.
 # make vscode: the extension for VS Code with the server in it, dist/aix-lsp-vscode-VERSION.vsix; needs Node.js 20 or later.
 # TORCH_INDEX=URL takes PyTorch from that package index (README, first screen).
 
@@ -11,7 +13,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.aix-installed
 
-.PHONY: run test test-remote test-editors vscode browser setup lint format constraints documents mini mini-on mini-smoke clean
+.PHONY: run test test-remote test-editors test-all faults fuzz soak audit package vscode browser setup lint format constraints documents mini mini-on mini-smoke clean
 
 run: $(INSTALLED)
 	@$(BIN)/aix-lsp demo
@@ -27,6 +29,27 @@ test-remote: $(INSTALLED)
 test-editors: $(INSTALLED)
 	$(BIN)/python -m tests.editors.install || true
 	$(BIN)/python -m pytest -m 'editor or not editor' tests/editors
+
+# what can go wrong, done to a real server: missing and broken files, full disks, servers and clients that misbehave
+faults: $(INSTALLED)
+	$(BIN)/python -m tests.faults
+
+# 200,000 messages by default; MESSAGES=N for another number, SEED=N to see a run again
+fuzz: $(INSTALLED)
+	$(BIN)/python -m tests.fuzz --messages $(or $(MESSAGES),200000) $(if $(SEED),--seed $(SEED))
+
+# an hour by default; SECONDS=N for another length
+soak: $(INSTALLED)
+	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),3600)
+
+# known vulnerabilities and licences of what is installed
+audit: $(INSTALLED)
+	$(BIN)/python -m tests.audit
+
+package: $(INSTALLED)
+	$(BIN)/python -m tests.package
+
+test-all: test test-editors faults fuzz soak audit package
 
 vscode: $(INSTALLED)
 	@command -v npm >/dev/null || { echo "make vscode needs Node.js 20 or later, and there is no npm here"; exit 1; }

@@ -1,7 +1,9 @@
-"""workspace/executeCommand: acceptance, status, switching off and on, and why the latest answer is as it is."""
+"""workspace/executeCommand: acceptance, status, switching off and on, why the latest answer is as it is, and which text
+the server holds."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ STATUS = "aix.status"
 TOGGLE = "aix.toggle"
 PAUSE = "aix.pause"
 TRACE = "aix.trace"
+DOCUMENTS = "aix.documents"
 
 
 def register(server: AixServer) -> None:
@@ -93,6 +96,21 @@ def register(server: AixServer) -> None:
             for name in ("snippets", "prompt", "raw", "before", "after"):
                 data.pop(name, None)
         return data
+
+    @server.command(DOCUMENTS)
+    def documents(*arguments: Any) -> list[dict[str, Any]]:
+        """The open documents in the order in which they were opened, without their text: a client can tell whether the
+        server holds what the editor shows. `characters` are Unicode code points, `sha256` is of the text in UTF-8."""
+        return [
+            {
+                "uri": document.uri,
+                "version": document.version,
+                "characters": len(document.text),
+                # a client may send half of a surrogate pair
+                "sha256": hashlib.sha256(document.text.encode("utf-8", "surrogatepass")).hexdigest(),
+            }
+            for document in server.session.documents
+        ]
 
 
 def refuse_before_start(server: AixServer) -> None:

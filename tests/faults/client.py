@@ -1,0 +1,3 @@
+"""Faults of the client."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Faults of the remote."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Faults of the workspace."""
+
+from __future__ import annotations

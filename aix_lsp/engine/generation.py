@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from aix_lsp.engine.base import EngineError, LoadEvent
-from aix_lsp.engine.job import describe
+from aix_lsp.engine.job import named
 from aix_lsp.engine.text_stream import TextStream
 from aix_lsp.types import FinishReason, Generation, GenerationRequest, ModelInfo, Prompt, Tokenizer, TokenScore
 
@@ -284,7 +284,7 @@ def explained(what: str) -> Iterator[None]:
     except EngineError:
         raise
     except Exception as error:
-        raise EngineError(f"{what}: {describe(error)}") from error
+        raise EngineError(f"{what}: {named(error)}") from error
 
 
 def _ms_since(moment: float) -> float:

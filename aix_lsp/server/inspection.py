@@ -43,6 +43,7 @@ from aix_lsp.engine.host_protocol import (
     proof,
     proves,
 )
+from aix_lsp.logs import said
 from aix_lsp.server import inspection_place
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Inspection:
             except (EngineError, OSError) as error:
                 if told != str(error):
                     told = str(error)
-                    logger.info("`aix-lsp inspect` cannot reach this server: %s", error)
+                    logger.info("`aix-lsp inspect` cannot reach this server: %s", said(error))
             await asyncio.sleep(_LOOK_S)
 
     async def _see_to_it(self) -> None:

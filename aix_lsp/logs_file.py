@@ -12,6 +12,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ MOST_BYTES = 1_000_000
 _OVER = 4
 """Times `MOST_BYTES` at which a file that nobody can rename is left alone."""
 
-_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_NEW = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def default_file() -> Path:
@@ -75,10 +76,10 @@ class LogFile:
 
     def _open(self) -> int:
         try:
-            return os.open(self.path, _APPEND, 0o600)
+            return _opened(self.path, os.O_APPEND)
         except FileNotFoundError:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return os.open(self.path, _APPEND, 0o600)
+            return _opened(self.path, os.O_APPEND)
 
     def _rotate(self) -> None:
         with contextlib.suppress(BlockingIOError, PermissionError), self._locked():
@@ -90,7 +91,7 @@ class LogFile:
     def _locked(self) -> Iterator[None]:
         """Holds the lock; BlockingIOError or PermissionError where another process has it. File systems without locks
         do without."""
-        handle = os.open(self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        handle = _opened(self.path.with_name(f"{self.path.name}.lock"))
         try:
             try:
                 lock_handle(handle)
@@ -101,6 +102,17 @@ class LogFile:
             yield
         finally:
             os.close(handle)
+
+
+def _opened(path: Path, flags: int = 0) -> int:
+    """A file of the user's own, made for the user alone. Raises OSError, also for a link, for what is no file (a pipe
+    would hold the thread), and for somebody else's: in a folder that others can write, they may have put it there."""
+    handle = os.open(path, _NEW | flags, 0o600)
+    about = os.fstat(handle)
+    if stat.S_ISREG(about.st_mode) and (not hasattr(os, "getuid") or about.st_uid == os.getuid()):
+        return handle
+    os.close(handle)
+    raise OSError(errno.EPERM, "it is no regular file of yours")
 
 
 def older(path: Path) -> Path:

@@ -11,7 +11,7 @@ import queue
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from logging.handlers import QueueHandler
 from pathlib import Path, PurePath
 from typing import Any, TextIO
@@ -33,6 +33,8 @@ class Outlet(QueueHandler):
     failure of `write` but its own."""
 
     queue: queue.Queue[str | None]
+    file: LogFile | None = None
+    """The log file that it writes, if it does."""
 
     def __init__(self, name: str, formatter: logging.Formatter, level: int) -> None:
         super().__init__(queue.Queue(_MOST_WAITING))
@@ -53,7 +55,7 @@ class Outlet(QueueHandler):
         except queue.Full:
             self._dropped += 1
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # its name in the standard library
+    def handleError(self, record: logging.LogRecord) -> None:  # its name in the standard library
         """A record that cannot be made a line counts as dropped; the standard handler would print its arguments."""
         self._dropped += 1
 
@@ -90,10 +92,11 @@ class Outlet(QueueHandler):
 class Logs:
     """The log of this process. `apply` may come at any time; what is logged before waits in memory."""
 
-    def __init__(self, on_problem: Callable[[str], None], stream: TextIO | None = None) -> None:
-        """`on_problem` is told once, on a thread of the log's, when the file cannot be written."""
+    def __init__(self, on_problem: Callable[[str], None], stream: TextIO | None) -> None:
+        """`on_problem` is told once, on a thread of the log's, when the file cannot be written. `stream` None shows
+        nothing."""
         self._on_problem = on_problem
-        self._stream = stream or sys.stderr
+        self._stream = stream
         self._told = False
         self._lost = 0
         self._file: LogFile | None = None
@@ -107,12 +110,13 @@ class Logs:
         threading.excepthook = _thread_failed
         sys.unraisablehook = _unraisable
         root, own = logging.getLogger(), logging.getLogger(OWN)
-        for handler in (self._shown, self._kept):
-            if handler is not None:
-                root.addHandler(handler)
+        if self._stream is not None:
+            root.addHandler(self._shown)
+            self._shown.begin(self._show)
+        if self._kept is not None:
+            root.addHandler(self._kept)
         root.setLevel(logging.WARNING)
         own.setLevel(logging.INFO)
-        self._shown.begin(self._show)
 
     def apply(self, level: str, file: Path | None) -> None:
         """Show records of this level and above; keep those, and all from `info` on, in `file` (None: nowhere). The file
@@ -124,7 +128,7 @@ class Logs:
                 logging.getLogger().removeHandler(self._kept)
                 self._kept = None
             else:
-                self._file = LogFile(file)
+                self._file = self._kept.file = LogFile(file)
                 self._kept.begin(self._keep)
         if self._kept is not None:
             self._kept.setLevel(min(shown, logging.INFO))
@@ -144,6 +148,7 @@ class Logs:
     # on the threads of the outlets
 
     def _show(self, text: str) -> None:
+        assert self._stream is not None
         try:
             self._stream.write(text)
             self._stream.flush()
@@ -165,6 +170,24 @@ class Logs:
                 )
         else:
             self._lost = 0
+
+
+def arguments_for_helpers() -> list[str]:
+    """Level and file of this process's log, for a process of ours that is to write there too; empty without one."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, Outlet) and handler.file is not None:
+            return [logging.getLevelName(handler.level), str(handler.file.path)]
+    return []
+
+
+def keep_as_told(arguments: Sequence[str]) -> Logs | None:
+    """The log of a process that was started with `arguments_for_helpers`."""
+    if len(arguments) != 2 or arguments[0] not in logging.getLevelNamesMapping():
+        return None
+    logs = Logs(lambda _: None, None)
+    logs.install()
+    logs.apply(arguments[0], Path(arguments[1]))
+    return logs
 
 
 def _line(level: int, event: str, *arguments: object) -> str:

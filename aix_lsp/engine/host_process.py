@@ -24,6 +24,7 @@ from aix_lsp.engine.base import LoadEvent, ModelError
 from aix_lsp.engine.generation import Report
 from aix_lsp.engine.host_link import HostLink, NobodyThere, open_link
 from aix_lsp.engine.host_place import HostUnavailable, Place, place_of, resolved
+from aix_lsp.logs_process import arguments_for_helpers, keep_as_told
 from aix_lsp.settings import ModelSettings
 
 _START_S = 60.0
@@ -71,7 +72,7 @@ def connect(settings: ModelSettings, report: Report, on_warning: Callable[[str],
 
 def start(place: Place, settings: ModelSettings) -> str:
     """Start a host process; returns its word."""
-    command = [sys.executable, "-P", "-m", "aix_lsp.engine.host_process"]
+    command = [sys.executable, "-P", "-m", "aix_lsp.engine.host_process", *arguments_for_helpers()]
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
@@ -130,12 +131,15 @@ def main() -> NoReturn:
             _say("taken")
             os._exit(0)
         _leave_the_starter()
+        logs = keep_as_told(sys.argv[1:])  # its threads would not come along
         lock = _serve(settings, place, lock)
     except Exception as error:  # noqa: BLE001  # the starter tells it
         _say(f"{type(error).__name__}: {error}")
         os._exit(1)
     if lock is not None:
         place.leave()
+    if logs is not None:
+        logs.close()
     # The model thread may be deep in native code: nothing waits for it, and the lock goes with the process.
     os._exit(0)
 

@@ -73,7 +73,7 @@ class AixServer(LanguageServer):
         self.command_line = dict(command_line or {})
         self.engine_factory = engine_factory
         self.shows_progress = False
-        self.logs = Logs(self._log_problem) if own_process else None
+        self.logs = Logs(self._log_problem, sys.stderr) if own_process else None
         if self.logs is not None:
             self.logs.install()
         self.exit_code: asyncio.Future[int]

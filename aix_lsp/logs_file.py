@@ -78,7 +78,7 @@ class LogFile:
         try:
             return _opened(self.path, os.O_APPEND)
         except FileNotFoundError:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(self.path.parent)
             return _opened(self.path, os.O_APPEND)
 
     def _rotate(self) -> None:
@@ -102,6 +102,12 @@ class LogFile:
             yield
         finally:
             os.close(handle)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are not there, for the user alone."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(exist_ok=True, mode=0o700)
 
 
 def _opened(path: Path, flags: int = 0) -> int:

@@ -252,7 +252,7 @@ class CompletionService:
             self._cache.put(entry)
         stages.end("fit")
         if logger.isEnabledFor(logging.DEBUG):
-            rules, kept = said(", ".join(result.changes)), result.confidence
+            rules, kept = said(", ".join(result.changes)), gated.confidence and round(gated.confidence, 3)
             logger.debug("fitted", extra=fields(offers=len(offers), rules=rules, confidence=kept, ahead=ahead))
         return Ran(entry, None, generation, tuple(stages.spans))
 

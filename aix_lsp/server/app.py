@@ -21,9 +21,9 @@ from aix_lsp.logs_file import file_for
 from aix_lsp.logs_process import Logs
 from aix_lsp.server import handlers
 from aix_lsp.server.parent import is_alive, until_gone
-from aix_lsp.server.protocol import AixProtocol
 from aix_lsp.server.responsive import take_short_turns
 from aix_lsp.server.session import Session
+from aix_lsp.server.tracing import TracedProtocol
 from aix_lsp.server.transport import StreamWriter, accept_one, claim_stdio, pump
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def started_engine(settings: Settings, on_event: OnEvent) -> Engine:
 class AixServer(LanguageServer):
     """One server for one client."""
 
-    protocol: AixProtocol
+    protocol: TracedProtocol
 
     def __init__(
         self,
@@ -67,12 +67,14 @@ class AixServer(LanguageServer):
             aix_lsp.__version__,
             text_document_sync_kind=lsp.TextDocumentSyncKind.Incremental,
             notebook_document_sync=_NOTEBOOKS,
-            protocol_cls=AixProtocol,
+            protocol_cls=TracedProtocol,
             converter_factory=default_converter,
         )
         self.command_line = dict(command_line or {})
         self.engine_factory = engine_factory
         self.shows_progress = False
+        self.log_level = ""
+        """The level that `aix-lsp log --level` asked for; empty: that of the settings."""
         self.logs = Logs(self._log_problem, sys.stderr) if own_process else None
         if self.logs is not None:
             self.logs.install()
@@ -98,10 +100,11 @@ class AixServer(LanguageServer):
 
     def apply_log_settings(self, settings: LogSettings) -> None:
         """Set the level now; the log file is that of the first call."""
+        level = self.log_level or settings.level
         if self.logs is None:
-            logging.getLogger(logs.OWN).setLevel(settings.level.upper())
+            logging.getLogger(logs.OWN).setLevel(level.upper())
         else:
-            self.logs.apply(settings.level, file_for(settings.file))
+            self.logs.apply(level, file_for(settings.file))
 
     def _log_problem(self, text: str) -> None:
         """Called on a thread of the log's."""

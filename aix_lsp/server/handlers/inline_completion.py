@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lsprotocol import types as lsp
 
 from aix_lsp.logs import fields, new_request_id, request_id, said
+from aix_lsp.server.tracing import message_id
 from aix_lsp.text import with_line_feeds
 from aix_lsp.types import CompletionItem, CompletionRequest, CompletionResult
 
@@ -109,7 +110,7 @@ async def complete(session: Session, request: CompletionRequest) -> CompletionRe
     if debugs:
         document = request.document
         size = {"characters": len(document.text), "version": document.version, "language": document.language_id}
-        logger.debug("received", extra=fields(trigger=request.trigger, **size))
+        logger.debug("received", extra=fields(trigger=request.trigger, message=message_id.get(), **size))
     try:
         result = await _complete(session, request)
     finally:

@@ -157,12 +157,13 @@ class Logs:
 
     def _keep(self, text: str) -> None:
         assert self._file is not None
+        lines = text.count("\n")
         if self._lost:
             text += _line(logging.WARNING, "%d lines could not be written", self._lost)
         try:
             self._file.append(text.encode("utf-8", "replace"))
         except OSError as error:
-            self._lost += text.count("\n")
+            self._lost += lines
             if not self._told:
                 self._told = True
                 self._on_problem(

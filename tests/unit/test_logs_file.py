@@ -98,9 +98,9 @@ def test_a_file_that_nobody_can_rename_does_not_grow_for_ever(tmp_path: Path, mo
     monkeypatch.setattr(LogFile, "_rotate", lambda self: None)
     file = LogFile(tmp_path / "a.jsonl", most_bytes=100)
     for _ in range(9):
-        file.append(b"x" * 50)
+        file.append(b"x" * 49 + b"\n")
     with pytest.raises(OSError, match="it is full"):
-        file.append(b"x" * 50)
+        file.append(b"x" * 49 + b"\n")
     assert file.path.stat().st_size < 500
 
 

@@ -51,8 +51,9 @@ class OneSession:
     trace: TraceLog
     folders: dict[str, Path] = field(default_factory=dict)
     client_name: str = "an editor"
+    client_version: str = "1.2"
     given_up: int = 0
-    server: Any = field(default_factory=lambda: SimpleNamespace(version="1"))
+    server: Any = field(default_factory=lambda: SimpleNamespace(version="1", logs=None))
     engine: Any = field(default_factory=lambda: SimpleNamespace(model=None))
     activity: Any = field(default_factory=lambda: SimpleNamespace(status=lambda: READY))
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)

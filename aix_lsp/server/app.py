@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
@@ -173,6 +174,8 @@ def _run(server: AixServer, reader: BinaryIO, writer: BinaryIO) -> None:
         _close_when_told(server)
         _leave(server, await server.serve(reader, writer))
 
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # a standard error that is no file
+        faulthandler.enable(sys.stderr)  # where native code went down: places, no values
     try:
         asyncio.run(serve_and_leave())
     except KeyboardInterrupt:

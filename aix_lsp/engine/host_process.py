@@ -1,14 +1,15 @@
 """Starting a model host: a process of its own, away from the server that starts it and from its editor.
 
-Run as a module (`python -m aix_lsp.engine.host_process`) with the model's settings on its stdin: it is no command for
-people, and starts without the command line's parser. It says one word on its stdout: `listening`, `taken` when another
-host has the place already, or what is wrong; then it is silent and on its own.
+Run as a module (`python -m aix_lsp.engine.host_process`) with the model's settings and its place in the log on its
+stdin: it is no command for people, and starts without the command line's parser. It says one word on its stdout:
+`listening`, `taken` when another host has the place already, or what is wrong; then it is silent and on its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -72,7 +73,7 @@ def connect(settings: ModelSettings, report: Report, on_warning: Callable[[str],
 
 def start(place: Place, settings: ModelSettings) -> str:
     """Start a host process; returns its word."""
-    command = [sys.executable, "-P", "-m", "aix_lsp.engine.host_process", *arguments_for_helpers()]
+    command = [sys.executable, "-P", "-m", "aix_lsp.engine.host_process"]
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS
@@ -90,9 +91,9 @@ def start(place: Place, settings: ModelSettings) -> str:
         return f"{sys.executable}: {error.strerror}"
     heard: list[bytes] = []
     # In a thread: this must end even where the process says nothing and lives on.
-    talk = threading.Thread(
-        target=lambda: heard.append(_hear(process, resolved(settings).model_dump_json().encode())), daemon=True
-    )
+    # on its stdin, and not among its arguments, which all users see
+    said = f"{resolved(settings).model_dump_json()}\n{json.dumps(arguments_for_helpers())}".encode()
+    talk = threading.Thread(target=lambda: heard.append(_hear(process, said)), daemon=True)
     talk.start()
     talk.join(_START_S)
     if not heard:
@@ -123,7 +124,8 @@ def _hear(process: subprocess.Popen[bytes], settings: bytes) -> bytes:
 def main() -> NoReturn:
     """Entry of the process."""
     try:
-        settings = ModelSettings.model_validate_json(sys.stdin.buffer.read())
+        given, _, log = sys.stdin.buffer.read().partition(b"\n")
+        settings = ModelSettings.model_validate_json(given)
         place = place_of(settings)
         place.prepare()
         lock = place.lock()
@@ -131,7 +133,7 @@ def main() -> NoReturn:
             _say("taken")
             os._exit(0)
         _leave_the_starter()
-        logs = keep_as_told(sys.argv[1:])  # its threads would not come along
+        logs = keep_as_told(json.loads(log or b"[]"))  # its threads would not come along
         lock = _serve(settings, place, lock)
     except Exception as error:  # noqa: BLE001  # the starter tells it
         _say(f"{type(error).__name__}: {error}")

@@ -34,15 +34,13 @@ CANARIES = {
 
 
 @pytest.fixture
-def environment(
-    environment: dict[str, str], model_host: dict[str, str], tmp_path: Path, short_folder: Path
-) -> dict[str, str]:
+def environment(environment: dict[str, str], model_host: dict[str, str], tmp_path: Path) -> dict[str, str]:
     """With a socket for `aix-lsp log`, a token, a setting, and an option that is none."""
     settings = tmp_path / "config.toml"
     settings.write_text(f'{CANARIES["user file"]} = "x"\n[workspace]\nignore = ["{CANARIES["setting"]}/"]\n')
     kept = {name: value for name, value in environment.items() if name != "AIX_LSP_INSPECT__SOCKET"}
     own = {"AIX_LSP_CONFIG": str(settings), "AIX_LSP_REMOTE__TOKEN": CANARIES["token"]}
-    return {**kept, **model_host, **own, "XDG_RUNTIME_DIR": str(short_folder)}
+    return {**kept, **model_host, **own}
 
 
 def log_file(environment: dict[str, str]) -> Path:

@@ -82,8 +82,8 @@ class LogFile:
             return _opened(self.path, os.O_APPEND)
 
     def _rotate(self) -> None:
-        with contextlib.suppress(BlockingIOError, PermissionError), self._locked():
-            # another process may have renamed it since
+        with contextlib.suppress(BlockingIOError, PermissionError, FileNotFoundError), self._locked():
+            # another process may have renamed it since, and there may be no new one yet
             if self.path.stat().st_size > self._most // 2:
                 self.path.replace(older(self.path))
 

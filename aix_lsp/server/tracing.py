@@ -44,8 +44,10 @@ class TracedProtocol(AixProtocol):
 
     def _send_data(self, data: Any) -> None:
         super()._send_data(data)
+        if self.trace == lsp.TraceValue.Off:
+            return
         method = _part(data, "method")
-        if self.trace == lsp.TraceValue.Off or method == lsp.LOG_TRACE:
+        if method == lsp.LOG_TRACE:
             return
         size = self._size(data) if self.trace == lsp.TraceValue.Verbose else 0
         number = _part(data, "id")

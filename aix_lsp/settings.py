@@ -161,10 +161,21 @@ class InspectSettings(Section):
 
 
 class LogSettings(Section):
-    """What the server writes to its standard error or a log file. Never source text."""
+    """What the server writes to its standard error, which editors show, and to a log file. Never source text."""
 
-    level: Literal["error", "warning", "info", "debug"] = option("warning", "How much is logged; never source text.")
-    file: str = option("", "Also write the log to this file.", scope="machine", restart=True)
+    level: Literal["error", "warning", "info", "debug"] = option(
+        "warning",
+        "How much of the log the editor gets; never source text. `debug` follows each request by its id, in the log "
+        "file too.",
+    )
+    file: str = option(
+        "auto",
+        "The log file, JSON lines from `info` on: `auto` is `aix-lsp.jsonl` in the system's place for logs (`aix-lsp "
+        "doctor` names it), which only you can read; `none`, or a path. All servers share it. At 1 MB it is renamed to "
+        "`….1`, and the one before that is removed.",
+        scope="machine",
+        restart=True,
+    )
 
 
 class Settings(BaseModel):

@@ -173,6 +173,7 @@ class GenerationRequest:
     `document` names what is completed (its URI): the latest request of a document takes the place of its earlier ones,
     and an engine keeps what it has computed per document. `candidates` asks for so many distinct texts, the first of
     them streamed. A `background` request runs only while nothing else waits, and any other takes its place.
+    `request_id` stands in the log with all that is done for it (`logs.py`).
     """
 
     build_prompt: PromptBuilder
@@ -186,6 +187,7 @@ class GenerationRequest:
     document: str = ""
     candidates: int = 1
     background: bool = False
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

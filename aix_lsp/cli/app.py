@@ -10,6 +10,7 @@ import typer
 import aix_lsp
 from aix_lsp.cli.corpus_command import corpus
 from aix_lsp.cli.eval_command import evaluation
+from aix_lsp.cli.failure import UsageError
 from aix_lsp.cli.model_commands import convert, download
 from aix_lsp.cli.options import Json, Model, Set, Workspace
 from aix_lsp.cli.training_commands import recipe, train
@@ -126,14 +127,46 @@ def inspect(
 
 
 @app.command()
+def log(
+    last: Annotated[int, typer.Option("--last", metavar="N", help="The last so many records.", min=1)] = 50,
+    request: Annotated[str, typer.Option("--request", metavar="ID", help="Those of one request alone.")] = "",
+    json: Json = False,
+    level: Annotated[
+        str,
+        typer.Option(
+            "--level",
+            metavar="LEVEL",
+            help="Have running servers log from this level on (debug, info, warning, error; settings: as those say).",
+        ),
+    ] = "",
+    pid: Annotated[Optional[int], typer.Option("--pid", help="With --level: the server of this process.")] = None,  # noqa: UP045
+) -> None:
+    """Show the end of the servers' log, or change how much running servers log."""
+    from aix_lsp.cli.log import run
+
+    run(last=last, request=request, as_json=json, level=level, pid=pid)
+
+
+@app.command()
 def doctor(
     json: Json = False,
     workspace: Annotated[Path, typer.Option("--workspace", help="The folder to look at.")] = Path(),
     load: Annotated[bool, typer.Option("--load", help="Load the model too, and say how and how fast it runs.")] = False,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="Write a zip for a bug report, to FILE if given; no source code is in it.")
+    ] = False,
+    file: Annotated[Optional[Path], typer.Argument(metavar="[FILE]", help="With --bundle: where to.")] = None,  # noqa: UP045
     model: Model = None,
     set_: Set = None,
 ) -> None:
     """Check Python, torch, GPU, model, workspace and watch limits, and say what to do about each."""
+    if bundle:
+        from aix_lsp.cli.bundle import run as write
+
+        write(file=file, as_json=json, workspace=workspace, model=model, load=load, assignments=set_ or [])
+        return
+    if file is not None:
+        raise UsageError("doctor takes a FILE with --bundle alone; name a folder with --workspace")
     from aix_lsp.cli.doctor import run
 
     run(as_json=json, workspace=workspace, model=model, load=load, assignments=set_ or [])

@@ -53,8 +53,10 @@ def examine(workspace: Path, options: Mapping[str, Any], *, load: bool = False) 
     yield from _engine(configuration.settings, load=load)
     for check in (_workspace, _kept_index, _watches):
         yield _guarded(check, workspace, configuration.settings, remedy="")
+    from aix_lsp.cli.doctor_log import examine_log
     from aix_lsp.cli.doctor_servers import examine_servers
 
+    yield _guarded(examine_log, configuration.settings.log, remedy="name a file of yours, or none, in log.file")
     yield from examine_servers()
 
 
@@ -141,7 +143,7 @@ def _guarded(
     """What a check finds; one that fails, however it does, is a finding too, and the next ones go on."""
     from aix_lsp.engine.base import EngineError
 
-    name = check.__name__.strip("_").replace("_", " ")
+    name = check.__name__.removeprefix("examine").strip("_").replace("_", " ")
     try:
         return check(*arguments)
     except (EngineError, ValueError, OSError) as error:

@@ -40,6 +40,8 @@ class About:
     capacity: int
     latest: float
     summary: Summary
+    client_version: str = ""
+    log: str = ""
 
     @property
     def name(self) -> str:
@@ -74,6 +76,10 @@ class RunningServer:
     def request(self, number: int) -> Traced | None:
         """One request; None where it is not remembered."""
         return next(iter(self._ask({"op": "request", "number": number})), None)
+
+    def set_log_level(self, level: str) -> None:
+        """Have the server log so much from now on; empty: what its settings say."""
+        self._ask({"op": "level", "level": level})
 
     def follow(self) -> Iterator[Traced]:
         """Each request from now on, until the server ends."""
@@ -143,6 +149,8 @@ def about_of(data: Any) -> About:
             summary=Summary(
                 int(data["asked"]), int(data["offered"]), int(data["accepted"]), reasons, int(data.get("given_up", 0))
             ),
+            client_version=str(data.get("client_version", "")),
+            log=str(data.get("log", "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ServerGone(f"the server describes itself in a way that is not understood ({error})") from None

@@ -22,6 +22,7 @@ from typing import Any
 from aix_lsp.completion.offer import Entry
 from aix_lsp.completion.origin import Origin, Reached
 from aix_lsp.engine.base import Superseded
+from aix_lsp.logs import request_id
 from aix_lsp.settings import Settings
 from aix_lsp.text import line_start, with_line_feeds
 from aix_lsp.types import CompletionRequest, CompletionResult, DocumentSnapshot, Generation, Span
@@ -53,6 +54,7 @@ class Run:
         self.request = request
         self.settings = settings
         self.candidates = candidates
+        self.request_id = request_id.get()
         self.origin = Origin.at(request.document, request.offset)
         self.begun = False
         """Whether the model reads its prompt, or has read it."""

@@ -8,6 +8,7 @@ from aix_lsp.completion.extent import stop_condition
 from aix_lsp.completion.in_flight import Run
 from aix_lsp.completion.place import Place
 from aix_lsp.completion.policy import Decision
+from aix_lsp.logs import request_id
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Snippet, Tokenizer
 
@@ -43,4 +44,5 @@ def job_for(
         document=asked.document.uri,
         candidates=run.candidates,
         background=ahead,
+        request_id=request_id.get(),
     )

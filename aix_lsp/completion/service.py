@@ -8,6 +8,7 @@ Editors, the command line, benchmarks and evaluations all come through here, so 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -25,8 +26,11 @@ from aix_lsp.completion.policy import Decision, decide
 from aix_lsp.completion.retriever import NoRetrieval as NoRetrieval
 from aix_lsp.completion.retriever import Retriever as Retriever
 from aix_lsp.engine.base import Engine, EngineError, Superseded
+from aix_lsp.logs import fields, said
 from aix_lsp.settings import Settings
-from aix_lsp.types import CompletionItem, CompletionRequest, CompletionResult, ModelInfo, Snippet, Source
+from aix_lsp.types import CompletionItem, CompletionRequest, CompletionResult, ModelInfo, Snippet, Source, Span
+
+logger = logging.getLogger(__name__)
 
 
 class CompletionService:
@@ -85,11 +89,17 @@ class CompletionService:
         number = self._asked = self._asked + 1
         self._note_typing(request)
         decision, reason = self._policy(request, settings)
+        debugs = logger.isEnabledFor(logging.DEBUG)
         if reason:
             return refused(reason, stages)
         asked = continue_selected(request)
         hit = self._look_up(asked, settings)
         stages.end("cache")
+        if debugs:
+            known_from = hit.source if hit is not None else "nowhere"
+            logger.debug(
+                "decided", extra=fields(amount=decision.amount, known=known_from, ms=round(stages.milliseconds(), 2))
+            )
         if hit is not None and (request.trigger == "automatic" or hit.is_whole):
             left, result = hit.left, from_cache(hit, stages)
             entry = hit.entry
@@ -157,6 +167,7 @@ class CompletionService:
                 source = "model"
                 work = partial(self._run, decision=decision, stages=stages, known=known)
                 run = self._in_flight.start(asked, settings, candidates, work)
+            logger.debug("waits for a run", extra=fields(source=source, run=run.request_id))
             ran = await run.wait(asked, on_text, text_now)
             if ran is None:
                 continue  # what was typed turned out to be something else
@@ -191,6 +202,9 @@ class CompletionService:
         if settings.retrieval.enabled and settings.retrieval.snippets:
             snippets = tuple(self._retriever.snippets(asked.document, asked.offset, settings))
         stages.end("retrieval")
+        if logger.isEnabledFor(logging.DEBUG):
+            times = {span.name: _milliseconds(span) for span in stages.spans[-3:]}
+            logger.debug("asks the model", extra=fields(snippets=len(snippets), **times))
         try:
             return await self._generate(run, decision, snippets, stages, known)
         except Superseded:
@@ -237,6 +251,9 @@ class CompletionService:
         if limits.reuse and (offers or generation.finish != "timeout"):
             self._cache.put(entry)
         stages.end("fit")
+        if logger.isEnabledFor(logging.DEBUG):
+            rules, kept = said(", ".join(result.changes)), gated.confidence and round(gated.confidence, 3)
+            logger.debug("fitted", extra=fields(offers=len(offers), rules=rules, confidence=kept, ahead=ahead))
         return Ran(entry, None, generation, tuple(stages.spans))
 
     async def _prepare(self, after: CompletionRequest, shown: Entry, settings: Settings) -> Prepared:
@@ -250,6 +267,7 @@ class CompletionService:
         hit = self._look_up(after, settings)
         if hit is not None:
             return "offer" if hit.left else "nothing to add"
+        logger.debug("prepares what comes next")
         ran = await self._generate(Run(after, settings), decision, shown.snippets, Stages(), ahead=True)
         if ran.entry is None or not settings.completion.reuse:
             return "nothing to know"
@@ -260,6 +278,11 @@ class CompletionService:
         that is paid for."""
         model = self._engine.model
         return settings.completion.reuse and model is not None and model.dtype != "remote"
+
+
+def _milliseconds(span: Span) -> float:
+    """How long a stage took that `Stages` has in seconds."""
+    return round((span.end - span.start) * 1000, 1)
 
 
 def _unknown_language(request: CompletionRequest, model: ModelInfo, settings: Settings) -> str:

@@ -24,6 +24,8 @@ from typing import Any, Literal
 
 import platformdirs
 
+from aix_lsp.logs import said
+
 logger = logging.getLogger(__name__)
 
 COUNTS = (
@@ -143,7 +145,7 @@ class Statistics:
         try:
             _append(path, lines.encode())
         except OSError as error:
-            logger.warning("statistics could not be saved: %s", error.strerror)
+            logger.warning("statistics could not be saved: %s", said(error.strerror))
 
 
 def _append(path: Path, lines: bytes) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from aix_lsp.logs import request_id
 from aix_lsp.text import line_start, with_line_feeds
 from aix_lsp.types import CompletionRequest, CompletionResult, Span, TriggerKind
 from aix_lsp.workspace.secrets import contains_secret
@@ -44,6 +45,7 @@ class Traced:
     `number` counts from 1; `time` is seconds since the epoch, of the answer. `before` and `after` are the text right
     before and after the cursor, a few lines of it. `result` has no token ids: `prompt_tokens` counts them. `starts` is
     where each item begins to replace (it ends at the cursor), and `outcomes` what became of it, as far as is known.
+    `request_id` is what the log calls it.
     """
 
     number: int
@@ -59,6 +61,7 @@ class Traced:
     prompt_tokens: int = 0
     starts: tuple[Place, ...] = ()
     outcomes: tuple[str, ...] = ()
+    request_id: str = ""
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -209,6 +212,7 @@ def record(
         prompt_tokens=len(prompt.ids) if prompt is not None else 0,
         starts=tuple(place if item.start == offset else _place(text, item.start) for item in result.items),
         outcomes=("",) * len(result.items),
+        request_id=request_id.get(),
     )
 
 

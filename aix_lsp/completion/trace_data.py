@@ -20,6 +20,7 @@ def traced_to_dict(traced: Traced) -> dict[str, Any]:
     result = traced.result
     data: dict[str, Any] = {
         "number": traced.number,
+        "request_id": traced.request_id,
         "time": round(traced.time, 3),
         "file": traced.file,
         "language": traced.language,
@@ -120,6 +121,7 @@ def _traced_of(data: Mapping[str, Any]) -> Traced:
         prompt_tokens=prompt["tokens"] if prompt is not None else 0,
         starts=tuple(Place(**item["range"]["start"]) for item in completions),
         outcomes=tuple(item["outcome"] for item in completions),
+        request_id=data.get("request_id", ""),
     )
 
 

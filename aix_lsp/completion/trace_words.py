@@ -151,6 +151,7 @@ def facts(traced: Traced) -> list[tuple[str, str]]:
         ("rules", ", ".join(result.changes) or ("none changed it" if result.raw else "")),
         ("outcome", outcome(traced)),
         ("time", f"{result.timings.total:.1f} ms"),
+        ("in the log", traced.request_id),
     ]
     return [(name, said) for name, said in rows if said]
 

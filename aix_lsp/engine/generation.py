@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 from aix_lsp.engine.base import EngineError, LoadEvent
-from aix_lsp.engine.job import describe
+from aix_lsp.engine.job import named
 from aix_lsp.engine.text_stream import TextStream
+from aix_lsp.logs import fields
 from aix_lsp.types import FinishReason, Generation, GenerationRequest, ModelInfo, Prompt, Tokenizer, TokenScore
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,15 @@ def run(
             finish = "timeout" if halt.fired or backend.timed_out else "end"
         reused, guessed = backend.reused_tokens, backend.guessed_tokens
         scores = _scores(ends, backend.log_probabilities)
+    if logger.isEnabledFor(logging.DEBUG):
+        figures = {
+            "queue_ms": round(queue_ms, 1),
+            "prompt_ms": round((built - start) * 1000, 1),
+            "prompt": len(prompt.ids),
+        }
+        times = {"first_token_ms": round(first_token_ms, 1), "total_ms": round(_ms_since(built), 1)}
+        counts = {"tokens": tokens, "reused": reused, "guessed": guessed, "finish": finish, "cancelled": cancelled()}
+        logger.debug("generated", extra=fields(**figures, **times, **counts))
     answer = stream.text[healed:] if keeps_to(prompt.required, stream.text) else ""
     alternatives: tuple[str, ...] = ()
     if request.candidates > 1 and finish != "timeout" and not cancelled():
@@ -284,7 +297,7 @@ def explained(what: str) -> Iterator[None]:
     except EngineError:
         raise
     except Exception as error:
-        raise EngineError(f"{what}: {describe(error)}") from error
+        raise EngineError(f"{what}: {named(error)}") from error
 
 
 def _ms_since(moment: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 import socket
@@ -31,6 +32,9 @@ from aix_lsp.engine.host_protocol import (
     run_of,
 )
 from aix_lsp.engine.token_thread import StaleModel, TokenRequest, Tokens, TokenStream, TokenThread, token_request
+from aix_lsp.logs import fields, of_request, said
+
+logger = logging.getLogger(__name__)
 
 _HANDSHAKE_S = 5.0
 _FAREWELL_S = 0.2
@@ -86,6 +90,7 @@ class Host:
         self._over = loop.create_future()
         servers = self._servers = [await self._open(listen())]
         on_open()
+        logger.info("the model host listens")
         self._engine.start(loop)
         self._maybe_leave()
 
@@ -104,6 +109,7 @@ class Host:
         try:
             await self._over
         finally:
+            logger.info("the model host leaves", extra=fields(windows=self._windows))
             watching.cancel()
             for server in servers:
                 server.close()
@@ -217,11 +223,15 @@ class Host:
         try:
             generation = await self._engine.generate(request, client=connection.client)
         except EngineError as error:
+            with of_request(run.request_id):
+                logger.debug("not answered", extra=fields(error=type(error)))
             # ModelError is for those who wait while the model thread ends; the one that broke it has its own answer
             kinds = {Superseded: "superseded", StaleModel: "stale", ModelError: "lost", EngineClosed: "lost"}
             kind = kinds.get(type(error), "failed")
             connection.send({"op": "error", "id": run.id, "kind": kind, "message": str(error)})
         else:
+            with of_request(run.request_id):
+                logger.debug("answered", extra=fields(finish=generation.finish, tokens=generation.tokens))
             connection.send({"op": "end", "id": run.id, "finish": generation.finish, "rows": request.rows})
         finally:
             connection.tasks.pop(run.id, None)
@@ -230,6 +240,8 @@ class Host:
     # the model
 
     def _event(self, event: LoadEvent) -> None:
+        if event.kind != "progress":
+            logger.log(logging.WARNING if event.kind == "warning" else logging.INFO, "%s", said(event.message))
         if event.kind == "warning":
             for connection in self._connections:
                 if connection.is_window:

@@ -188,6 +188,7 @@ class SharedBackend(Backend):
             elsewhere=_at_most(prompt.elsewhere, _MOST_ELSEWHERE),
             count=count,
             first=first,
+            request_id=request.request_id,
         )
 
     def _messages(self, run: Run, cancelled: Callable[[], bool]) -> Generator[Message]:

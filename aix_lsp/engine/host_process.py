@@ -1,14 +1,15 @@
 """Starting a model host: a process of its own, away from the server that starts it and from its editor.
 
-Run as a module (`python -m aix_lsp.engine.host_process`) with the model's settings on its stdin: it is no command for
-people, and starts without the command line's parser. It says one word on its stdout: `listening`, `taken` when another
-host has the place already, or what is wrong; then it is silent and on its own.
+Run as a module (`python -m aix_lsp.engine.host_process`) with the model's settings and its place in the log on its
+stdin: it is no command for people, and starts without the command line's parser. It says one word on its stdout:
+`listening`, `taken` when another host has the place already, or what is wrong; then it is silent and on its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -24,6 +25,7 @@ from aix_lsp.engine.base import LoadEvent, ModelError
 from aix_lsp.engine.generation import Report
 from aix_lsp.engine.host_link import HostLink, NobodyThere, open_link
 from aix_lsp.engine.host_place import HostUnavailable, Place, place_of, resolved
+from aix_lsp.logs_process import arguments_for_helpers, keep_as_told
 from aix_lsp.settings import ModelSettings
 
 _START_S = 60.0
@@ -89,9 +91,9 @@ def start(place: Place, settings: ModelSettings) -> str:
         return f"{sys.executable}: {error.strerror}"
     heard: list[bytes] = []
     # In a thread: this must end even where the process says nothing and lives on.
-    talk = threading.Thread(
-        target=lambda: heard.append(_hear(process, resolved(settings).model_dump_json().encode())), daemon=True
-    )
+    # on its stdin, and not among its arguments, which all users see
+    said = f"{resolved(settings).model_dump_json()}\n{json.dumps(arguments_for_helpers())}".encode()
+    talk = threading.Thread(target=lambda: heard.append(_hear(process, said)), daemon=True)
     talk.start()
     talk.join(_START_S)
     if not heard:
@@ -122,7 +124,8 @@ def _hear(process: subprocess.Popen[bytes], settings: bytes) -> bytes:
 def main() -> NoReturn:
     """Entry of the process."""
     try:
-        settings = ModelSettings.model_validate_json(sys.stdin.buffer.read())
+        given, _, log = sys.stdin.buffer.read().partition(b"\n")
+        settings = ModelSettings.model_validate_json(given)
         place = place_of(settings)
         place.prepare()
         lock = place.lock()
@@ -130,12 +133,15 @@ def main() -> NoReturn:
             _say("taken")
             os._exit(0)
         _leave_the_starter()
+        logs = keep_as_told(json.loads(log or b"[]"))  # its threads would not come along
         lock = _serve(settings, place, lock)
     except Exception as error:  # noqa: BLE001  # the starter tells it
         _say(f"{type(error).__name__}: {error}")
         os._exit(1)
     if lock is not None:
         place.leave()
+    if logs is not None:
+        logs.close()
     # The model thread may be deep in native code: nothing waits for it, and the lock goes with the process.
     os._exit(0)
 

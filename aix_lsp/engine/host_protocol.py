@@ -8,8 +8,9 @@ A frame is four bytes with its length (big-endian) and a JSON object in UTF-8, a
     host    state       phase, message, percent, windows, pid, epoch, model (null while it loads)
     host    warning     message                             for the user
     window  run         id, epoch, ids, required, limit, temperature, top_p, seed, time_limit, document, background,
-                        elsewhere (lists of ids that the prompt had no room for: what is looked up there is guessed);
-                        and for several candidates: count, first (the plain answer, as it was streamed)
+                        elsewhere (lists of ids that the prompt had no room for: what is looked up there is guessed),
+                        request_id (for the log); and for several candidates: count, first (the plain answer, as it was
+                        streamed)
     host    tokens      id, ids, reused, guessed, scores    as they come (scores: logarithms of their probabilities, or
                                                             empty); id, ids, row for several candidates
     window  enough      id, row                             this row of the candidates is long enough
@@ -119,6 +120,7 @@ class Run:
     elsewhere: tuple[tuple[int, ...], ...] = ()
     count: int = 1
     first: tuple[int, ...] = ()
+    request_id: str = ""
 
     def to_message(self) -> Message:
         """The message again."""
@@ -143,6 +145,7 @@ def run_of(message: Mapping[str, Any]) -> Run:
         elsewhere=_lists(message, "elsewhere"),
         count=count,
         first=_ids(message, "first") if count > 1 else (),
+        request_id=_text(message, "request_id"),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aix_lsp.engine.base import EngineError
+from aix_lsp.logs import places
 from aix_lsp.types import Generation, GenerationRequest
 
 _LONGEST_MESSAGE = 300
@@ -82,14 +83,21 @@ class Job:
         try:
             self.request.on_text(text)
         except Exception as error:  # noqa: BLE001  # the caller's own code: the caller hears of it, the loop does not
-            failure = EngineError(f"the receiver of the text failed: {describe(error)}")
+            failure = EngineError(f"the receiver of the text failed: {named(error)}")
             failure.__cause__ = error
             self.cancelled = True
             settle(self.future, failure)
 
 
+def named(error: BaseException) -> str:
+    """An exception of code that has the user's text in hand, in one line: its type and where it came through. Its
+    message may quote that text, and what failed is shown and logged."""
+    return f"{type(error).__name__} at {places(error)}"
+
+
 def describe(error: BaseException) -> str:
-    """An exception in one line: its type and its message, cut where it gets long."""
+    """An exception of code that has no text of the user's, in one line: its type and its message, cut where it gets
+    long."""
     message = " ".join(str(error).split())
     if len(message) > _LONGEST_MESSAGE:
         message = f"{message[:_LONGEST_MESSAGE]}…"

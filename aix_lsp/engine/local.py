@@ -15,6 +15,7 @@ from aix_lsp.engine.generation import Backend, LoadedModel, Report
 from aix_lsp.engine.hardware import Machine, look_around, share_processors
 from aix_lsp.engine.recovery import PRECISIONS, Standing, in_words, step_down
 from aix_lsp.engine.worker import ModelThread
+from aix_lsp.logs import said
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt
 
@@ -63,8 +64,8 @@ class LocalBackend(Backend):
         try:
             choice = self._choose()
             for reason in choice.reasons:
-                logger.debug("%s", reason)
-            logger.info("model: %s", in_one_line(choice))
+                logger.debug("%s", said(reason))
+            logger.info("model: %s", said(in_one_line(choice)))
             settings = self._settings.model_copy(update={"quantization": choice.quantization})
             return self._load(choice.first, settings, report)
         except ModelError as error:

@@ -21,7 +21,7 @@ from aix_lsp.engine.base import (
     OnEvent,
     Superseded,
 )
-from aix_lsp.engine.job import describe
+from aix_lsp.engine.job import describe, named
 from aix_lsp.engine.remote_answer import answer
 from aix_lsp.engine.remote_check import RemoteServer, check
 from aix_lsp.engine.remote_errors import RemoteError
@@ -146,7 +146,7 @@ class RemoteEngine:
         if isinstance(error, RemoteError) and error.down:
             self._gone(error)
         if isinstance(error, Exception) and not isinstance(error, EngineError):
-            raise EngineError(f"the request failed: {describe(error)}") from error
+            raise EngineError(f"the request failed: {named(error)}") from error
         return task.result()
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aix_lsp.engine.base import EngineError
-from aix_lsp.engine.job import describe
+from aix_lsp.engine.job import named
 from aix_lsp.engine.remote_candidates import Candidate, Reading
 from aix_lsp.engine.remote_check import RemoteServer
 from aix_lsp.engine.remote_errors import RemoteError, cut_off
@@ -189,7 +189,7 @@ def _built(server: RemoteServer, request: GenerationRequest) -> Prompt:
     except EngineError:
         raise
     except Exception as error:
-        raise EngineError(f"the prompt could not be built: {describe(error)}") from error
+        raise EngineError(f"the prompt could not be built: {named(error)}") from error
 
 
 def _body(server: RemoteServer, request: GenerationRequest, prompt: Prompt) -> dict[str, Any]:
@@ -226,6 +226,6 @@ def _guarded(on_text: Callable[[str], None] | None) -> Callable[[str], None] | N
         try:
             on_text(text)
         except Exception as error:
-            raise EngineError(f"the receiver of the text failed: {describe(error)}") from error
+            raise EngineError(f"the receiver of the text failed: {named(error)}") from error
 
     return show

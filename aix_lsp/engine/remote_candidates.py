@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from aix_lsp.engine.base import EngineError
-from aix_lsp.engine.job import describe
+from aix_lsp.engine.job import named
 from aix_lsp.engine.remote_check import RemoteServer
 from aix_lsp.engine.remote_stream import DONE, Piece, pieces_of
 from aix_lsp.engine.remote_text import cut_at_marker, give_space_back
@@ -115,7 +115,7 @@ class Candidate:
         try:
             return self.request.stop(self.text)
         except Exception as error:
-            raise EngineError(f"the stop condition failed: {describe(error)}") from error
+            raise EngineError(f"the stop condition failed: {named(error)}") from error
 
 
 @dataclass(slots=True)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 import json
+import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,7 +23,13 @@ import aix_lsp
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.remote_errors import RemoteError, connection_error, garbage, status_error
 from aix_lsp.engine.remote_stream import StreamError
+from aix_lsp.logs import fields, new_request_id, request_id
 from aix_lsp.settings_remote import RemoteSettings
+
+logger = logging.getLogger(__name__)
+
+REQUEST_ID = "X-Request-Id"
+"""The header by which a line in the server's log is found again: a random prefix of this process and counts."""
 
 _RETRY_AFTER_S = 0.1
 _KEPT_S = 4.0
@@ -90,6 +98,7 @@ class RemoteClient:
         """Reads the certificates, which takes a while: not on an event loop. Raises ModelError."""
         self.address = address_of(settings.url)
         self._settings = settings
+        self._numbers = itertools.count(1)
         token = token_of(settings, environment)
         self.has_token = bool(token)
         if token and self.address.root.userinfo:
@@ -162,13 +171,18 @@ class RemoteClient:
     async def _connected(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         root = self.address.root
         url = root.copy_with(path=root.path.rstrip("/") + path)
-        request = self._client.build_request(method, url, json=body)
+        # of its own for each: to vLLM two of one id are one request
+        name = f"{request_id.get() or new_request_id()}.{next(self._numbers)}"
+        headers = {REQUEST_ID: name}
+        logger.debug("sent", extra=fields(path=path, name=name))
+        request = self._client.build_request(method, url, json=body, headers=headers)
         try:
             return await self._client.send(request, stream=True)
         except httpx.ConnectError:
             # Nothing was sent yet. A server that is being restarted is often there a moment later.
             await asyncio.sleep(_RETRY_AFTER_S)
-        return await self._client.send(self._client.build_request(method, url, json=body), stream=True)
+        request = self._client.build_request(method, url, json=body, headers=headers)
+        return await self._client.send(request, stream=True)
 
     async def _json(self, response: httpx.Response) -> Any:
         content = await _read(response, _LARGEST_ANSWER)

@@ -103,6 +103,7 @@ def token_request(run: Run, stream: TokenStream) -> TokenRequest:
         document=run.document,
         candidates=run.count,
         background=run.background,
+        request_id=run.request_id,
         epoch=run.epoch,
         stream=stream,
         first=run.first,

@@ -33,6 +33,7 @@ from aix_lsp.engine.generation import Backend, LoadedModel, run
 from aix_lsp.engine.import_gate import end_at_next_import
 from aix_lsp.engine.job import Job, describe
 from aix_lsp.engine.recovery import RestartLimit, is_out_of_memory
+from aix_lsp.logs import of_request
 from aix_lsp.types import Generation
 
 _EXIT_WAIT_S = 1.0
@@ -183,7 +184,8 @@ class ModelThread(Front):
     def _attempt(self, job: Job) -> Generation | EngineError | _Trouble:
         assert self._loaded is not None
         try:
-            return self._run(job, self._loaded)
+            with of_request(job.request.request_id):
+                return self._run(job, self._loaded)
         except ModelLost as error:
             return _Trouble("lost", str(error))
         except ModelChanged as error:

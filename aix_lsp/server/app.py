@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Mapping
-from logging.handlers import RotatingFileHandler
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from lsprotocol import types as lsp
@@ -19,11 +17,14 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 import aix_lsp
+from aix_lsp import logs
+from aix_lsp.logs_file import file_for
+from aix_lsp.logs_process import Logs
 from aix_lsp.server import handlers
 from aix_lsp.server.parent import is_alive, until_gone
-from aix_lsp.server.protocol import AixProtocol
 from aix_lsp.server.responsive import take_short_turns
 from aix_lsp.server.session import Session
+from aix_lsp.server.tracing import TracedProtocol
 from aix_lsp.server.transport import StreamWriter, accept_one, claim_stdio, pump
 
 if TYPE_CHECKING:
@@ -51,23 +52,33 @@ def started_engine(settings: Settings, on_event: OnEvent) -> Engine:
 class AixServer(LanguageServer):
     """One server for one client."""
 
-    protocol: AixProtocol
+    protocol: TracedProtocol
 
     def __init__(
-        self, command_line: Mapping[str, Any] | None = None, engine_factory: EngineFactory = started_engine
+        self,
+        command_line: Mapping[str, Any] | None = None,
+        engine_factory: EngineFactory = started_engine,
+        *,
+        own_process: bool = False,
     ) -> None:
-        """`command_line` holds options given there, by their dotted names; `engine_factory` makes the engine."""
+        """`command_line` holds options given there, by their dotted names; `engine_factory` makes the engine. With
+        `own_process` the process's log is the server's."""
         super().__init__(
             "aix-lsp",
             aix_lsp.__version__,
             text_document_sync_kind=lsp.TextDocumentSyncKind.Incremental,
             notebook_document_sync=_NOTEBOOKS,
-            protocol_cls=AixProtocol,
+            protocol_cls=TracedProtocol,
             converter_factory=default_converter,
         )
         self.command_line = dict(command_line or {})
         self.engine_factory = engine_factory
         self.shows_progress = False
+        self.log_level = ""
+        """The level that `aix-lsp log --level` asked for; empty: that of the settings."""
+        self.logs = Logs(self._log_problem, sys.stderr) if own_process else None
+        if self.logs is not None:
+            self.logs.install()
         self.exit_code: asyncio.Future[int]
         self.loop: asyncio.AbstractEventLoop
         self.session: Session
@@ -80,9 +91,7 @@ class AixServer(LanguageServer):
     @staticmethod
     def log_failure(what: str, error: BaseException) -> None:
         """Log that something failed and where, without the error's message: it may quote the user's text."""
-        frames = traceback.extract_tb(error.__traceback__)
-        places = " <- ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
-        logger.error("%s failed: %s at %s", what, type(error).__name__, places)
+        logs.log_failure(logger, what, error)
 
     def _loop_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """asyncio's own handler would print the traceback with the error's message."""
@@ -91,17 +100,17 @@ class AixServer(LanguageServer):
             self.log_failure("a callback", error)
 
     def apply_log_settings(self, settings: LogSettings) -> None:
-        """Set the level now; open the log file if there is one and it is not open yet."""
-        root = logging.getLogger("aix_lsp")
-        root.setLevel(settings.level.upper())
-        if settings.file and not any(isinstance(handler, RotatingFileHandler) for handler in root.handlers):
-            try:
-                file = RotatingFileHandler(settings.file, maxBytes=2_000_000, backupCount=2, encoding="utf-8")
-            except OSError as error:
-                self.session.messages.warn(f"the log file {settings.file} cannot be written: {error.strerror}")
-                return
-            file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-            root.addHandler(file)
+        """Set the level now; the log file is that of the first call."""
+        level = self.log_level or settings.level
+        if self.logs is None:
+            logging.getLogger(logs.OWN).setLevel(level.upper())
+        else:
+            self.logs.apply(level, file_for(settings.file))
+
+    def _log_problem(self, text: str) -> None:
+        """Called on a thread of the log's."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the server is going down anyway
+            self.loop.call_soon_threadsafe(self.session.messages.warn, text)
 
     def stop(self, code: int) -> None:
         """End `serve` with this exit code."""
@@ -145,16 +154,14 @@ class AixServer(LanguageServer):
 
 def serve_stdio(command_line: Mapping[str, Any]) -> None:
     """Serve over stdin and stdout; ends the process."""
-    _log_to_stderr()
     reader, writer = claim_stdio()
-    _run(AixServer(command_line), reader, writer)
+    _run(AixServer(command_line, own_process=True), reader, writer)
 
 
 def serve_tcp(host: str, port: int, command_line: Mapping[str, Any], *, force: bool) -> None:
     """Serve the first client that connects; ends the process. Raises ValueError or OSError before that."""
-    _log_to_stderr()
     reader, writer = accept_one(host, port, force=force, announce=_announce)
-    _run(AixServer(command_line), reader, writer)
+    _run(AixServer(command_line, own_process=True), reader, writer)
 
 
 def _announce(line: str) -> None:
@@ -165,12 +172,14 @@ def _announce(line: str) -> None:
 def _run(server: AixServer, reader: BinaryIO, writer: BinaryIO) -> None:
     async def serve_and_leave() -> None:
         _close_when_told(server)
-        _leave(await server.serve(reader, writer))
+        _leave(server, await server.serve(reader, writer))
 
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # a standard error that is no file
+        faulthandler.enable(sys.stderr)  # where native code went down: places, no values
     try:
         asyncio.run(serve_and_leave())
     except KeyboardInterrupt:
-        _leave(130)
+        _leave(server, 130)
 
 
 def _close_when_told(server: AixServer) -> None:
@@ -189,18 +198,11 @@ def _close_when_told(server: AixServer) -> None:
                 loop.add_signal_handler(number, told, number)
 
 
-def _leave(code: int) -> NoReturn:
+def _leave(server: AixServer, code: int) -> NoReturn:
     """End the process at once. The model thread may be deep in native code, and pool threads may wait for a slow disk:
     to wait for them would keep a closed editor's process alive, and to end the interpreter under them can crash.
     Everything is saved by now."""
-    logging.shutdown()
-    sys.stderr.flush()
+    if server.logs is not None:
+        # not logging.shutdown: it waits for a disk as long as that takes
+        server.logs.close()
     os._exit(code)
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger("aix_lsp")
-    root.addHandler(handler)
-    root.setLevel(logging.WARNING)

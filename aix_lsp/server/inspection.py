@@ -9,6 +9,7 @@ the user can read, and show that they do without sending it. What travels:
                                                         or refused {message}, and the connection is closed
     inspector  last {count} | request {number}
     server     record {record}, as many as there are; then end
+    inspector  level {level}                            of the log from now on; empty: that of the settings; then end
     inspector  follow                                   from now on a record for each new request
 
 Whatever an inspector says, it harms its own connection at most.
@@ -43,6 +44,7 @@ from aix_lsp.engine.host_protocol import (
     proof,
     proves,
 )
+from aix_lsp.logs import said
 from aix_lsp.server import inspection_place
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ INSPECTOR_SIDE = "inspector"
 _HANDSHAKE_S = 5.0
 _LOOK_S = 60.0
 _MOST_CONNECTIONS = 16
+_LEVELS = ("", "error", "warning", "info", "debug")
 
 
 class Inspection:
@@ -82,7 +85,7 @@ class Inspection:
             except (EngineError, OSError) as error:
                 if told != str(error):
                     told = str(error)
-                    logger.info("`aix-lsp inspect` cannot reach this server: %s", error)
+                    logger.info("`aix-lsp inspect` cannot reach this server: %s", said(error))
             await asyncio.sleep(_LOOK_S)
 
     async def _see_to_it(self) -> None:
@@ -183,6 +186,13 @@ class Inspection:
             found = log.find(number_of(message, "number"))
             if found is not None:
                 writer.write(_frame(found))
+        elif op == "level":
+            level = str(message.get("level"))
+            if level not in _LEVELS:
+                raise ProtocolError("this server does not know this level of its log")
+            server = self._session.server
+            server.log_level = level
+            server.apply_log_settings(self._session.settings.log)
         elif op == "follow" and not forget:
 
             def told(traced: Traced) -> None:
@@ -210,6 +220,8 @@ def describe(session: Session, began: float) -> dict[str, Any]:
         "pid": os.getpid(),
         "version": session.server.version,
         "client": session.client_name,
+        "client_version": session.client_version,
+        "log": _log_of(session),
         "began": began,
         "folders": [str(path) for path in session.folders.values()],
         "state": now.state,
@@ -224,6 +236,12 @@ def describe(session: Session, began: float) -> dict[str, Any]:
         "given_up": summary.given_up,
         "reasons": [list(reason) for reason in summary.reasons],
     }
+
+
+def _log_of(session: Session) -> str:
+    """Where a server keeps its log; empty for nowhere."""
+    kept = session.server.logs
+    return str(kept.file or "") if kept is not None else ""
 
 
 def _frame(traced: Traced) -> bytes:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types as lsp
 
+from aix_lsp.logs import said
+
 if TYPE_CHECKING:
     from aix_lsp.server.app import AixServer
 
@@ -63,9 +65,9 @@ class Messages:
         """Show a warning in the editor, once."""
         cause = text.partition("; ")[0]
         if cause in self._shown:
-            logger.info("%s", text)
+            logger.info("%s", said(text))
         else:
-            logger.warning("%s", text)
+            logger.warning("%s", said(text))
             self._shown.add(cause)
             self._server.protocol.notify(
                 lsp.WINDOW_SHOW_MESSAGE, lsp.ShowMessageParams(type=lsp.MessageType.Warning, message=f"aix: {text}")
@@ -73,7 +75,7 @@ class Messages:
 
     def note(self, text: str) -> None:
         """Write a line to the editor's log of this server."""
-        logger.info("%s", text)
+        logger.info("%s", said(text))
         self._server.protocol.notify(
             lsp.WINDOW_LOG_MESSAGE, lsp.LogMessageParams(type=lsp.MessageType.Info, message=text)
         )

@@ -57,6 +57,7 @@ class Session:
         self.asks_settings: Callable[[], Awaitable[bool]] | None = None
         self.in_flight: Callable[[], None] | None = None
         self.client_name = ""
+        self.client_version = ""
         self.client_waits = False
         self.given_up = 0
         """Requests that the trace does not hold: overtaken, cancelled, or ended because all was switched off."""

@@ -90,7 +90,7 @@ async def test_what_the_editor_says_at_the_start_counts_from_the_start(
     assert not any(snippet["path"].startswith("private") for snippet in quoted)
     assert not any(item["method"] == "window/showMessage" for item in client.notifications)
     await client.shutdown()
-    assert not Path(environment["XDG_STATE_HOME"], "aix-lsp").exists()
+    assert not Path(environment["XDG_STATE_HOME"], "aix-lsp", "statistics.jsonl").exists()
 
 
 async def test_a_folder_that_comes_later_has_its_own_settings_too(

@@ -75,7 +75,7 @@ def _raise(*_: object) -> Any:
 @pytest.mark.parametrize(
     ("failing", "message"),
     [
-        (request(build_prompt=_raise), "the prompt could not be built: ZeroDivisionError: by design with a second"),
+        (request(build_prompt=_raise), "the prompt could not be built: ZeroDivisionError at test_generation.py:"),
         (request(stop=_raise), "the stop condition failed: ZeroDivisionError"),
         (request(on_text=_raise), "the receiver of the text failed: ZeroDivisionError"),
     ],

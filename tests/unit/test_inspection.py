@@ -51,8 +51,9 @@ class OneSession:
     trace: TraceLog
     folders: dict[str, Path] = field(default_factory=dict)
     client_name: str = "an editor"
+    client_version: str = "1.2"
     given_up: int = 0
-    server: Any = field(default_factory=lambda: SimpleNamespace(version="1"))
+    server: Any = field(default_factory=lambda: SimpleNamespace(version="1", logs=None))
     engine: Any = field(default_factory=lambda: SimpleNamespace(model=None))
     activity: Any = field(default_factory=lambda: SimpleNamespace(status=lambda: READY))
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
@@ -367,3 +368,17 @@ def test_where_none_can_be_chosen_they_are_listed_in_one_line(servers: list[Any]
 
 def test_a_single_server_is_asked_from_anywhere() -> None:
     assert choose(SERVERS[2:3], Path("/elsewhere")).about.pid == 3
+
+
+async def test_the_level_of_the_log_is_changed_by_who_knows_the_token() -> None:
+    levels: list[str] = []
+    server = SimpleNamespace(version="1", logs=None, log_level="")
+    server.apply_log_settings = lambda settings: levels.append(server.log_level)
+    session = OneSession(log_of(), server=server)
+    session.settings = SimpleNamespace(log=None)  # type: ignore[attr-defined]
+    async with serving(session) as inspection:
+        await ask(inspection, lambda running: running.set_log_level("debug"))
+        await ask(inspection, lambda running: running.set_log_level(""))
+        with pytest.raises(ServerGone, match="does not know this level"):
+            await ask(inspection, lambda running: running.set_log_level("everything"))
+    assert levels == ["debug", ""]

@@ -14,6 +14,7 @@ import pytest_asyncio
 from aix_lsp.engine.base import EngineClosed, EngineError, LoadEvent, ModelError, Superseded
 from aix_lsp.engine.remote import RemoteEngine
 from aix_lsp.engine.scripted import ScriptedEngine
+from aix_lsp.logs import of_request
 from tests.unit.remote_server import TOKENIZER, Kind, ModelServer, request, settings_for, until
 
 Make = Callable[..., Awaitable[tuple[ModelServer, RemoteEngine, list[LoadEvent]]]]
@@ -155,6 +156,18 @@ async def test_candidates_are_drawn_beside_the_first_and_differ(make: Make) -> N
     assert ("n" not in first, first["temperature"]) == (True, 0.0)
     assert more["n"] == 3
     assert more["temperature"] > 0
+
+
+async def test_what_is_sent_for_a_request_has_its_id_and_is_told_apart(make: Make) -> None:
+    server, engine, _ = await make()
+    await engine.ready()
+    known = len(server.seen)
+    with of_request("c0ffee12-7"):
+        await engine.generate(request(candidates=4))
+    await engine.generate(request())
+    names = [seen.headers["x-request-id"] for seen in server.seen]
+    assert [name.partition(".")[0] == "c0ffee12-7" for name in names[known:]] == [True, True, False]
+    assert len(set(names)) == len(names)
 
 
 async def test_sampling_is_passed_on(make: Make) -> None:

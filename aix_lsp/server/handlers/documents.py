@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lsprotocol import types as lsp
 
+from aix_lsp.logs import said
 from aix_lsp.workspace.documents import Change
 
 if TYPE_CHECKING:
@@ -92,4 +93,4 @@ def _tell_retrieval(session: Session, uri: str) -> None:
 
 def _log(oddity: str | None) -> None:
     if oddity is not None:
-        logger.info("%s", oddity)
+        logger.info("%s", said(oddity))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types as lsp
 
+from aix_lsp.logs import fields, new_request_id, request_id, said
+from aix_lsp.server.tracing import message_id
 from aix_lsp.text import with_line_feeds
 from aix_lsp.types import CompletionItem, CompletionRequest, CompletionResult
 
@@ -101,10 +104,21 @@ async def complete(session: Session, request: CompletionRequest) -> CompletionRe
         return CompletionResult(reason="the server could not start")
     result = CompletionResult(reason="the request was cancelled")
     session.asked()
+    request_id.set(new_request_id())  # of this task, and of all that it starts
+    debugs = logger.isEnabledFor(logging.DEBUG)
+    began = time.perf_counter()
+    if debugs:
+        document = request.document
+        size = {"characters": len(document.text), "version": document.version, "language": document.language_id}
+        logger.debug("received", extra=fields(trigger=request.trigger, message=message_id.get(), **size))
     try:
         result = await _complete(session, request)
     finally:
         session.answered(request, result)
+        if debugs:
+            seconds = time.perf_counter() - began
+            answer = {"items": len(result.items), "source": result.source, "ms": round(seconds * 1000, 1)}
+            logger.debug("answered", extra=fields(reason=said(result.reason), **answer))
     return result
 
 
@@ -127,8 +141,6 @@ async def _complete(session: Session, request: CompletionRequest) -> CompletionR
     _remember(session, request, result)
     if result.failed:
         session.messages.warn(result.reason)
-    elif result.reason:
-        logger.debug("no offer: %s", result.reason)
     return result
 
 

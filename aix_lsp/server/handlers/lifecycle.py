@@ -30,7 +30,10 @@ def register(server: AixServer) -> None:
             getattr(encoding := ServerCapabilitiesBuilder.choose_position_encoding(capabilities), "value", encoding)
         )  # type: ignore[assignment]
         server.shows_progress = bool(capabilities.window and capabilities.window.work_done_progress)
-        session.client_name = params.client_info.name if params.client_info is not None else ""
+        client = params.client_info
+        session.client_name = client.name if client is not None else ""
+        session.client_version = (client.version or "") if client is not None else ""
+        server.protocol.trace = params.trace or lsp.TraceValue.Off
         if isinstance(params.initialization_options, Mapping):
             session.initialization_options = params.initialization_options
         for folder in params.workspace_folders or ():

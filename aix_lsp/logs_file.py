@@ -1,0 +1,143 @@
+"""The log file: JSON lines that several servers append to, small, and gone through by rotation.
+
+All servers of a user write one file. A line is one `write` to a file opened for appending, which systems do not mix
+with another's; and the file is opened anew for each batch of lines, so nobody goes on writing to one that was renamed
+or removed. Who finds it too large renames it to `….1` (the one before that is gone) under a lock, looking again once it
+has the lock: of two that find it too large at once, one renames it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aix_lsp.files import lock_handle
+
+MOST_BYTES = 1_000_000
+"""Of one of the two files."""
+
+_OVER = 4
+"""Times `MOST_BYTES` at which a file that nobody can rename is left alone."""
+
+_NEW = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def default_file() -> Path:
+    """The file of `log.file = "auto"`: in the system's place for logs, below a folder of mode 0700."""
+    import platformdirs
+
+    return Path(platformdirs.user_log_path("aix-lsp", appauthor=False)) / "aix-lsp.jsonl"
+
+
+def file_for(setting: str) -> Path | None:
+    """The file that `log.file` means; None for none."""
+    if setting in ("", "none"):
+        return None
+    return default_file() if setting == "auto" else Path(setting).expanduser()
+
+
+class LogFile:
+    """One log file that other processes may write too. Not for the event loop: a disk may take its time."""
+
+    def __init__(self, path: Path, most_bytes: int = MOST_BYTES) -> None:
+        """`most_bytes` is the size of the file and of the one before it, each."""
+        self.path = path
+        self._most = most_bytes
+
+    def append(self, lines: bytes) -> None:
+        """Write whole lines. Raises OSError, and then they are not written, or not all of them."""
+        handle = self._open()
+        try:
+            size = os.fstat(handle).st_size
+            if size and size + len(lines) > self._most:
+                os.close(handle)
+                handle = -1
+                self._rotate()
+                handle = self._open()
+                size = os.fstat(handle).st_size
+            if size > _OVER * self._most:
+                raise OSError(errno.EFBIG, "it is full, and cannot be renamed")
+            if size:
+                # half a line, which a full disk may have left
+                os.lseek(handle, -1, os.SEEK_END)
+                if os.read(handle, 1) != b"\n":
+                    lines = b"\n" + lines
+            while lines:
+                lines = lines[os.write(handle, lines) :]
+        finally:
+            if handle >= 0:
+                os.close(handle)
+
+    def _open(self) -> int:
+        try:
+            return _opened(self.path, os.O_APPEND)
+        except FileNotFoundError:
+            _make_private(self.path.parent)
+            return _opened(self.path, os.O_APPEND)
+
+    def _rotate(self) -> None:
+        with contextlib.suppress(BlockingIOError, PermissionError, FileNotFoundError), self._locked():
+            # another process may have renamed it since, and there may be no new one yet
+            if self.path.stat().st_size > self._most // 2:
+                self.path.replace(older(self.path))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Holds the lock; BlockingIOError or PermissionError where another process has it. File systems without locks
+        do without."""
+        handle = _opened(self.path.with_name(f"{self.path.name}.lock"))
+        try:
+            try:
+                lock_handle(handle)
+            except (BlockingIOError, PermissionError):
+                raise
+            except OSError:
+                pass
+            yield
+        finally:
+            os.close(handle)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are not there, for the user alone."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(exist_ok=True, mode=0o700)
+
+
+def _opened(path: Path, flags: int = 0) -> int:
+    """A file of the user's own, made for the user alone. Raises OSError, also for a link, for what is no file (a pipe
+    would hold the thread), and for somebody else's: in a folder that others can write, they may have put it there."""
+    handle = os.open(path, _NEW | flags, 0o600)
+    about = os.fstat(handle)
+    if stat.S_ISREG(about.st_mode) and (not hasattr(os, "getuid") or about.st_uid == os.getuid()):
+        return handle
+    os.close(handle)
+    raise OSError(errno.EPERM, "it is no regular file of yours")
+
+
+def older(path: Path) -> Path:
+    """The file that a log was renamed to."""
+    return path.with_name(f"{path.name}.1")
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a log, oldest first, of both files; what is no record is passed over, as are files that are not
+    there. Raises OSError for one that cannot be read."""
+    for file in (older(path), path):
+        try:
+            lines = file.read_bytes().splitlines()
+        except FileNotFoundError:
+            continue
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict):
+                yield record

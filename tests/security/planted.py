@@ -157,11 +157,31 @@ IN_TEXT: tuple[Planted, ...] = (
 BY_NAME: tuple[str, ...] = (
     *(".env", ".env.production", "prod.env", ".envrc", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd"),
     *(".git-credentials", ".my.cnf", ".s3cfg", ".boto", ".vault-token", ".dockercfg", ".docker/config.json"),
-    *(".kube/config", "kubeconfig", ".aws/credentials", ".azure/accessTokens.json", ".ssh/config", ".gnupg/secring.gpg"),
+    *(
+        ".kube/config",
+        "kubeconfig",
+        ".aws/credentials",
+        ".azure/accessTokens.json",
+        ".ssh/config",
+        ".gnupg/secring.gpg",
+    ),
     *("id_rsa", "id_ed25519", "deploy_key.pem", "server.key", "AuthKey_9.p8", "store.jks", "store.p12", "vault.kdbx"),
     *("cert.pfx", "putty.ppk", "krb5.keytab", "credentials.json", "service-account.json", "client_secret_9.json"),
-    *("terraform.tfstate", "prod.tfvars", "secrets.yml", "config/secrets.toml", "group_vars/vault.yml", "wp-config.php"),
-    *("config/master.key", "config/credentials.yml.enc", "google-services.json", "local.settings.json", ".bash_history"),
+    *(
+        "terraform.tfstate",
+        "prod.tfvars",
+        "secrets.yml",
+        "config/secrets.toml",
+        "group_vars/vault.yml",
+        "wp-config.php",
+    ),
+    *(
+        "config/master.key",
+        "config/credentials.yml.enc",
+        "google-services.json",
+        "local.settings.json",
+        ".bash_history",
+    ),
     *("app-firebase-adminsdk-9.json", ".m2/settings.xml", ".terraformrc", "passwords.txt", "auth.json", "vpn.ovpn"),
 )
 """Files that are secret by their names, whatever is in them."""

@@ -16,7 +16,10 @@ _FEWEST_CHARACTERS: Final = 8
 _HEADERS: Final = tuple(
     (needle, re.compile(pattern, re.MULTILINE))
     for needle, pattern in (
-        ("PRIVATE KEY", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|---- BEGIN SSH2 ENCRYPTED PRIVATE KEY"),
+        (
+            "PRIVATE KEY",
+            r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|---- BEGIN SSH2 ENCRYPTED PRIVATE[ ]KEY",
+        ),
         ("PuTTY-User-Key-File", r"PuTTY-User-Key-File-\d"),
         ("$ANSIBLE_VAULT;", r"\$ANSIBLE_VAULT;\d\.\d;AES"),
         (" login ", r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+[^\s{}$<>]{6,}"),

@@ -29,6 +29,9 @@ _QUOTED: Final = re.compile(
     rf"""({_VALUE})(?=["'`]|\s|\Z)""",
     re.ASCII | re.IGNORECASE,
 )
+_OTHER_TOKENS: Final = re.compile(r"i|\d")
+"""Tokenizers, token2id."""
+
 _CALLED: Final = re.compile(r"""(?:define|env|set|put|header)\w*\s*\(\s*["'][\w.-]*\Z""", re.IGNORECASE)
 """Before the name in `define('AUTH_KEY', '...')`; in other lists one item says nothing of the next."""
 
@@ -87,8 +90,8 @@ def _places(lower: str, word: str) -> Iterator[int]:
 
 def _name_at(lower: str, start: int, word: str) -> int | None:
     """Where the name begins whose last word is at `start`; None where it is no name of a secret."""
-    if word == "token" and lower.startswith("i", start + len(word)):
-        return None  # tokenizers
+    if word == "token" and _OTHER_TOKENS.match(lower, start + len(word)):
+        return None
     if word != "key":
         return start
     end = start - (lower[start - 1 : start] in ("_", "-"))

@@ -128,7 +128,8 @@ class Configuration:
         if not names:
             return []
         self._refused.update(names)
-        variables = ", ".join(ENVIRONMENT_PREFIX + name.upper().replace(".", "__") for name in names)
+        variable = ENVIRONMENT_PREFIX + names[0].upper().replace(".", "__")
+        variables = variable if len(names) == 1 else f"{variable} and so on"
         return [
             f"settings: {', '.join(names)} cannot be set by a workspace; set {'it' if len(names) == 1 else 'them'} in "
             f"{user_file()}, in the environment ({variables}) or in the editor's initializationOptions"

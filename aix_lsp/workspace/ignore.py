@@ -95,6 +95,7 @@ class IgnoreRules:
         self._file_name = file_name
         self._weaker = tuple((0, Patterns(lines)) for lines in weaker)
         self._chains: dict[str, tuple[tuple[int, Patterns], ...]] = {}
+        self._owned: dict[str, bool] = {"": True}
         # What lies above the asking folder is given: git answers for that folder as if it were not ignored.
         self._ignored_folders: dict[str, bool] = {prefix.rstrip("/"): False}
 
@@ -122,11 +123,20 @@ class IgnoreRules:
         chain = self._chains.get(folder)
         if chain is None:
             chain = self._chain(_parent(folder)) if folder else self._weaker
-            lines = read_lines(self._top / folder / self._file_name) if self._file_name else []
+            lines = read_lines(self._top / folder / self._file_name) if self._file_name and self._own(folder) else []
             if any(lines):
                 chain = ((len(folder) + 1 if folder else 0, Patterns(lines)), *chain)
             self._chains[folder] = chain
         return chain
+
+    def _own(self, folder: str) -> bool:
+        """Whether a folder lies below the top as its path says: what a link leads to may lie anywhere."""
+        known = self._owned.get(folder)
+        if known is None:
+            name = folder.rpartition("/")[2]
+            known = name != ".." and self._own(_parent(folder)) and not (self._top / folder).is_symlink()
+            self._owned[folder] = known
+        return known
 
 
 def _parent(path: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,9 @@ from typing import Final
 from aix_lsp.environment import without_secrets
 
 _TIMEOUT_S: Final = 20.0
+_QUESTION_TIMEOUT_S: Final = 10.0
+"""For the first question, which reads a few files: a git that does not answer it (a disk that is away, a wrapper that
+waits for somebody) is done without."""
 
 _NO_FILTER: Final = (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
 
@@ -106,13 +111,8 @@ def find_git_view(root: Path) -> GitView | None:
     options = ("-c", f"core.excludesFile={user_file}")
     answer = _git(
         root,
-        *options,
-        "rev-parse",
-        "--is-inside-work-tree",
-        "--show-cdup",
-        "--git-path",
-        "info/exclude",
-        "--show-prefix",
+        *(*options, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-path", "info/exclude", "--show-prefix"),
+        timeout=_QUESTION_TIMEOUT_S,
     )
     if answer is None:
         return None
@@ -129,7 +129,8 @@ def find_git_view(root: Path) -> GitView | None:
 
 
 def _users_exclude_file(root: Path) -> Path:
-    named = _git(root, "config", "-z", "--show-scope", "--type=path", "--get-all", "core.excludesFile")
+    asked = ("config", "-z", "--show-scope", "--type=path", "--get-all", "core.excludesFile")
+    named = _git(root, *asked, timeout=_QUESTION_TIMEOUT_S)
     words = (named or b"").split(b"\0")
     for scope, value in reversed([*zip(words[::2], words[1::2], strict=False)]):
         if scope in (b"global", b"system") and value.strip():
@@ -160,9 +161,11 @@ def _within(path: Path, root: Path) -> bool:
     return path.is_relative_to(root) or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
-def _git(root: Path, *arguments: str, configured: Mapping[str, str] | None = None) -> bytes | None:
-    """Standard output of one git command in `root`, or None when it fails or takes too long. `configured` are more
-    values, by names that may hold anything."""
+def _git(
+    root: Path, *arguments: str, timeout: float = _TIMEOUT_S, configured: Mapping[str, str] | None = None
+) -> bytes | None:
+    """Standard output of one git command in `root`, or None when it fails or takes longer than `timeout` seconds.
+    `configured` are more values, by names that may hold anything."""
     program = _program(root)
     if program is None:
         return None
@@ -173,16 +176,30 @@ def _git(root: Path, *arguments: str, configured: Mapping[str, str] | None = Non
         for number, (name, value) in enumerate(configured.items()):
             environment |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [program, *_SAFE_OPTIONS, *arguments],
             cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            start_new_session=True,
         )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
+    except (OSError, ValueError):
         return None
-    return done.stdout if done.returncode == 0 else None
+    with process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return None
+    return output if process.returncode == 0 else None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End git and what it has started: whoever holds its end of the pipe would be waited for without end."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()

@@ -113,7 +113,7 @@ async def test_another_user_reads_no_file_of_a_server_and_connects_to_none_of_it
     places = {name: str(home / name.lower()) for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")}
     values = {**environment, **places, "HOME": str(home), "XDG_RUNTIME_DIR": str(runtime), "TMPDIR": str(open_folder)}
     values |= {"AIX_LSP_INSPECT__SOCKET": "true"}
-    async with ModelServer("text", text="total\n") as elsewhere:  # noqa: SIM117
+    async with ModelServer("text", text="total\n") as elsewhere:
         async with attacked(workspace, {**values, **engine_elsewhere(elsewhere)}) as server:
             assert await server.complete(workspace / "shop" / "invoice.py", INVOICE)
             await server.everything_shown()  # makes the page of `aix.inspect`
@@ -164,7 +164,7 @@ async def test_a_server_whose_socket_others_can_reach_answers_no_other_user_thou
     runtime = open_folder / "runtime"
     runtime.mkdir(mode=0o755)
     values = {**environment, "XDG_RUNTIME_DIR": str(runtime), "AIX_LSP_INSPECT__SOCKET": "true"}
-    async with ModelServer("text", text="total\n") as elsewhere:
+    async with ModelServer("text", text="total\n") as elsewhere:  # noqa: SIM117
         async with attacked(workspace, {**values, **engine_elsewhere(elsewhere)}) as server:
             await server.complete(workspace / "shop" / "invoice.py", INVOICE)
             async with asyncio.timeout(60):

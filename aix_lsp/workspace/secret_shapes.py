@@ -10,8 +10,8 @@ import re
 from typing import Final
 
 _SHORTEST_WORD: Final = 20
-_FEWEST_CHARACTERS: Final = 8
-"""A token has at least so many different characters; what somebody made up to show its shape has fewer (`xxxx`)."""
+_MADE_UP: Final = re.compile(r"EXAMPLE|x{6}|0{10}|A{10}|1234567890", re.IGNORECASE)
+"""What stands in for a token in documents (`AKIA...EXAMPLE`, `ghp_xxxx`), and zeros in base64."""
 
 _HEADERS: Final = tuple(
     (needle, re.compile(pattern, re.MULTILINE))
@@ -141,5 +141,4 @@ def shape_span(text: str) -> tuple[int, int] | None:
 
 
 def _is_real(token: str) -> bool:
-    """False for what documents show: `AKIA...EXAMPLE`, `ghp_xxxx`."""
-    return "EXAMPLE" not in token.upper() and len(set(token)) >= _FEWEST_CHARACTERS
+    return _MADE_UP.search(token) is None

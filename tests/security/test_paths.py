@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -187,17 +186,11 @@ def test_uris_of_other_hosts_and_schemes_are_no_paths_of_this_machine() -> None:
     assert str(uri_to_path("file://host/share/a.py", windows=False)) == "//host/share/a.py"
 
 
-async def test_a_home_folder_that_is_opened_keeps_its_keys_and_credentials(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    home = Path(environment["HOME"])
-    for name in (".ssh/config", ".aws/credentials", ".netrc", ".bash_history", ".config/gh/hosts.yml"):
-        (home / name).parent.mkdir(parents=True, exist_ok=True)
-        (home / name).write_text(f"CANARY\n{BAIT}")
-    (home / "inside.py").write_text(BAIT)
-    async with (
-        ModelServer("text", text="totals)\n") as elsewhere,
-        attacked(home, {**environment, **engine_elsewhere(elsewhere)}) as server,
-    ):
-        await server.complete(home / "report.py", ASKED)
-        assert "CANARY" not in json.dumps(await server.command("aix.trace")) + sent_to(elsewhere)
+def test_a_home_folder_that_is_opened_keeps_its_keys_and_credentials(tmp_path: Path) -> None:
+    for name in (".ssh/config", ".aws/credentials", ".netrc", ".bash_history", ".config/gh/hosts.yml", ".kube/config"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("CANARY")
+    (tmp_path / "inside.py").write_text(BAIT)
+    scanner = Scanner(tmp_path)
+    assert [file.path for file in scanner.scan().files] == ["inside.py"]
+    assert scanner.read(".ssh/config") is None

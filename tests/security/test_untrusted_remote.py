@@ -104,23 +104,17 @@ def _quietly(call: Call, words: list[str], values: dict[str, str]) -> str:
         os.environ.update(before)
 
 
-async def test_code_and_token_follow_no_redirect(workspace: Path, environment: dict[str, str]) -> None:
-    async with ModelServer("text") as second, ModelServer("text") as first:
-        values = {**environment, **with_token(first)}
-        async with attacked(workspace, values, options={"completion": {"reuse": False}}) as server:
-            for status in (301, 302, 303, 307, 308):
-                first.fault = Fault(status, "", headers=(f"Location: {second.url}/v1/completions",))
-                assert not await server.complete(workspace / f"r{status}.py", f"a{status} = ")
-            assert first.completions
-        assert second.connections == 0
-
-
-async def test_a_proxy_of_the_environment_sees_nothing_that_goes_to_this_machine(
+async def test_code_and_token_follow_no_redirect_and_go_through_no_proxy_that_is_for_other_machines(
     workspace: Path, environment: dict[str, str]
 ) -> None:
-    async with ModelServer("text") as proxy, ModelServer("text") as mine:
+    async with ModelServer("text") as second, ModelServer("text") as proxy, ModelServer("text") as mine:
         proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"), proxy.url)
-        async with attacked(workspace, {**environment, **with_token(mine), **proxies}) as server:
+        values = {**environment, **with_token(mine), **proxies}
+        async with attacked(workspace, values, options={"completion": {"reuse": False}}) as server:
             assert await server.complete(workspace / "a.py", "a = ")
+            for status in (301, 302, 303, 307, 308):
+                mine.fault = Fault(status, "", headers=(f"Location: {second.url}/v1/completions",))
+                assert not await server.complete(workspace / f"r{status}.py", f"a{status} = ")
         assert mine.completions
+        assert second.connections == 0
         assert proxy.connections == 0

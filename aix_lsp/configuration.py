@@ -51,6 +51,8 @@ class Configuration:
     def __init__(self) -> None:
         self._options: dict[str, Option] = {item.name: item for item in options()}
         self._layers: dict[Source, dict[str, Any]] = {}
+        self._refused: set[str] = set()
+        """Machine options of a workspace that were told of."""
         self.settings = Settings()
 
     def read_user_file(self, path: Path | None = None) -> list[str]:
@@ -90,9 +92,9 @@ class Configuration:
 
     def set_layer(self, source: Source, values: Mapping[str, Any]) -> list[str]:
         """Replace all that one source says. `values` may be nested, dotted, or under a key `aix`; names may be
-        in camelCase. Returns one line per problem; machine options from a workspace are refused."""
+        in camelCase. Returns one line per problem, and one for all machine options of a workspace: they are ignored."""
         layer: dict[str, Any] = {}
-        problems = []
+        problems = self.refused(values) if source == "workspace/configuration" else []
         for name, value in _flatten(values).items():
             known = self._options.get(name)
             if value is None:
@@ -100,12 +102,7 @@ class Configuration:
             if known is None:
                 problems.append(f"settings: {name} is no option ({source})")
             elif known.scope == "machine" and source == "workspace/configuration":
-                if value != getattr_dotted(self.settings, name):
-                    variable = ENVIRONMENT_PREFIX + name.upper().replace(".", "__")
-                    problems.append(
-                        f"settings: {name} cannot be set by a workspace; set it in {user_file()}, "
-                        f"in the environment ({variable}) or in the editor's initializationOptions"
-                    )
+                continue  # `refused` tells of it
             elif (problem := _check(name, value)) is None:
                 layer[name] = value
             else:
@@ -114,6 +111,36 @@ class Configuration:
         self._layers[source] = layer
         self.settings = self._merged()
         return problems
+
+    def refused(self, values: Mapping[str, Any]) -> list[str]:
+        """One line that names the machine options among what a workspace (or one folder of it) says, unless they were
+        told of before; none where there are none. A client that repeats what the user has set somewhere, or the
+        default, is not scolded. No value is shown."""
+        names = [
+            name
+            for name, value in _flatten(values).items()
+            if value is not None
+            and name in self._options
+            and self._options[name].scope == "machine"
+            and name not in self._refused
+            and not self._is_the_users(name, value)
+        ]
+        if not names:
+            return []
+        self._refused.update(names)
+        variable = ENVIRONMENT_PREFIX + names[0].upper().replace(".", "__")
+        variables = variable if len(names) == 1 else f"{variable} and so on"
+        return [
+            f"settings: {', '.join(names)} cannot be set by a workspace; set {'it' if len(names) == 1 else 'them'} in "
+            f"{user_file()}, in the environment ({variables}) or in the editor's initializationOptions"
+        ]
+
+    def _is_the_users(self, name: str, value: Any) -> bool:
+        """Whether an option has this value already: by default, or by what the user says anywhere."""
+        said = [self._options[name].default]
+        said += [layer[name] for source, layer in self._layers.items() if name in layer]
+        meant = _meant(name, value)
+        return any(value == each or (meant is not None and meant == _meant(name, each)) for each in said)
 
     def origin(self, name: str) -> Source:
         """Which source the effective value of an option comes from."""
@@ -179,12 +206,27 @@ def _snake_case(name: str) -> str:
 
 def _check(name: str, value: Any) -> str | None:
     """What is wrong with a value, in a few words; None when it is good."""
+    try:
+        _valid(name, value)
+    except ValidationError as error:
+        return str(error.errors(include_url=False)[0]["msg"])
+    except KeyError:
+        return "unknown section"
+    return None
+
+
+def _valid(name: str, value: Any) -> Any:
+    """The value as the option holds it. Raises ValidationError, KeyError."""
     section, _, option = name.partition(".")
     group = Settings.model_fields[section].annotation
     if not (isinstance(group, type) and issubclass(group, Section)):
-        return "unknown section"
+        raise KeyError(section)
+    return getattr(group.model_validate({option: value}), option)
+
+
+def _meant(name: str, value: Any) -> Any:
+    """The value as the option holds it; None for one that it does not take."""
     try:
-        group.model_validate({option: value})
-    except ValidationError as error:
-        return str(error.errors(include_url=False)[0]["msg"])
-    return None
+        return _valid(name, value)
+    except (ValidationError, KeyError):
+        return None

@@ -60,11 +60,12 @@ class Folder:
         return self.building is not None and not self.building.done()
 
     def relative(self, path: Path) -> str | None:
-        """The path inside this folder with forward slashes, or None."""
+        """The path inside this folder with forward slashes, or None; `..` may lead out of it."""
         try:
-            return path.relative_to(self.path).as_posix()
+            inside = path.relative_to(self.path)
         except ValueError:
             return None
+        return None if ".." in inside.parts else inside.as_posix()
 
     def ignored_by(self, relative: str) -> str:
         """Which ignore rules leave a file out, by the name of their file or option; "" where none do. While the scanner

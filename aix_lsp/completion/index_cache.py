@@ -21,6 +21,7 @@ from pathlib import Path
 import aix_lsp
 from aix_lsp.completion.index_job import IndexJob, PartKind, Stored
 from aix_lsp.files import TEMPORARY
+from aix_lsp.private import is_ours, make_private_folder
 from aix_lsp.retrieval.store import Head, StoredFile, read_head, read_packed, write
 
 MOST_BYTES = 2 << 30
@@ -50,7 +51,7 @@ class IndexStore:
     """What is kept for one job's folder; keeps nothing when the job names no cache."""
 
     def __init__(self, job: IndexJob) -> None:
-        self._root = Path(job.cache) if job.cache is not None else None
+        self._root = _trusted(job.cache)
         self._entry = entry_of(self._root, job.root) if self._root is not None else None
         self._reuse = job.reuse
         self._made_with = {
@@ -97,9 +98,7 @@ class IndexStore:
             return
         with contextlib.suppress(OSError):
             for folder in (self._root.parent, self._root, self._entry):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._root.chmod(0o700)
-            self._entry.chmod(0o700)
+                make_private_folder(folder)
             write(self._entry / kind, made_with=self._key(kind), files=files, packed=packed)
 
     def tidy(self) -> None:
@@ -108,6 +107,14 @@ class IndexStore:
             with contextlib.suppress(OSError):
                 os.utime(self._entry)
             tidy(self._root, keep=self._entry)
+
+
+def _trusted(cache: str | None) -> Path | None:
+    """The folder of kept indexes, unless somebody else has made it, or the one around it."""
+    if cache is None:
+        return None
+    root = Path(cache)
+    return root if all(is_ours(folder) for folder in (root.parent, root) if os.path.lexists(folder)) else None
 
 
 @cache

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from dataclasses import asdict
 
 from aix_lsp.completion.index_job import IndexJob, Part
 from aix_lsp.completion.indexer import part_of
+from aix_lsp.environment import without_secrets
 
 _PIPE_BYTES = 1 << 20
 """How much is read ahead of the loop."""
@@ -90,7 +90,7 @@ async def indexer_process() -> AsyncIterator[IndexerProcess]:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=_PIPE_BYTES,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env={**without_secrets(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
     )
     try:

@@ -2,7 +2,7 @@
 
 The order, with what each of them is for:
 
- 1. drop broken characters: what follows a sequence of bytes that is no UTF-8
+ 1. drop broken characters: what follows bytes that are no UTF-8, or a character that nobody sees and that hides others
  2. drop markers: the model's own marks and end tokens, and the fences of a chat answer
  3. end where the offer ends: the rest of the line or the block, circles and accidental ends (`extent.py`)
  4. use the indentation that is there: what is typed already is not said again
@@ -47,6 +47,13 @@ from aix_lsp.workspace.secrets import contains_secret
 _WORD = re.compile(r"\w")
 _MOST_ROUNDS = 12
 
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    "\N{REPLACEMENT CHARACTER}\U000e0000-\U000e007f]"
+)
+"""Controls but for white space, marks of direction, characters without width (those that join letters and emoji apart),
+tags, and what stands for broken bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -89,8 +96,14 @@ def name_of(rule: Callable[[str, Place], str]) -> str:
 
 def drop_broken_characters(text: str, place: Place) -> str:
     """A generation that was cut inside a UTF-8 sequence, or went on with something else, holds the replacement
-    character; what comes from there on is not what the model meant. Neither is a character that no file of text has."""
-    return re.split("[\N{REPLACEMENT CHARACTER}\0]", text, maxsplit=1)[0]
+    character; what comes from there on is not what the model meant. Neither is a character that no file of text has.
+    One that is not seen, or that turns the direction of text, makes code look like what it is not ("Trojan Source",
+    Boucher and Anderson 2021): only where the document has it already it is what one would write."""
+    for found in _UNSEEN.finditer(text):
+        character = found[0]
+        if character in "\N{REPLACEMENT CHARACTER}\0" or character not in place.prefix + place.suffix:
+            return text[: found.start()]
+    return text
 
 
 def drop_markers(text: str, place: Place) -> str:

@@ -25,6 +25,7 @@ from typing import Any, Literal
 import platformdirs
 
 from aix_lsp.logs import said
+from aix_lsp.private import make_private_folder, open_private
 
 logger = logging.getLogger(__name__)
 
@@ -151,8 +152,9 @@ class Statistics:
 def _append(path: Path, lines: bytes) -> None:
     """In one call of the system, so that lines of two servers never mix; after half a line, which a full disk or a
     crash may have left, on a new one."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+    if not path.parent.is_dir():
+        make_private_folder(path.parent)
+    descriptor = open_private(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
         if os.lseek(descriptor, 0, os.SEEK_END):
             os.lseek(descriptor, -1, os.SEEK_END)

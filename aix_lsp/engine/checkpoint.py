@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -16,6 +18,7 @@ from aix_lsp.engine.weight_memory import WeightCounts
 _SINGLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _EMBEDDING = re.compile(r"embed|\bwte\b|\bwpe\b")
+_LARGEST_JSON = 64 << 20
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -49,14 +52,27 @@ def inspect(folder: Path) -> Checkpoint:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a model's folder. Raises ModelError."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(_text(path))
     except FileNotFoundError:
         raise ModelError(f"{path.parent} has no {path.name}, so it is not a model in the Hugging Face layout") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} is no JSON object; download the model again")
     return content
+
+
+def _text(path: Path) -> str:
+    """The text of a file that may be a link, as in the hub's cache, but no pipe, no device and not endless. Raises
+    OSError, ValueError."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("it is no file")
+        content = file.read(_LARGEST_JSON + 1)
+    if len(content) > _LARGEST_JSON:
+        raise ValueError(f"it is larger than {_LARGEST_JSON >> 20} MiB")
+    return content.decode("utf-8")
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:

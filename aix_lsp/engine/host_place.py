@@ -18,6 +18,7 @@ from pathlib import Path
 
 from aix_lsp.engine.base import EngineError
 from aix_lsp.files import lock_handle
+from aix_lsp.private import make_private_folder
 from aix_lsp.settings import ModelSettings
 
 HAS_UNIX_SOCKETS = sys.platform != "win32" and hasattr(socket, "AF_UNIX")
@@ -78,7 +79,8 @@ class Place:
         Raises HostUnavailable.
         """
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not os.path.lexists(self.folder):
+                make_private_folder(self.folder)
             found = self.folder.lstat()
             if hasattr(os, "getuid"):
                 if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
@@ -93,7 +95,7 @@ class Place:
 
         The lock goes with the process, however it ends.
         """
-        handle = os.open(self.lock_file, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         try:
             lock_handle(handle)
         except OSError:

@@ -25,6 +25,7 @@ from aix_lsp.engine.base import LoadEvent, ModelError
 from aix_lsp.engine.generation import Report
 from aix_lsp.engine.host_link import HostLink, NobodyThere, open_link
 from aix_lsp.engine.host_place import HostUnavailable, Place, place_of, resolved
+from aix_lsp.environment import without_secrets
 from aix_lsp.logs_process import arguments_for_helpers, keep_as_told
 from aix_lsp.settings import ModelSettings
 
@@ -84,6 +85,7 @@ def start(place: Place, settings: ModelSettings) -> str:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=place.folder,
+            env=without_secrets(),
             start_new_session=True,
             creationflags=flags,
         )

@@ -264,6 +264,9 @@ class Session:
             self.messages.warn(problem)
         if folder_values is not None:
             self._folder_values = dict(folder_values)
+            for own in folder_values.values():
+                for problem in self.configuration.refused(own):
+                    self.messages.warn(problem)
         self._folder_settings.clear()
         self.server.apply_log_settings(self.settings.log)
         if not self.started.is_set():

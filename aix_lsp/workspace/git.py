@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import signal
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
+from aix_lsp.environment import without_secrets
+
 _TIMEOUT_S: Final = 20.0
+_QUESTION_TIMEOUT_S: Final = 10.0
+"""For the first question, which reads a few files: a git that does not answer it (a disk that is away, a wrapper that
+waits for somebody) is done without."""
+
+_NO_FILTER: Final = (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
 
 _REDIRECTIONS: Final = frozenset(
     {
@@ -25,6 +36,8 @@ _SAFE_OPTIONS: Final = (
     *("-c", "core.fsmonitor=false"),
     *("-c", f"core.hooksPath={os.devnull}"),
     *("-c", "protocol.allow=never"),
+    # a folder that merely looks like a repository's inside
+    *("-c", "safe.bareRepository=explicit"),
 )
 
 
@@ -40,12 +53,13 @@ class GitView:
     top: Path
     prefix: str
     exclude_files: tuple[Path, ...]
+    options: tuple[str, ...] = ()
 
     @cached_property
     def tracked_although_ignored(self) -> frozenset[str]:
         """Paths that the index holds in spite of ignore rules, relative to the folder; asked of git when first
         needed."""
-        tracked = _git(self.root, "ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
+        tracked = self._ask("ls-files", "-z", "--cached", "--ignored", "--exclude-standard")
         return frozenset(_paths(tracked or b""))
 
     def files(self) -> list[str] | None:
@@ -53,7 +67,7 @@ class GitView:
 
         Submodules and other repositories inside are left out, deleted files are not.
         """
-        listing = _git(self.root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        listing = self._ask("ls-files", "-z", "--cached", "--others", "--exclude-standard")
         if listing is None:
             return None
         # Other repositories are listed as folders, a path in a merge conflict once for each side.
@@ -62,8 +76,7 @@ class GitView:
     def last_commits(self, most: int = 1_000) -> dict[str, int] | None:
         """When files of the folder were last committed, in seconds since 1970: those that the latest `most` commits
         touch. None when git fails, as before the first commit."""
-        log = _git(
-            self.root,
+        log = self._ask(
             *("log", f"--max-count={most}", "--no-show-signature", "--no-ext-diff", "--no-textconv", "--no-renames"),
             *("-z", "--name-only", "--relative", "--format=format:%x01%ct%x02"),
         )
@@ -79,33 +92,49 @@ class GitView:
 
     def uncommitted(self) -> frozenset[str]:
         """Files that differ from the index, or that git does not track, ignored ones aside."""
-        listing = _git(self.root, "ls-files", "-z", "--modified", "--others", "--exclude-standard")
+        # To compare contents git would run the programs that the repository names as filters.
+        filters = self._ask("config", "-z", "--name-only", "--get-regexp", r"^filter\.") or b""
+        names = {os.fsdecode(key.rpartition(b".")[0]) for key in filters.split(b"\0") if key}
+        values = {f"{name}.{key}": value for name in names for key, value in _NO_FILTER}
+        listing = self._ask("ls-files", "-z", "--modified", "--others", "--exclude-standard", configured=values)
         return frozenset(_paths(listing or b""))
+
+    def _ask(self, *arguments: str, configured: Mapping[str, str] | None = None) -> bytes | None:
+        return _git(self.root, *self.options, *arguments, configured=configured)
 
 
 def find_git_view(root: Path) -> GitView | None:
     """Git's view of `root`, or None: no git, no work tree, somebody else's repository, or a folder that the
     repository around it ignores (a project inside a home folder that is itself under version control)."""
+    user_file = _users_exclude_file(root)
+    # A repository may name any file as one of patterns: only the user's own is read.
+    options = ("-c", f"core.excludesFile={user_file}")
     answer = _git(
-        root, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-path", "info/exclude", "--show-prefix"
+        root,
+        *(*options, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-path", "info/exclude", "--show-prefix"),
+        timeout=_QUESTION_TIMEOUT_S,
     )
     if answer is None:
         return None
     inside, way_up, exclude, prefix = os.fsdecode(answer).removesuffix("\n").split("\n", 3)
-    if inside != "true" or _git(root, "check-ignore", "--quiet", ".") is not None:
+    if inside != "true" or _git(root, *options, "check-ignore", "--quiet", ".") is not None:
         return None
     return GitView(
         root=root,
         top=root / way_up,
         prefix=prefix,
-        exclude_files=(root / exclude, _users_exclude_file(root)),
+        exclude_files=(root / exclude, user_file),
+        options=options,
     )
 
 
 def _users_exclude_file(root: Path) -> Path:
-    named = _git(root, "config", "--type=path", "--get", "core.excludesFile")
-    if named and named.strip():
-        return Path(os.fsdecode(named).removesuffix("\n"))
+    asked = ("config", "-z", "--show-scope", "--type=path", "--get-all", "core.excludesFile")
+    named = _git(root, *asked, timeout=_QUESTION_TIMEOUT_S)
+    words = (named or b"").split(b"\0")
+    for scope, value in reversed([*zip(words[::2], words[1::2], strict=False)]):
+        if scope in (b"global", b"system") and value.strip():
+            return Path(os.fsdecode(value))
     configuration = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     return Path(configuration).expanduser() / "git" / "ignore"
 
@@ -114,21 +143,63 @@ def _paths(listing: bytes) -> list[str]:
     return [os.fsdecode(path) for path in listing.split(b"\0") if path]
 
 
-def _git(root: Path, *arguments: str) -> bytes | None:
-    """Standard output of one git command in `root`, or None when it fails or takes too long."""
-    environment = {name: value for name, value in os.environ.items() if name not in _REDIRECTIONS}
+def _program(root: Path) -> str | None:
+    """Git as the user's PATH has it, but for entries that a folder which is opened could fill: empty and relative ones,
+    and those inside `root`."""
+    for entry in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        folder = Path(entry)
+        if not folder.is_absolute() or (len(root.parts) > 1 and _within(folder, root)):
+            continue
+        found = shutil.which(folder / "git")
+        if found is not None and not (len(root.parts) > 1 and _within(Path(found), root)):
+            return found
+    return None
+
+
+def _within(path: Path, root: Path) -> bool:
+    """Whether a path leads into `root`, as it is written or through links."""
+    return path.is_relative_to(root) or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def _git(
+    root: Path, *arguments: str, timeout: float = _TIMEOUT_S, configured: Mapping[str, str] | None = None
+) -> bytes | None:
+    """Standard output of one git command in `root`, or None when it fails or takes longer than `timeout` seconds.
+    `configured` are more values, by names that may hold anything."""
+    program = _program(root)
+    if program is None:
+        return None
+    environment = {name: value for name, value in without_secrets().items() if name not in _REDIRECTIONS}
     environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
+    if configured:
+        environment["GIT_CONFIG_COUNT"] = str(len(configured))
+        for number, (name, value) in enumerate(configured.items()):
+            environment |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     try:
-        done = subprocess.run(
-            ["git", *_SAFE_OPTIONS, *arguments],
+        process = subprocess.Popen(
+            [program, *_SAFE_OPTIONS, *arguments],
             cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, ValueError):
         return None
-    return done.stdout if done.returncode == 0 else None
+    with process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return None
+    return output if process.returncode == 0 else None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End git and what it has started: whoever holds its end of the pipe would be waited for without end."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()

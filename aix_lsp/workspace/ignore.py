@@ -8,7 +8,9 @@ each is narrowed to the entry itself.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -17,6 +19,10 @@ from pathspec.patterns.gitignore import GitIgnorePatternError
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 _MAX_BYTES: Final = 1 << 20
+_OPEN_FLAGS: Final = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
+"""A pipe by the name of an ignore file is not waited for, and a link not followed, however late it came there."""
 
 
 class Patterns:
@@ -59,11 +65,12 @@ def _rule(line: str) -> tuple[bool, str] | None:
 def read_lines(path: Path) -> list[str]:
     """Lines of an ignore file; none when it is absent, unreadable, or a link (which git does not follow)."""
     try:
-        if path.is_symlink():
-            return []
-        with path.open("rb") as file:
+        handle = os.open(path, _OPEN_FLAGS)
+        with os.fdopen(handle, "rb") as file:
+            if path.is_symlink() or not stat.S_ISREG(os.fstat(handle).st_mode):
+                return []
             data = file.read(_MAX_BYTES)
-    except OSError:
+    except (OSError, ValueError):
         return []
     lines = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").split("\n")
     return [line.removesuffix("\r") for line in lines]
@@ -88,6 +95,7 @@ class IgnoreRules:
         self._file_name = file_name
         self._weaker = tuple((0, Patterns(lines)) for lines in weaker)
         self._chains: dict[str, tuple[tuple[int, Patterns], ...]] = {}
+        self._owned: dict[str, bool] = {"": True}
         # What lies above the asking folder is given: git answers for that folder as if it were not ignored.
         self._ignored_folders: dict[str, bool] = {prefix.rstrip("/"): False}
 
@@ -115,11 +123,20 @@ class IgnoreRules:
         chain = self._chains.get(folder)
         if chain is None:
             chain = self._chain(_parent(folder)) if folder else self._weaker
-            lines = read_lines(self._top / folder / self._file_name) if self._file_name else []
+            lines = read_lines(self._top / folder / self._file_name) if self._file_name and self._own(folder) else []
             if any(lines):
                 chain = ((len(folder) + 1 if folder else 0, Patterns(lines)), *chain)
             self._chains[folder] = chain
         return chain
+
+    def _own(self, folder: str) -> bool:
+        """Whether a folder lies below the top as its path says: what a link leads to may lie anywhere."""
+        known = self._owned.get(folder)
+        if known is None:
+            name = folder.rpartition("/")[2]
+            known = name != ".." and self._own(_parent(folder)) and not (self._top / folder).is_symlink()
+            self._owned[folder] = known
+        return known
 
 
 def _parent(path: str) -> str:

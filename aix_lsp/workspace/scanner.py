@@ -232,6 +232,17 @@ class Scanner:
                 return True
         return False
 
+    def _is_at(self, descriptor: int, path: str) -> bool:
+        """Whether the opened file lies where its path says. A folder on the way may have become a link between looking
+        and opening, and a link again a folder: where the system tells the way to an open file, that counts."""
+        if "/" not in path:
+            return True  # the last part of a path is not followed when it is opened
+        try:
+            real = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 (pathlib is slow for ten thousand files)
+        except OSError:
+            return not self._through_link(path, {})
+        return real in (f"{self._prefix}{path}", os.path.join(os.path.realpath(self.root), path))  # noqa: PTH118
+
     def _read_bytes(self, path: str, limit: int) -> bytes | None:
         opened = self._open_file(path, limit)
         return None if opened is None else opened.data
@@ -243,7 +254,7 @@ class Scanner:
             return None
         try:
             before = os.fstat(descriptor)
-            if not stat.S_ISREG(before.st_mode):
+            if not stat.S_ISREG(before.st_mode) or not self._is_at(descriptor, path):
                 return None
             pieces: list[bytes] = []
             while limit > 0 and (piece := os.read(descriptor, min(limit, max(before.st_size, _LEAST_READ)))):

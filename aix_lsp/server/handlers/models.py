@@ -39,6 +39,7 @@ def register(server: AixServer) -> None:
 async def _list(settings: ModelSettings, current: str) -> list[dict[str, Any]]:
     """What the process says. It is killed with the request. Raises JsonRpcInternalError."""
     from aix_lsp.engine.model_list import MODULE
+    from aix_lsp.environment import without_secrets
 
     question = json.dumps({"settings": settings.model_dump(mode="json"), "current": current}).encode()
     process = await asyncio.create_subprocess_exec(
@@ -49,6 +50,7 @@ async def _list(settings: ModelSettings, current: str) -> list[dict[str, Any]]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=without_secrets(),
     )
     try:
         async with asyncio.timeout(_ANSWER_S):

@@ -1,0 +1,47 @@
+"""Folders and files that are the user's own. What somebody else has laid into their place beforehand, as everybody can
+below /tmp or in a folder that all may write to, is not used."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+PRIVATE_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+"""For `os.open`: a link is not followed, and a pipe not waited for."""
+
+
+def make_private_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, of mode 0700 whatever the umask; close one that is there to
+    others. Raises OSError, also where it is another user's."""
+    missing = [path, *path.parents]
+    while missing and missing[-1].exists():
+        missing.pop()
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    if not is_ours(path):
+        raise PermissionError(f"{path} belongs to somebody else")
+    if stat.S_IMODE(path.stat().st_mode) & 0o077 and os.name != "nt":
+        path.chmod(0o700)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a folder, and what leads to it where it is a link, is this user's. Windows has no such owner; there the
+    folders of a user's profile are closed by the system."""
+    try:
+        found, link = path.stat(), path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or {found.st_uid, link.st_uid} == {os.getuid()})
+
+
+def open_private(path: Path, flags: int) -> int:
+    """A handle of a file of this user, made with mode 0600 where `flags` make it. Raises OSError, also for a link, for
+    what is no file, and for another user's."""
+    handle = os.open(path, flags | PRIVATE_FLAGS, 0o600)
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid()):
+        return handle
+    os.close(handle)
+    raise PermissionError(1, "it is no file of this user", str(path))

@@ -1,0 +1,1 @@
+"""Attacks, one file per adversary of SECURITY.md."""

@@ -33,8 +33,8 @@ class WorkspaceContext:
     def __init__(
         self, settings: Settings, on_state: Callable[[Path, str], None] | None = None, cache: Path | None = None
     ) -> None:
-        """`on_state(folder, "indexing" | "ready" | "failed: why" | "removed")` is called on the event loop. `cache` is
-        the folder of kept indexes (`index_cache.cache_folder`); None keeps none."""
+        """`on_state(folder, "indexing" | "ready" | "failed: why" | "gone" | "removed")` is called on the event loop.
+        `cache` is the folder of kept indexes (`index_cache.cache_folder`); None keeps none."""
         self._settings = settings
         self._cache = cache
         self._on_state = on_state or (lambda folder, state: None)
@@ -69,6 +69,11 @@ class WorkspaceContext:
     def start_indexing(self, path: Path) -> None:
         """Index a folder in the indexer process; the index in use stays until the new one is whole."""
         self._follower.start_indexing(self._folders[path])
+
+    async def lose(self, path: Path) -> None:
+        """A folder is not on disk; what is there again is told by `paths_changed`, with the folder itself."""
+        if path in self._folders:
+            await self._follower.lose(self._folders[path])
 
     def index_now(self, path: Path) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""

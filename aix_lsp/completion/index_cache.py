@@ -93,8 +93,8 @@ class IndexStore:
 
     def keep(self, kind: PartKind, files: Mapping[str, StoredFile], packed: bytes) -> None:
         """Keep an index for the next start. A full disk or a folder that cannot be written means that none is kept."""
-        if self._root is None or self._entry is None:
-            return
+        if self._root is None or self._entry is None or not os.path.isdir(self._made_with["root"]):  # noqa: PTH112
+            return  # a folder that is gone for a while (unmounted, moved) has its index still when it comes back
         with contextlib.suppress(OSError):
             for folder in (self._root.parent, self._root, self._entry):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)

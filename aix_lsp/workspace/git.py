@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +12,9 @@ from pathlib import Path
 from typing import Final
 
 _TIMEOUT_S: Final = 20.0
+_QUESTION_TIMEOUT_S: Final = 10.0
+"""For the first question, which reads a few files: a git that does not answer it (a disk that is away, a wrapper that
+waits for somebody) is done without."""
 
 _REDIRECTIONS: Final = frozenset(
     {
@@ -87,7 +92,9 @@ def find_git_view(root: Path) -> GitView | None:
     """Git's view of `root`, or None: no git, no work tree, somebody else's repository, or a folder that the
     repository around it ignores (a project inside a home folder that is itself under version control)."""
     answer = _git(
-        root, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-path", "info/exclude", "--show-prefix"
+        root,
+        *("rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-path", "info/exclude", "--show-prefix"),
+        timeout=_QUESTION_TIMEOUT_S,
     )
     if answer is None:
         return None
@@ -114,21 +121,35 @@ def _paths(listing: bytes) -> list[str]:
     return [os.fsdecode(path) for path in listing.split(b"\0") if path]
 
 
-def _git(root: Path, *arguments: str) -> bytes | None:
-    """Standard output of one git command in `root`, or None when it fails or takes too long."""
+def _git(root: Path, *arguments: str, timeout: float = _TIMEOUT_S) -> bytes | None:
+    """Standard output of one git command in `root`, or None when it fails or takes longer than `timeout` seconds."""
     environment = {name: value for name, value in os.environ.items() if name not in _REDIRECTIONS}
     environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["git", *_SAFE_OPTIONS, *arguments],
             cwd=root,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, ValueError):
         return None
-    return done.stdout if done.returncode == 0 else None
+    with process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return None
+    return output if process.returncode == 0 else None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End git and what it has started: whoever holds its end of the pipe would be waited for without end."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from tests.faults import workspace_folder
+from tests.faults import (
+    disk,
+    workspace_files,
+    workspace_folder,
+    workspace_git,
+    workspace_large,
+    workspace_watch,
+)
 
-__all__ = ["workspace_folder"]
+__all__ = ["disk", "workspace_files", "workspace_folder", "workspace_git", "workspace_large", "workspace_watch"]

@@ -6,6 +6,7 @@ import shutil
 
 from tests.faults.fault import Editor, Stage, fault
 from tests.faults.workspace_means import (
+    TEXT,
     Asking,
     folder_status,
     heron,
@@ -16,8 +17,7 @@ from tests.faults.workspace_means import (
     until,
 )
 
-TEXT = "def heron_migration(start, %s):\\n    return start + %s + '%s'\\n"
-"""For printf: the text of `heron`."""
+_TMPFS = 'mount -t tmpfs -o size=1m,nr_inodes=100 none "$1"'
 
 GONE = "cannot be read; completions work without it"
 
@@ -37,10 +37,10 @@ async def _phase(editor: Editor, phase: str) -> bool:
 
 @fault("a folder that is deleted is told once, and followed again when it is made anew", group="workspace")
 async def workspace_deleted_and_made_again(stage: Stage) -> str:
-    heron(stage.workspace / "heron.py")
+    heron(stage.workspace / "robin.py")
     editor = await stage.editor()
     asking = Asking(editor, stage.workspace)
-    await asking.until("heron.py")
+    await asking.until("robin.py")
     for name in ("crane", "stork"):
         shutil.rmtree(stage.workspace)
         await _lost(editor, asking)
@@ -55,34 +55,34 @@ async def workspace_deleted_and_made_again(stage: Stage) -> str:
 
 @fault("a folder that is moved away quotes nothing, and does again when it is back", group="workspace")
 async def workspace_moved_away_and_back(stage: Stage) -> str:
-    heron(stage.workspace / "heron.py")
+    heron(stage.workspace / "robin.py")
     editor = await stage.editor()
     asking = Asking(editor, stage.workspace)
-    await asking.until("heron.py")
+    await asking.until("robin.py")
     stage.workspace.rename(stage.folder / "elsewhere")
     await _lost(editor, asking)
     (stage.folder / "elsewhere").rename(stage.workspace)
-    await asking.until("heron.py")
+    await asking.until("robin.py")
     heron(stage.workspace / "tern.py")
-    await asking.until("heron.py", "tern.py")
+    await asking.until("robin.py", "tern.py")
     editor.was_told_once(GONE)
     return "followed again"
 
 
 @fault("a folder that has become a file is one that is gone", group="workspace", quick=False)
 async def workspace_replaced_by_a_file(stage: Stage) -> str:
-    heron(stage.workspace / "heron.py")
+    heron(stage.workspace / "robin.py")
     editor = await stage.editor()
     asking = Asking(editor, stage.workspace)
-    await asking.until("heron.py")
+    await asking.until("robin.py")
     shutil.rmtree(stage.workspace)
     stage.workspace.write_text("x = 1\n")
     await _lost(editor, asking)
     editor.was_told_once(GONE)
     stage.workspace.unlink()
     stage.workspace.mkdir()
-    heron(stage.workspace / "heron.py")
-    await asking.until("heron.py")
+    heron(stage.workspace / "robin.py")
+    await asking.until("robin.py")
     editor.was_told_once(GONE)
     return "followed again as a folder"
 
@@ -94,8 +94,8 @@ async def workspace_that_is_not_there_at_the_start(stage: Stage) -> str:
     asking = Asking(editor, place)
     await _lost(editor, asking)
     place.mkdir()
-    heron(place / "heron.py")
-    await asking.until("heron.py")
+    heron(place / "robin.py")
+    await asking.until("robin.py")
     editor.was_told_once(GONE)
     assert editor.shown() == editor.shown(GONE), editor.shown()
     return "indexed when it came"
@@ -105,17 +105,17 @@ async def workspace_that_is_not_there_at_the_start(stage: Stage) -> str:
 async def workspace_unmounted_and_mounted_again(stage: Stage) -> str:
     place = stage.folder / "mounted" / "project"
     place.parent.mkdir()
-    mount = 'mount -t tmpfs -o size=1m,nr_inodes=100 none "$1"; mkdir "$1/project"; printf "$2" "$3" "$3" "$3" > "$1/project/$3.py"'
-    wrapper = namespace(mount, place.parent, TEXT, "heron", mount=True)
+    mount = f'{_TMPFS}; mkdir "$1/project"; printf %s "$2" > "$1/project/$3.py"'
+    wrapper = namespace(mount, place.parent, TEXT.format("robin"), "robin", mount=True)
     editor = await stage.editor([place], ready=False, wrapper=wrapper)
     await settled(editor)
     asking = Asking(editor, place)
-    await asking.until("heron.py")
+    await asking.until("robin.py")
     in_namespace_of(editor, 'umount -l "$1"', place.parent)
     await _lost(editor, asking)
-    in_namespace_of(editor, mount, place.parent, TEXT, "crane")
+    in_namespace_of(editor, mount, place.parent, TEXT.format("crane"), "crane")
     await asking.until("crane.py")
-    in_namespace_of(editor, 'printf "$2" tern tern tern > "$1/tern.py"', place, TEXT)
+    in_namespace_of(editor, 'printf %s "$2" > "$1/tern.py"', place, TEXT.format("tern"))
     await asking.until("crane.py", "tern.py")
     editor.was_told_once(GONE)
     return f"idle at {await idles(editor):.0%} of a core"
@@ -125,16 +125,16 @@ async def workspace_unmounted_and_mounted_again(stage: Stage) -> str:
 async def mount_point_as_workspace_unmounted(stage: Stage) -> str:
     place = stage.folder / "mounted"
     place.mkdir()
-    mount = 'mount -t tmpfs -o size=1m,nr_inodes=100 none "$1"; printf "$2" "$3" "$3" "$3" > "$1/$3.py"'
-    editor = await stage.editor([place], wrapper=namespace(mount, place, TEXT, "heron", mount=True))
+    mount = f'{_TMPFS}; printf %s "$2" > "$1/$3.py"'
+    editor = await stage.editor([place], wrapper=namespace(mount, place, TEXT.format("robin"), "robin", mount=True))
     asking = Asking(editor, place)
-    await asking.until("heron.py")
+    await asking.until("robin.py")
     in_namespace_of(editor, 'umount -l "$1"', place)
     await asking.until()
     await editor.works()
-    in_namespace_of(editor, mount, place, TEXT, "crane")
+    in_namespace_of(editor, mount, place, TEXT.format("crane"), "crane")
     await asking.until("crane.py")
-    in_namespace_of(editor, 'printf "$2" tern tern tern > "$1/tern.py"', place, TEXT)
+    in_namespace_of(editor, 'printf %s "$2" > "$1/tern.py"', place, TEXT.format("tern"))
     await asking.until("crane.py", "tern.py")
     assert not editor.shown(), editor.shown()
     return "followed before, meanwhile and after"

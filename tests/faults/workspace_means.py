@@ -21,20 +21,26 @@ from tests.faults.fault import Editor, NotHere
 
 ASKING = "from shop.heron import heron_migration\n\nroute = heron_migration("
 MARK = "heron_migration(start"
-ENOUGH_S = 60.0
+ENOUGH_S = 15.0
 
 
-def heron(path: Path, text: str = "", **writing: Any) -> Path:
-    """Write a file that has the answer, in words of its own, since copies are quoted once."""
-    name = path.stem
-    path.write_text(f"{text}def heron_migration(start, {name}):\n    return start + {name} + '{name}'\n", **writing)
+TEXT = "def heron_migration(start: str, end: str) -> str:\n    return start + {0} + end\n" + "".join(
+    f"\n\nclass {{0}}_{number}:\n" + f"    nest_{number} = {{0}}_{number}\n" * 9 for number in range(3)
+)
+"""What has the answer, with a word of each file's own, since copies are quoted once. What follows has nothing of it: BM25
+knows a term in half of all chunks for worthless."""
+
+
+def heron(path: Path, before: str = "", **writing: Any) -> Path:
+    """Write a file that has the answer."""
+    path.write_text(before + TEXT.format(path.stem), **writing)
     return path
 
 
 async def until(what: Callable[[], Awaitable[Any]], seconds: float = ENOUGH_S) -> Any:
     """Ask until the answer is true; that answer. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        while not (answer := await what()):  # noqa: ASYNC110
+        while not (answer := await what()):
             await asyncio.sleep(0.05)
         return answer
 
@@ -61,7 +67,7 @@ async def settled(editor: Editor) -> dict[str, Any]:
 
 
 class Asking:
-    """An open document for which `heron.py` has the answer."""
+    """An open document for which `robin.py` has the answer."""
 
     def __init__(self, editor: Editor, workspace: Path, name: str = "asking.py") -> None:
         self._editor = editor

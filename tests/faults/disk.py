@@ -9,6 +9,7 @@ from tests.faults.fault import Editor, NotHere, Stage, fault
 from tests.faults.workspace_means import (
     Asking,
     heron,
+    in_namespace_of,
     lesser_rights,
     namespace,
     quiet,
@@ -16,9 +17,9 @@ from tests.faults.workspace_means import (
     settled,
 )
 
-_FULL = (
-    'mount -t tmpfs -o size=64k,nr_inodes=1000 none "$1"; mkdir "$1/tmp"; cat /dev/zero > "$1/fill" 2>/dev/null || :'
-)
+_FILL = 'cat /dev/zero > "$1/fill" 2>/dev/null || :'
+_TMPFS = "mount -t tmpfs -o size=64k,nr_inodes=1000 none"
+_FULL = f'{_TMPFS} "$1"; mkdir "$1/tmp"; {_TMPFS} "$1/tmp"; {_FILL}'
 
 
 async def _ends_well(editor: Editor) -> None:
@@ -42,7 +43,9 @@ async def disk_full(stage: Stage) -> str:
     await asking.until("robin.py")
     heron(stage.workspace / "crane.py")
     await asking.until("crane.py", "robin.py")
+    await editor.until_shown("the log file")
     shown = len(editor.shown())
+    in_namespace_of(editor, _FILL, home / "tmp")  # a full one from the start would have been passed over
     for _ in range(2):
         answer = await editor.client.request("workspace/executeCommand", {"command": "aix.inspect"})
         assert answer is None, "a page that could not be written is said to be there"
@@ -50,6 +53,7 @@ async def disk_full(stage: Stage) -> str:
     assert len(told) == 2, f"each call of the command has an answer, {editor.shown()}"
     assert len(editor.shown()) == shown + 2, editor.shown()
     await editor.works()
+    editor.was_told_once("the log file")
     await _ends_well(editor)
     said_no_traceback(log)
     return "snippets, answers and the end as ever"
@@ -67,7 +71,7 @@ async def home_that_cannot_be_written(stage: Stage) -> str:
         )
         asking = Asking(editor, stage.workspace)
         await asking.until("robin.py")
-        editor.was_told_once("the log file")
+        await editor.until_shown("the log file")
         assert len(editor.shown()) == 1, editor.shown()
         await editor.works()
         await _ends_well(editor)

@@ -27,8 +27,8 @@ ENOUGH_S = 15.0
 TEXT = "def heron_migration(start: str, end: str) -> str:\n    return start + {0} + end\n" + "".join(
     f"\n\nclass {{0}}_{number}:\n" + f"    nest_{number} = {{0}}_{number}\n" * 9 for number in range(3)
 )
-"""What has the answer, with a word of each file's own, since copies are quoted once. What follows has nothing of it: BM25
-knows a term in half of all chunks for worthless."""
+"""What has the answer, with a word of each file's own, since copies are quoted once. What follows has nothing of it: to
+BM25 a term that is in half of all chunks is worthless."""
 
 
 def heron(path: Path, before: str = "", **writing: Any) -> Path:

@@ -59,7 +59,6 @@ async def git_that_hangs(stage: Stage) -> str:
     editor = await stage.editor(env={"PATH": path}, ready=False)
     asking = Asking(editor, stage.workspace)
     await editor.works(offers=False)
-    assert await asking.quoted() == [], "git cannot have answered yet"
     await asking.until("robin.py")
     await editor.works()
     assert not editor.shown(), editor.shown()

@@ -16,6 +16,7 @@ SIZE = 200 << 20
 LINE = "value = heron_migration(start, end)  # " + "x" * 80 + "\n"
 FILES = 300_000
 WITH_TEXT = 20_000
+LONG_S = 400.0
 
 # In one flat folder: most files are empty, the newest have text. $1 the place, $2 and $3 as above.
 _MANY_FILES = """mount -t tmpfs -o size=200m,nr_inodes=$(($2 + 1000)) none "$1"
@@ -119,7 +120,7 @@ async def folder_of_300_000_files(stage: Stage) -> str:
     asking = Asking(editor, stage.workspace)
     began = time.monotonic()
     scanned, most, took = 0.0, 0.0, [0.0]
-    indexing = asyncio.ensure_future(settled(editor))
+    indexing = asyncio.ensure_future(settled(editor, LONG_S))
     while not indexing.done():
         asked = time.monotonic()
         await asking.quoted()
@@ -148,13 +149,15 @@ async def folder_of_300_000_files_that_is_polled(stage: Stage) -> str:
     place = stage.folder / "many"
     place.mkdir()
     wrapper = namespace(_MANY_FILES, place, str(FILES), str(WITH_TEXT), mount=True)
-    editor = await stage.editor([place], wrapper=wrapper, settings={"workspace": {"watch": "poll", "max_files": 1000}})
+    options = {"workspace": {"watch": "poll", "max_files": 1000}}
+    editor = await stage.editor([place], ready=False, wrapper=wrapper, settings=options)
+    await settled(editor, LONG_S)
     inside = Path(f"/proc/{process_of(editor).pid}/root{place}")
     asking = Asking(editor, stage.workspace)
     idle = await idles(editor, seconds=30, share=0.2)
     heron(inside / "robin.py")
     began = time.monotonic()
-    await asking.until("robin.py")
+    await asking.until("robin.py", seconds=LONG_S)
     return (
         f"idle at {idle:.0%} of a core, a change found after {time.monotonic() - began:.0f} s, {_memory(editor):.0f} MB"
     )

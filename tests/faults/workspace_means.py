@@ -52,7 +52,7 @@ async def folder_status(editor: Editor) -> dict[str, Any]:
     return found
 
 
-async def settled(editor: Editor) -> dict[str, Any]:
+async def settled(editor: Editor, seconds: float = ENOUGH_S) -> dict[str, Any]:
     """Wait for the model and for the indexer, whatever it found; what the status tells of the only folder."""
 
     async def look() -> dict[str, Any] | None:
@@ -61,7 +61,7 @@ async def settled(editor: Editor) -> dict[str, Any]:
         busy = any(folder["indexing"] or folder["phase"] == "waiting" for folder in folders)
         return now if now["state"] in ("ready", "degraded") and folders and not busy else None
 
-    (folder,) = (await until(look))["folders"]
+    (folder,) = (await until(look, seconds))["folders"]
     found: dict[str, Any] = folder
     return found
 
@@ -80,7 +80,7 @@ class Asking:
         found = await snippets_of(self._editor.client, self.uri, *place)
         return sorted(snippet["path"] for snippet in found if MARK in snippet["text"])
 
-    async def until(self, *paths: str) -> None:
+    async def until(self, *paths: str, seconds: float = ENOUGH_S) -> None:
         """Ask until exactly these files are quoted. Raises AssertionError."""
         now: list[str] = []
 
@@ -90,7 +90,7 @@ class Asking:
             return now == sorted(paths)
 
         try:
-            await until(look)
+            await until(look, seconds)
         except TimeoutError:
             raise AssertionError(f"quoted are {now}, not {sorted(paths)}") from None
 

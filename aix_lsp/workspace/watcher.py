@@ -92,15 +92,15 @@ class WorkspaceWatcher:
         with self._lock:
             if self._closed or self._mode == "off" or name in self._roots:
                 return
-            root = self._roots[name] = WatchedRoot(name, self._post)
+            added = self._roots[name] = WatchedRoot(name, self._post)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="workspace-watcher", daemon=True)
                 self._thread.start()
-            if root.identity is None:
-                root.missed = _MISSED
+            if added.identity is None:
+                added.missed = _MISSED
                 self._on_message(is_gone(name))
             else:
-                self._watch(root)
+                self._watch(added)
 
     def remove(self, root: Path) -> None:
         """Watch `root` no longer."""

@@ -131,7 +131,8 @@ async def folder_of_300_000_files(stage: Stage) -> str:
         await asyncio.sleep(0.1)
     found = await indexing
     ended = time.monotonic() - began
-    assert (found["files"], found["truncated"]) == (WITH_TEXT, True), found
+    assert (found["found"], found["truncated"]) == (WITH_TEXT, True), found
+    assert found["files"] > 0.9 * WITH_TEXT, found  # the oldest of them may be as old as some without text
     editor.was_told_once("more files than workspace.max_files")
     await editor.works()
     idle = await idles(editor, seconds=10)

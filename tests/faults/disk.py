@@ -114,7 +114,7 @@ async def home_that_is_not_there(stage: Stage) -> str:
     return "no word is said"
 
 
-@fault("a kept index that is damaged is made anew without a word", group="workspace")
+@fault("a kept index that is damaged is made anew without a word", group="workspace", quick=False)
 async def kept_index_damaged_in_every_way(stage: Stage) -> str:
     for name in ("robin", "crane"):
         heron(stage.workspace / f"{name}.py")

@@ -53,7 +53,7 @@ async def workspace_deleted_and_made_again(stage: Stage) -> str:
     return f"twice; idle at {await idles(editor):.0%} of a core"
 
 
-@fault("a folder that is moved away quotes nothing, and does again when it is back", group="workspace")
+@fault("a folder that is moved away quotes nothing, and does again when it is back", group="workspace", quick=False)
 async def workspace_moved_away_and_back(stage: Stage) -> str:
     heron(stage.workspace / "robin.py")
     editor = await stage.editor()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +136,6 @@ def in_namespace_of(editor: Editor, script: str, *arguments: str | Path) -> None
     subprocess.run([*command, *map(str, arguments)], check=True, timeout=60)
 
 
-def open_for_all(folder: Path) -> None:
-    """Let another user come here: the folders above are the test's own."""
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == os.geteuid() and parent.stat().st_mode & 0o777 == 0o700:
-            parent.chmod(0o711)
-
-
 def quiet(log: Path) -> list[str]:
     """A command that runs another and keeps what it says on stderr in a file."""
     return ["sh", "-ec", 'log="$1"; shift; exec "$@" 2>>"$log"', "sh", str(log)]
@@ -154,17 +145,6 @@ def said_no_traceback(log: Path) -> None:
     """Raises AssertionError where a server printed one: it may hold paths and texts, and hides what matters."""
     text = log.read_text(errors="replace")
     assert "Traceback" not in text, text[-2000:]
-
-
-@contextmanager
-def bounded_files(megabytes: int) -> Iterator[None]:
-    """No file that this process writes meanwhile grows beyond this."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (megabytes << 20, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def run(command: Sequence[str | Path], folder: Path) -> None:

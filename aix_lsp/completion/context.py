@@ -14,7 +14,7 @@ from pathlib import Path
 from aix_lsp.completion.folder import Folder
 from aix_lsp.completion.following import DiskFollower
 from aix_lsp.completion.index_job import IndexReport
-from aix_lsp.completion.open_documents import MOST_RECENT, OpenDocuments, OpenText
+from aix_lsp.completion.open_documents import MOST_CHARACTERS, MOST_RECENT, OpenDocuments, OpenText
 from aix_lsp.completion.packing import Packer
 from aix_lsp.completion.policy import Silence, holds_secrets
 from aix_lsp.completion.secret_text import SecretFinder
@@ -33,8 +33,8 @@ class WorkspaceContext:
     def __init__(
         self, settings: Settings, on_state: Callable[[Path, str], None] | None = None, cache: Path | None = None
     ) -> None:
-        """`on_state(folder, "indexing" | "ready" | "failed: why" | "removed")` is called on the event loop. `cache` is
-        the folder of kept indexes (`index_cache.cache_folder`); None keeps none."""
+        """`on_state(folder, "indexing" | "ready" | "failed: why" | "gone" | "removed")` is called on the event loop.
+        `cache` is the folder of kept indexes (`index_cache.cache_folder`); None keeps none."""
         self._settings = settings
         self._cache = cache
         self._on_state = on_state or (lambda folder, state: None)
@@ -69,6 +69,11 @@ class WorkspaceContext:
     def start_indexing(self, path: Path) -> None:
         """Index a folder in the indexer process; the index in use stays until the new one is whole."""
         self._follower.start_indexing(self._folders[path])
+
+    async def lose(self, path: Path) -> None:
+        """A folder is not on disk; what is there again is told by `paths_changed`, with the folder itself."""
+        if path in self._folders:
+            await self._follower.lose(self._folders[path])
 
     def index_now(self, path: Path) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""
@@ -149,6 +154,8 @@ class WorkspaceContext:
         it. A file that ignore rules leave out is answered when asked explicitly. What is no file (an untitled buffer),
         or lies outside all folders, has no rules.
         """
+        if _length(document) > MOST_CHARACTERS:
+            return Silence("this document is too long to be looked through for keys and passwords", always=True)
         if self._has_secret(document):
             return Silence("this text holds what looks like a key or a password, which no model may see", always=True)
         owner = None if document.path is None else self._owner(document.path)
@@ -161,7 +168,7 @@ class WorkspaceContext:
 
     def is_private(self, document: DocumentSnapshot) -> bool:
         """Whether nothing of a document's text may be remembered or shown: it holds a secret, or its name says so."""
-        return holds_secrets(document) or self._has_secret(document)
+        return holds_secrets(document) or _length(document) > MOST_CHARACTERS or self._has_secret(document)
 
     def _has_secret(self, document: DocumentSnapshot) -> bool:
         opened = None if document.path is None else self._documents.get(document.path)
@@ -293,6 +300,11 @@ def _has_news(best: Sequence[Found], last: Chosen, roots: Sequence[_Root]) -> bo
         and indexes[item.root].changed_since(item.snippet.path, last.marks[item.root])
         for item in best
     )
+
+
+def _length(document: DocumentSnapshot) -> int:
+    """Characters of a document, the other cells of its notebook among them."""
+    return len(document.before) + len(document.text) + len(document.after)
 
 
 def _on_disk(path: Path) -> tuple[int, int] | None:

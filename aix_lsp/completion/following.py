@@ -54,6 +54,18 @@ class DiskFollower:
         self._builds.add(folder.building)
         folder.building.add_done_callback(self._builds.discard)
 
+    async def lose(self, folder: Folder) -> None:
+        """The folder is not on disk, or cannot be entered: nothing of it is searched until it is there again. Open
+        documents in it are."""
+        if folder.building is not None:
+            folder.building.cancel()
+        await self._forget_gone(folder, rules=False)
+        folder.forget_rules()
+        await _warm_up(folder)
+        self._documents.all_stale()
+        folder.enter("failed", "it is not there, or cannot be read")
+        self._on_state(folder.path, "gone")
+
     def index_now(self, folder: Folder) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""
         try:
@@ -180,6 +192,9 @@ class DiskFollower:
                 if folder.path not in self._folders or not inside:
                     continue
                 if needs_rescan(folder, inside):
+                    if not await asyncio.to_thread(folder.path.is_dir):
+                        await self.lose(folder)
+                        continue
                     rules = any(map(folder.scanner.holds_rules, inside))
                     self._rescan(folder, rules=rules)
                     await self._forget_gone(folder, rules=rules)

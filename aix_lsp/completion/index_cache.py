@@ -53,6 +53,7 @@ class IndexStore:
     def __init__(self, job: IndexJob) -> None:
         self._root = _trusted(job.cache)
         self._entry = entry_of(self._root, job.root) if self._root is not None else None
+        self._folder = job.root
         self._reuse = job.reuse
         self._made_with = {
             "version": aix_lsp.__version__,
@@ -94,8 +95,8 @@ class IndexStore:
 
     def keep(self, kind: PartKind, files: Mapping[str, StoredFile], packed: bytes) -> None:
         """Keep an index for the next start. A full disk or a folder that cannot be written means that none is kept."""
-        if self._root is None or self._entry is None:
-            return
+        if self._root is None or self._entry is None or not os.path.isdir(self._folder):  # noqa: PTH112
+            return  # a folder that is gone for a while (unmounted, moved) has its index still when it comes back
         with contextlib.suppress(OSError):
             for folder in (self._root.parent, self._root, self._entry):
                 make_private_folder(folder)

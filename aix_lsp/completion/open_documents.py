@@ -12,6 +12,10 @@ from aix_lsp.completion.secret_text import SecretFinder
 MOST_RECENT = 20
 """So many files count as recently edited or opened."""
 
+MOST_CHARACTERS = 8 << 20
+"""Longer texts are followed, but nothing is offered in them, and nothing of them is kept: to look through one for
+secrets would hold up the loop (60 ms per million characters)."""
+
 
 class OpenText:
     """One version of an open document. Whether there is a secret in it is looked for once, and from the version before

@@ -20,6 +20,7 @@ from aix_lsp.server.reports import Reports
 from aix_lsp.server.switch import Switch
 from aix_lsp.uris import normalize, uri_to_path
 from aix_lsp.workspace.documents import DocumentStore
+from aix_lsp.workspace.presence import is_gone
 
 if TYPE_CHECKING:
     from aix_lsp.completion.acceptance import AcceptanceLog
@@ -207,11 +208,12 @@ class Session:
             self.run(asyncio.to_thread(self._watcher.remove, path))
 
     def _begin_folder(self, path: Path) -> None:
-        if not path.is_dir():
-            self.messages.warn(f"the workspace folder {path} cannot be read; completions work without it")
-            return
         self.context.add_folder(path)
-        self.context.start_indexing(path)
+        if path.is_dir():
+            self.context.start_indexing(path)
+        else:
+            self.messages.warn(is_gone(str(path)))
+            self.run(self.context.lose(path))
         # watching a large tree takes seconds; the loop must not wait for it
         self.run(asyncio.to_thread(self._watcher.add, path))
 

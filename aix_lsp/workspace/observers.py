@@ -6,26 +6,37 @@ watchdog is imported when it is first used.
 from __future__ import annotations
 
 import os
+import tempfile
+import time
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
+from aix_lsp.workspace.presence import identity
 from aix_lsp.workspace.watch_plan import is_reported, list_watched
 
 if TYPE_CHECKING:
-    from watchdog.events import FileSystemEvent
+    from watchdog.events import FileSystemEvent, FileSystemEventHandler
     from watchdog.observers.api import BaseObserver, ObservedWatch
+
+
+_REST = 9
+"""A poll waits so many times as long as the one before took."""
 
 
 class WatchedRoot:
     """A watched root, and the handler of its events (watchdog calls `dispatch`).
 
-    `real` is what is watched: the system's events do not look behind a link. Paths are posted below `name`.
+    `real` is what is watched: the system's events do not look behind a link. Paths are posted below `name`. `identity`
+    is None while there is no folder there, `missed` how often in a row it was looked for in vain.
     """
 
     def __init__(self, name: str, post: Callable[[str, bool], None]) -> None:
         self.name = name
         self.real = os.path.realpath(name)
+        self.identity = identity(name)
+        self.missed = 0
         self.watches: dict[str, ObservedWatch] = {}
         self.shallow: set[str] = set()
         self._post = post
@@ -68,9 +79,37 @@ def system_observer() -> BaseObserver:
 
 
 def polling_observer(interval: float) -> BaseObserver:
-    """An observer that looks at everything below its roots every `interval` seconds."""
-    from watchdog.observers.polling import PollingObserverVFS
+    """An observer that looks at everything below its roots every `interval` seconds, or less often: looking takes a
+    tenth of a core at most, however many files there are."""
+    from watchdog.observers.api import BaseObserver
+    from watchdog.observers.polling import PollingEmitter
+
+    class Emitter(PollingEmitter):
+        took = 0.0
+
+        def queue_events(self, timeout: float) -> None:
+            began = time.thread_time()
+            super().queue_events(max(timeout, self.took * _REST))
+            self.took = time.thread_time() - began
 
     # lstat, because a poll that followed links could go round in circles.
-    listdir: Any = list_watched
-    return PollingObserverVFS(stat=os.lstat, listdir=listdir, polling_interval=interval)
+    emitter: Any = partial(Emitter, stat=os.lstat, listdir=list_watched)
+    return BaseObserver(emitter, timeout=interval)
+
+
+def check_limit(observer: BaseObserver | None) -> None:
+    """Raise OSError if the system gives out no more watches.
+
+    watchdog stays silent when folders below a watched one get none, and their changes would be missed without a word;
+    one more watch on a new folder tells.
+    """
+    if observer is None:
+        return
+    try:
+        new_folder = tempfile.TemporaryDirectory(prefix="aix-lsp-")
+    except OSError:
+        # No room for a folder says nothing of watches.
+        return
+    with new_folder as folder:
+        handler = cast("FileSystemEventHandler", WatchedRoot(folder, lambda path, is_folder: None))
+        observer.unschedule(observer.schedule(handler, folder))

@@ -1,7 +1,8 @@
 """Notices changes on disk and posts the paths, in batches. What has changed is for the receiver to look at.
 
 A posted path that exists is to be read again, one that is gone is to be forgotten; a folder stands for everything
-below it, and so does a root after a storm of changes. `.git/HEAD` among the paths tells of a switched branch.
+below it, and so does a root after a storm of changes, and one that is gone, there again, or another folder than before.
+`.git/HEAD` among the paths tells of a switched branch.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from aix_lsp.workspace.observers import WatchedRoot, event_types, polling_observer, system_observer
+from aix_lsp.workspace.observers import WatchedRoot, check_limit, event_types, polling_observer, system_observer
+from aix_lsp.workspace.presence import identity, is_gone
 from aix_lsp.workspace.watch_plan import plan
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _STORM_MEMORY_S: Final = 10.0
 _QUIET_S: Final = 0.3
 _MAX_STORM_S: Final = 5.0
 _JOIN_S: Final = 2.0
+_MISSED: Final = 2
+"""A root that was missed so often in a row is told of: a checkout anew takes it away for a moment."""
 
 
 class WorkspaceWatcher:
@@ -38,11 +41,12 @@ class WorkspaceWatcher:
 
     `on_paths` and `on_message` are called on threads of the watcher's own (`on_message` also on the thread that calls
     `add`), never at the same time as themselves; they must be quick and must not raise. `on_message` gets a sentence
-    for the user when watching falls back to polling, at most once, and when a folder cannot be watched at all.
+    for the user when watching falls back to polling, at most once, and when a folder cannot be watched or is gone.
 
     Mode "auto" takes the system's events and falls back to polling when its limit is reached, "poll" looks at all
     files every `poll_interval` seconds, "off" does nothing. A batch is posted `batch_delay` seconds after its first
-    change. `observer_factory` makes the observer of the system's events, for tests.
+    change. Every `look_interval` seconds the roots themselves are looked at. `observer_factory` makes the observer of
+    the system's events, for tests.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class WorkspaceWatcher:
         mode: WatchMode = "auto",
         poll_interval: float = 5.0,
         batch_delay: float = 0.05,
+        look_interval: float = 2.0,
         observer_factory: Callable[[], BaseObserver] | None = None,
     ) -> None:
         self._on_paths = on_paths
@@ -60,6 +65,7 @@ class WorkspaceWatcher:
         self._mode = mode
         self._poll_interval = poll_interval
         self._batch_delay = batch_delay
+        self._look_interval = look_interval
         self._observer_factory = observer_factory or system_observer
         # Held while watches are changed. An observer calls `_post` with its own lock held, so `_post` never takes it.
         self._lock = threading.RLock()
@@ -80,17 +86,21 @@ class WorkspaceWatcher:
         """Watch `root` and everything below. A large tree takes a second or more: call this off the event loop.
 
         Paths are posted below `root` as it is spelled here. A folder that cannot be watched is told of by
-        `on_message`. Adding one twice, or after `close`, does nothing.
+        `on_message`, and watched as soon as it is there. Adding one twice, or after `close`, does nothing.
         """
         name = os.path.abspath(root)  # noqa: PTH100 (Path.absolute keeps `..`)
         with self._lock:
             if self._closed or self._mode == "off" or name in self._roots:
                 return
+            added = self._roots[name] = WatchedRoot(name, self._post)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="workspace-watcher", daemon=True)
                 self._thread.start()
-            self._roots[name] = WatchedRoot(name, self._post)
-            self._watch(self._roots[name])
+            if added.identity is None:
+                added.missed = _MISSED
+                self._on_message(is_gone(name))
+            else:
+                self._watch(added)
 
     def remove(self, root: Path) -> None:
         """Watch `root` no longer."""
@@ -120,7 +130,7 @@ class WorkspaceWatcher:
                 self._schedule(root, [(root.real, True)])
             else:
                 self._schedule(root, plan(root.real))
-                self._check_limit()
+                check_limit(self._observer)
         except OSError as error:
             if not self._polling and error.errno in _LIMIT_ERRORS:
                 self._fall_back()
@@ -157,23 +167,6 @@ class WorkspaceWatcher:
             else:
                 self._observer.unschedule(watch)
 
-    def _check_limit(self) -> None:
-        """Raise OSError if the system gives out no more watches.
-
-        watchdog stays silent when folders below a watched one get none, and their changes would be missed without a
-        word; one more watch on a new folder tells.
-        """
-        if self._observer is None:
-            return
-        try:
-            new_folder = tempfile.TemporaryDirectory(prefix="aix-lsp-")
-        except OSError:
-            # No room for a folder says nothing of watches.
-            return
-        with new_folder as folder:
-            handler = cast("FileSystemEventHandler", WatchedRoot(folder, lambda path, is_folder: None))
-            self._observer.unschedule(self._observer.schedule(handler, folder))
-
     def _fall_back(self) -> None:
         self._stop_observer()
         self._polling = True
@@ -184,7 +177,8 @@ class WorkspaceWatcher:
         for root in list(self._roots.values()):
             root.watches.clear()
             root.shallow.clear()
-            self._watch(root)
+            if root.identity is not None:
+                self._watch(root)
 
     def _stop_observer(self) -> None:
         observer, self._observer = self._observer, None
@@ -211,10 +205,37 @@ class WorkspaceWatcher:
                     if os.path.dirname(folder) in root.shallow:  # noqa: PTH120
                         self._schedule(root, plan(folder))
                 if new:
-                    self._check_limit()
+                    check_limit(self._observer)
             except OSError as error:
                 if error.errno in _LIMIT_ERRORS:
                     self._fall_back()
+
+    # The roots themselves
+
+    def _look_at_roots(self, lost: Iterable[str] = ()) -> None:
+        """Watch anew what has become another folder, or is one again; `lost` are those whose watches have ended. Looks
+        at the disk without the lock, since a disk that does not answer must not hold up `close`."""
+        with self._lock:
+            roots = list(self._roots.values())
+        for root in roots:
+            now = identity(root.name)
+            if now is None and root.identity is None:
+                root.missed += 1
+                if root.missed == _MISSED:
+                    self._on_message(is_gone(root.name))
+            elif now != root.identity or root.name in lost:
+                self._replace(root)
+
+    def _replace(self, root: WatchedRoot) -> None:
+        with self._lock:
+            if self._closed or self._roots.get(root.name) is not root:
+                return
+            self._unwatch(root, root.real)
+            fresh = self._roots[root.name] = WatchedRoot(root.name, self._post)
+            fresh.missed = 1
+            if fresh.identity is not None:
+                self._watch(fresh)
+        self._post(root.name, False)
 
     # Batches
 
@@ -226,7 +247,13 @@ class WorkspaceWatcher:
     def _run(self) -> None:
         storm = 0.0
         last = 0.0
+        looked = time.monotonic()
         while self._wait_for_changes():
+            if time.monotonic() - looked >= self._look_interval:
+                self._look_at_roots()
+                looked = time.monotonic()
+            if not self._pending:
+                continue
             time.sleep(self._batch_delay)
             pending = self._take()
             now = time.monotonic()
@@ -238,6 +265,8 @@ class WorkspaceWatcher:
                 # system drops events when too many wait.
                 pending |= self._take_until_quiet()
             if folders := [path for path, is_folder in pending.items() if is_folder]:
+                if lost := self._roots.keys() & folders:
+                    self._look_at_roots(lost)
                 self._follow(folders)
             paths = self._roots_of(pending) if storm > _STORM_PATHS else pending
             if paths and not self._closed:
@@ -245,7 +274,7 @@ class WorkspaceWatcher:
 
     def _wait_for_changes(self) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._closed)
+            self._changed.wait_for(lambda: self._pending or self._closed, self._look_interval)
             return not self._closed
 
     def _take(self) -> dict[str, bool]:

@@ -91,20 +91,22 @@ async def start(environment: dict[str, str]) -> AsyncIterator[StartServer]:
 
 @asynccontextmanager
 async def servers(environment: dict[str, str]) -> AsyncIterator[StartServer]:
-    """Start a server process; `ready=True` waits for model and index. They end with the context."""
+    """Start a server process; `ready=True` waits for model and index. `wrapper` is a command that runs the server's
+    (another user, a namespace). They end with the context."""
     async with AsyncExitStack() as stack:
 
         async def start_server(
             folders: Sequence[Path] = (),
             *,
             arguments: Sequence[str] = (),
+            wrapper: Sequence[str] = (),
             env: Mapping[str, str] | None = None,
             initialize: bool = True,
             ready: bool = True,
             configuration: Any = None,
             **handshake: Any,
         ) -> LspClient:
-            command = [sys.executable, "-m", "aix_lsp", "serve", *arguments]
+            command = [*wrapper, sys.executable, "-m", "aix_lsp", "serve", *arguments]
             client = await stack.enter_async_context(LspClient(command, {**environment, **(env or {})}))
             client.configuration = configuration
             if initialize:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from aix_lsp.completion.context import WorkspaceContext
 from aix_lsp.completion.folder import RESCAN_PATHS
 from aix_lsp.completion.index_job import IndexJob, Part
 from aix_lsp.completion.indexing import index
+from aix_lsp.completion.open_documents import MOST_CHARACTERS
 from aix_lsp.settings import Settings, WorkspaceSettings
 from aix_lsp.types import DocumentSnapshot, Snippet
 
@@ -410,3 +412,31 @@ async def test_definitions_come_from_the_indexer_and_follow_the_files(asker: Ask
     store.write_text(store.read_text().replace("StorkList", "StorkTable"))
     asker.context.paths_changed([store])
     await asker.until(lambda: meant() == ["class StorkTable:"])
+
+
+async def test_a_folder_that_goes_is_searched_no_more_and_is_again_when_it_is_back(asker: Asker) -> None:
+    await asker.ready()
+    away = asker.root.with_name(f"{asker.root.name}-away")
+    asker.root.rename(away)
+    asker.context.paths_changed([asker.root])
+    await asker.until(lambda: asker.states[-1] == "gone")
+    (folder,) = asker.context.folders
+    assert (asker.paths(), folder.phase, len(folder.index)) == ([], "failed", 0)
+    open_one = asker.root / "open.py"
+    asker.context.opened_or_changed(open_one, HERON, "python")
+    assert asker.paths() == ["open.py"]
+    asker.context.closed(open_one)
+    away.rename(asker.root)
+    asker.context.paths_changed([asker.root])
+    await asker.until(lambda: asker.paths() == ["birds/heron.py"])
+
+
+def test_nothing_is_offered_or_remembered_of_a_text_too_long_to_be_looked_through(tmp_path: Path) -> None:
+    context = WorkspaceContext(SETTINGS)
+    long = "x = 1\n" * (MOST_CHARACTERS // 6)
+    place = tmp_path / "a.py"
+    at_most = DocumentSnapshot(place.as_uri(), long, "python", 1, place.name, place)
+    over = replace(at_most, text=long + "x" * 10)
+    assert (context.silence(at_most).reason, context.is_private(at_most)) == ("", False)
+    assert context.silence(over).always
+    assert context.is_private(over)

@@ -247,6 +247,17 @@ async def test_a_damaged_index_is_made_anew(job: IndexJob, kind: str, place: flo
     assert report.reused == 1
 
 
+def test_what_was_kept_of_a_folder_that_is_gone_for_a_while_stays(job: IndexJob) -> None:
+    put(job, **{f"heron{number}": f"def heron{number}(): pass\n" for number in range(40)})
+    time.sleep(SURE_SECONDS)
+    assert Result(job).read == 40
+    away = Path(job.root).with_name("away")
+    Path(job.root).rename(away)
+    assert Result(job).read == 0
+    away.rename(job.root)
+    assert Result(job).read == 0
+
+
 def test_nothing_is_kept_when_that_is_off(job: IndexJob) -> None:
     put(job, heron="def heron(): pass\n")
     assert job.cache is not None

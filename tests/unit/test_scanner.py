@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from aix_lsp.workspace import git
@@ -15,6 +16,7 @@ from aix_lsp.workspace.contents import decode, generated_by_name, unfit
 from aix_lsp.workspace.scanner import Scanner
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+posix_only = pytest.mark.skipif(os.name == "nt", reason="needs a shell")
 needs_permissions = pytest.mark.skipif(
     os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="permissions do not bind this user"
 )
@@ -307,24 +309,42 @@ def test_variables_that_point_git_elsewhere_are_dropped(tmp_path: Path, monkeypa
     assert scanned(Scanner(tmp_path / "one")) == ["one.py"]
 
 
-def failing(error: Exception) -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    def run(*_arguments: object, **_options: object) -> subprocess.CompletedProcess[bytes]:
-        raise error
-
-    return run
+# What git starts holds its output too, and would be waited for.
+HANGS = "#!/bin/sh\nsleep 100 &\necho $! > {place}\nsleep 100\n"
 
 
 @needs_git
-@pytest.mark.parametrize("error", [FileNotFoundError("git"), subprocess.TimeoutExpired("git", 1)])
+@pytest.mark.parametrize(
+    "script", [None, "#!/bin/sh\nexit 128\n", pytest.param(HANGS, marks=posix_only)], ids=["none", "fails", "hangs"]
+)
 def test_without_a_working_git_the_folder_is_walked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None
 ) -> None:
-    write(tmp_path, "a.py", "b.py")
-    write(tmp_path, ".gitignore", text="b.py\n")
-    run_git(tmp_path, "init", "--quiet")
-    monkeypatch.setattr(git.subprocess, "run", failing(error))
-    scanner = Scanner(tmp_path, accepts=python_only)
+    root, tools = tmp_path / "root", tmp_path / "tools"
+    write(root, "a.py", "b.py")
+    write(root, ".gitignore", text="b.py\n")
+    run_git(root, "init", "--quiet")
+    tools.mkdir()
+    place = tmp_path / "child"
+    if script is not None:
+        (tools / "git").write_text(script.format(place=place))
+        (tools / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tools), *(["/usr/bin", "/bin"] if script is not None else [])]))
+    monkeypatch.setattr(git, "_QUESTION_TIMEOUT_S", 0.3)
+    scanner = Scanner(root, accepts=python_only)
     assert scanned(scanner) == accepted(scanner) == ["a.py"]
+    end = time.monotonic() + 60
+    while place.exists() and place.read_text() and lives(int(place.read_text())):
+        assert time.monotonic() < end, "what git has started is left"
+        time.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process has not ended, waited for or not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_several_repositories_below_a_plain_folder_are_all_read(tmp_path: Path) -> None:

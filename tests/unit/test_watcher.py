@@ -18,6 +18,7 @@ from watchdog.observers.api import BaseObserver
 from aix_lsp.workspace import watch_plan
 from aix_lsp.workspace import watcher as module
 from aix_lsp.workspace.observers import system_observer
+from aix_lsp.workspace.presence import is_gone
 from aix_lsp.workspace.watch_plan import is_reported, list_watched, plan
 from aix_lsp.workspace.watcher import WorkspaceWatcher
 
@@ -49,6 +50,12 @@ class Recorder:
     def wait_for(self, *paths: Path) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: self.paths >= set(paths), TIMEOUT_S), self.batches
+
+    def wait_for_message(self, text: str) -> None:
+        end = time.monotonic() + TIMEOUT_S
+        while text not in self.messages:
+            assert time.monotonic() < end, self.messages
+            time.sleep(0.01)
 
     def forget(self) -> None:
         time.sleep(SETTLED_S)
@@ -250,14 +257,56 @@ def test_mode_off_watches_nothing(tmp_path: Path, recorder: Recorder, start: Sta
 
 
 @pytest.mark.parametrize("mode", ["auto", "poll"])
-def test_a_folder_that_is_not_there_is_told_of(tmp_path: Path, recorder: Recorder, start: Start, mode: str) -> None:
-    watcher = start(tmp_path / "nowhere", mode=mode, poll_interval=0.05)
+def test_a_folder_that_is_not_there_is_told_of_and_watched_when_it_comes(
+    tmp_path: Path, recorder: Recorder, start: Start, mode: str
+) -> None:
+    place = tmp_path / "nowhere"
+    start(place, mode=mode, poll_interval=0.05, look_interval=0.02)
+    assert recorder.messages == [is_gone(str(place))]
+    place.mkdir()
+    recorder.wait_for(place)
+    recorder.forget()
+    (place / "a.py").write_text("1")
+    recorder.wait_for(place / "a.py")
     assert len(recorder.messages) == 1
-    assert str(tmp_path / "nowhere") in recorder.messages[0]
-    (tmp_path / "nowhere").mkdir()
-    watcher.add(tmp_path / "nowhere")
-    (tmp_path / "nowhere" / "a.py").write_text("1")
-    recorder.wait_for(tmp_path / "nowhere" / "a.py")
+
+
+@pytest.mark.parametrize("mode", ["auto", "poll"])
+@pytest.mark.parametrize("becomes", ["nothing", "a file"])
+def test_a_root_that_goes_is_posted_and_told_of_and_watched_when_it_is_back(
+    tmp_path: Path, recorder: Recorder, start: Start, mode: str, becomes: str
+) -> None:
+    place = tmp_path / "place"
+    (place / "sub").mkdir(parents=True)
+    start(place, mode=mode, poll_interval=0.05, look_interval=0.02)
+    place.rename(tmp_path / "elsewhere")
+    if becomes == "a file":
+        place.write_text("1")
+    recorder.wait_for(place)
+    recorder.wait_for_message(is_gone(str(place)))
+    if becomes == "a file":
+        place.unlink()
+    recorder.forget()
+    (tmp_path / "elsewhere").rename(place)
+    recorder.wait_for(place)
+    recorder.forget()
+    (place / "sub" / "a.py").write_text("1")
+    recorder.wait_for(place / "sub" / "a.py")
+
+
+def test_a_root_that_another_folder_took_the_place_of_is_watched_anew(
+    tmp_path: Path, recorder: Recorder, start: Start
+) -> None:
+    place, other = tmp_path / "place", tmp_path / "other"
+    place.mkdir()
+    other.mkdir()
+    start(place, look_interval=0.02)
+    place.rename(tmp_path / "before")
+    other.rename(place)
+    recorder.wait_for(place)
+    recorder.forget()
+    (place / "a.py").write_text("1")
+    recorder.wait_for(place / "a.py")
 
 
 def test_close_ends_all_threads_quickly_and_for_good(tmp_path: Path, recorder: Recorder, start: Start) -> None:

@@ -1,3 +1,7 @@
-"""Faults of the remote."""
+"""Faults of a model's server on another machine, and of the way to it."""
 
 from __future__ import annotations
+
+from tests.faults import remote_status
+
+__all__ = ["remote_status"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.faults import remote_status
+from tests.faults import remote_answers, remote_floods, remote_status
 
-__all__ = ["remote_status"]
+__all__ = ["remote_answers", "remote_floods", "remote_status"]

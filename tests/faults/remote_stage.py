@@ -11,7 +11,7 @@ from typing import Any
 from tests.faults.fault import Editor, Stage
 from tests.unit.remote_server import FOLDER, ModelServer
 
-TOKEN = "token-that-nobody-may-see"  # noqa: S105
+TOKEN = "token-that-nobody-may-see"
 SERVER_TEXT = "words-of-the-server"
 """Put into whatever a server says; no message may hold it."""
 
@@ -29,7 +29,9 @@ async def remote_editor(stage: Stage, server: ModelServer, *, ready: bool = True
 
 
 @asynccontextmanager
-async def served(stage: Stage, server: ModelServer | None = None, **options: Any) -> AsyncIterator[tuple[ModelServer, Editor]]:
+async def served(
+    stage: Stage, server: ModelServer | None = None, **options: Any
+) -> AsyncIterator[tuple[ModelServer, Editor]]:
     """A server that is well, and an editor that gets offers from it."""
     async with server or ModelServer() as listening:
         editor = await remote_editor(stage, listening, **options)

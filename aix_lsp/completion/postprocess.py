@@ -2,7 +2,8 @@
 
 The order, with what each of them is for:
 
- 1. drop broken characters: what follows a sequence of bytes that is no UTF-8
+ 1. drop broken characters: what follows a sequence of bytes that is no UTF-8, a control character, or a mark that turns
+    the direction of text
  2. drop markers: the model's own marks and end tokens, and the fences of a chat answer
  3. end where the offer ends: the rest of the line or the block, circles and accidental ends (`extent.py`)
  4. use the indentation that is there: what is typed already is not said again
@@ -45,6 +46,9 @@ from aix_lsp.text import LINE_BREAK
 from aix_lsp.workspace.secrets import contains_secret
 
 _WORD = re.compile(r"\w")
+_BROKEN = re.compile(r"[\ufffd\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069]")
+    "[\N{REPLACEMENT CHARACTER}\\x00-\\x08\\x0b\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f\u202a-\u202e\u2066-\u2069]"
+)
 _MOST_ROUNDS = 12
 
 
@@ -89,8 +93,9 @@ def name_of(rule: Callable[[str, Place], str]) -> str:
 
 def drop_broken_characters(text: str, place: Place) -> str:
     """A generation that was cut inside a UTF-8 sequence, or went on with something else, holds the replacement
-    character; what comes from there on is not what the model meant. Neither is a character that no file of text has."""
-    return re.split("[\N{REPLACEMENT CHARACTER}\0]", text, maxsplit=1)[0]
+    character; what comes from there on is not what the model meant. Neither is a control character, nor a mark that
+    turns the direction of text: what is offered would not be what is read (CVE-2021-42574)."""
+    return _BROKEN.split(text, maxsplit=1)[0]
 
 
 def drop_markers(text: str, place: Place) -> str:

@@ -184,9 +184,9 @@ class RemoteClient:
             return json.loads(content)
         except (ValueError, RecursionError):
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            what = "a page" if "html" in kind else "something else"
             raise RemoteError(
-                f"the server at {self.address.shown} sent {'a page' if 'html' in kind else 'something else'} where JSON "
-                "was expected; check remote.url",
+                f"the server at {self.address.shown} sent {what} where JSON was expected; check remote.url",
                 down=True,
             ) from None
 
@@ -195,14 +195,10 @@ def _proxy_for(address: Address, settings: RemoteSettings) -> str:
     """What is called instead of the server, as it may stand in a message; empty where the server itself is."""
     if settings.proxy:
         return "" if settings.proxy == "none" else f"the proxy {without_credentials(settings.proxy)}"
-    host = address.root.host
-    if address.is_local or not urllib.request.getproxies().get(address.root.scheme) or _is_bypassed(host):
+    host, scheme = address.root.host, address.root.scheme
+    if address.is_local or scheme not in urllib.request.getproxies() or urllib.request.proxy_bypass(host):
         return ""
     return "the proxy of the environment"
-
-
-def _is_bypassed(host: str) -> bool:
-    return bool(urllib.request.proxy_bypass(host))
 
 
 async def read_whole(response: httpx.Response) -> bytes:

@@ -131,9 +131,9 @@ def _scores(found: Any) -> tuple[tuple[str, float], ...]:
         texts, scores = [entry.get("token") for entry in entries], [entry.get("logprob") for entry in entries]
     if not isinstance(texts, list) or not isinstance(scores, list) or len(texts) != len(scores):
         return ()
-    if not all(isinstance(score, int | float) and not math.isnan(score) for score in scores):
-        return ()
     try:
+        if not all(isinstance(score, int | float) and not math.isnan(score) for score in scores):
+            return ()
         return tuple((str(text), min(float(score), 0.0)) for text, score in zip(texts, scores, strict=True))
     except OverflowError:  # JSON knows integers that no float can hold
         return ()

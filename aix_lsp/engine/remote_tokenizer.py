@@ -85,8 +85,8 @@ def _find(settings: RemoteSettings, served_as: str) -> tuple[CatalogEntry, Path]
     folder = None if found is None else _folder(found)
     if found is None or folder is None:
         raise ModelError(
-            f"the tokenizer of {shown_name(served_as) or 'the served model'} is not on this machine; name a folder with its "
-            "tokenizer.model or tokenizer.json in remote.tokenizer"
+            f"the tokenizer of {shown_name(served_as) or 'the served model'} is not on this machine; name a folder "
+            "with its tokenizer.model or tokenizer.json in remote.tokenizer"
         )
     return found, folder
 

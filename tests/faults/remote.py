@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from tests.faults import remote_answers, remote_floods, remote_status
+from tests.faults import (
+    remote_answers,
+    remote_away,
+    remote_certificates,
+    remote_floods,
+    remote_proxies,
+    remote_status,
+    remote_text,
+)
 
-__all__ = ["remote_answers", "remote_floods", "remote_status"]
+__all__ = [
+    "remote_answers",
+    "remote_away",
+    "remote_certificates",
+    "remote_floods",
+    "remote_proxies",
+    "remote_status",
+    "remote_text",
+]

@@ -55,7 +55,7 @@ async def until_offers(editor: Editor) -> None:
 
 async def told_once(editor: Editor, words: str) -> str:
     """The one message with these words, once it came; one line without token, prompt or the server's own text."""
-    told = await editor.until_shown(words)
+    told = await editor.until_shown(words, BACK_S / 2)
     editor.was_told_once(words)
     assert "\n" not in told
     assert len(told) < 300, told

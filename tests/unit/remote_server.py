@@ -131,7 +131,9 @@ class ModelServer:
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        _, path, _ = head[0].split(" ")
+        path = head[0].split(" ")[1]
+        if "://" in path:  # for a proxy
+            path = "/" + path.split("/", 3)[3]
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         content = await reader.readexactly(int(headers.get("content-length", "0")))
         seen = Seen(path, headers, json.loads(content) if content else {})

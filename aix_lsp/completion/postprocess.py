@@ -47,8 +47,6 @@ from aix_lsp.workspace.secrets import contains_secret
 
 _WORD = re.compile(r"\w")
 _BROKEN = re.compile(r"[\ufffd\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069]")
-    "[\N{REPLACEMENT CHARACTER}\\x00-\\x08\\x0b\\x0e-\\x1f\\x7f-\\x84\\x86-\\x9f\u202a-\u202e\u2066-\u2069]"
-)
 _MOST_ROUNDS = 12
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from aix_lsp.cli.lsp_client import LspClient, ServerError, inline_params
 from tests.e2e.conftest import status, until_ready
 from tests.faults.client_stage import GONE_S, framed, write
 from tests.faults.fault import Editor, Stage, fault
 
+_INVALID_REQUEST = -32600
 _ASKS = {
     "workspace": {"configuration": True, "didChangeConfiguration": {"dynamicRegistration": True}},
     "window": {"workDoneProgress": True},
@@ -21,11 +24,9 @@ async def client_initializes_twice(stage: Stage) -> str:
     """With other folders and settings the second time."""
     editor = await stage.editor()
     before = await status(editor.client)
-    try:
+    with pytest.raises(ServerError) as refused:
         await editor.client.initialize([stage.folder], options={"completion": {"enabled": False}})
-        raise AssertionError("it was initialized twice")
-    except ServerError as error:
-        assert error.code == -32600, error.code
+    assert refused.value.code == _INVALID_REQUEST
     assert (await status(editor.client))["folders"] == before["folders"]
     await editor.works()
     assert not editor.shown(), editor.shown()
@@ -52,11 +53,9 @@ async def client_says_exit_without_shutdown(stage: Stage) -> str:
     assert await asyncio.wait_for(editor.client.process.wait(), GONE_S) == 1
     editor = await stage.editor(ready=False)
     await editor.client.request("shutdown", None)
-    try:
+    with pytest.raises(ServerError) as refused:
         await status(editor.client)
-        raise AssertionError("a request behind shutdown was taken")
-    except ServerError as error:
-        assert error.code == -32600, error.code
+    assert refused.value.code == _INVALID_REQUEST
     editor.client.notify("exit", None)
     assert editor.client.process is not None
     assert await asyncio.wait_for(editor.client.process.wait(), GONE_S) == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -131,16 +130,10 @@ async def drain(client: LspClient) -> None:
     await asyncio.wait_for(client.process.stdin.drain(), GONE_S)
 
 
-def many_files(folder: Path, count: int, lines: int = 400) -> None:
-    """Files that take an indexer a while."""
+def many_files(folder: Path, count: int) -> None:
+    """Files of 800 lines, which take an indexer a while."""
     folder.mkdir()
     for number in range(count):
-        text = "".join(
-            f"def measure_{number}_{line}(width, height):\n    return width * height\n" for line in range(lines)
-        )
+        names = (f"measure_{number}_{line}" for line in range(400))
+        text = "".join(f"def {name}(width, height):\n    return width * height\n" for name in names)
         (folder / f"module_{number}.py").write_text(text)
-
-
-def processors() -> int:
-    """How many there are, for the report."""
-    return os.cpu_count() or 1

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.faults import client_ends, client_order
+from tests.faults import client_ends, client_floods, client_order, client_stream
 
-__all__ = ["client_ends", "client_order"]
+__all__ = ["client_ends", "client_floods", "client_order", "client_stream"]

@@ -73,7 +73,7 @@ async def client_or_server_is_killed_while_indexing(stage: Stage) -> str:
     return f"gone after {seconds[0]:.1f} s (editor), {seconds[1]:.1f} s (server)"
 
 
-@fault("a client that closes its end without exit ends the server", group="client")
+@fault("a client that closes its end without exit ends the server", group="client", quick=False)
 async def client_closes_the_pipe(stage: Stage) -> str:
     """In the middle of a request."""
     editor = await stage.editor(env=_NO_MODEL, ready=False)
@@ -87,7 +87,7 @@ async def client_closes_the_pipe(stage: Stage) -> str:
     return f"gone after {seconds:.1f} s"
 
 
-@fault("the server ends with the editor's process though the pipe stays open", group="client")
+@fault("the server ends with the editor's process though the pipe stays open", group="client", quick=False)
 async def client_dies_and_the_pipe_stays_open(stage: Stage) -> str:
     """`processId` names a process that is killed; somebody else holds the pipes."""
     window = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -100,7 +100,7 @@ async def client_dies_and_the_pipe_stays_open(stage: Stage) -> str:
     return f"gone after {await until_gone(there):.1f} s"
 
 
-@fault("a signal ends the server and its processes, with the exit code that says which", group="client")
+@fault("a signal ends the server and its processes, with the exit code that says which", group="client", quick=False)
 async def server_is_told_to_end_by_a_signal(stage: Stage) -> str:
     """SIGTERM, SIGINT, SIGHUP."""
     if sys.platform == "win32":
@@ -117,7 +117,7 @@ async def server_is_told_to_end_by_a_signal(stage: Stage) -> str:
     return f"gone after at most {max(seconds):.1f} s"
 
 
-@fault("a server that was stopped goes on where it was, and loses nothing", group="client")
+@fault("a server that was stopped goes on where it was, and loses nothing", group="client", quick=False)
 async def server_is_stopped_and_goes_on(stage: Stage) -> str:
     """SIGSTOP, edits and requests, SIGCONT."""
     if sys.platform == "win32":

@@ -19,7 +19,7 @@ _ASKS = {
 }
 
 
-@fault("the second initialize is refused, and the session goes on", group="client")
+@fault("the second initialize is refused, and the session goes on", group="client", quick=False)
 async def client_initializes_twice(stage: Stage) -> str:
     """With other folders and settings the second time."""
     editor = await stage.editor()
@@ -33,7 +33,7 @@ async def client_initializes_twice(stage: Stage) -> str:
     return "refused with InvalidRequest"
 
 
-@fault("a client that never says `initialized` is served", group="client")
+@fault("a client that never says `initialized` is served", group="client", quick=False)
 async def client_says_nothing_after_initialize(stage: Stage) -> str:
     """And can be asked for its settings, which the server waits for a moment."""
     editor = await stage.editor(initialize=False, ready=False)
@@ -44,7 +44,11 @@ async def client_says_nothing_after_initialize(stage: Stage) -> str:
     return "offers come"
 
 
-@fault("exit without shutdown ends the server with 1, a shutdown without exit answers nothing more", group="client")
+@fault(
+    "exit without shutdown ends the server with 1, a shutdown without exit answers nothing more",
+    group="client",
+    quick=False,
+)
 async def client_says_exit_without_shutdown(stage: Stage) -> str:
     """Both halves of the end, each alone."""
     editor = await stage.editor(ready=False)
@@ -117,7 +121,7 @@ async def client_answers_with_errors(stage: Stage) -> str:
     return f"{len(_REPLIES)} kinds of answers"
 
 
-@fault("cancels of what runs, of what was answered, and of what never was, harm nothing", group="client")
+@fault("cancels of what runs, of what was answered, and of what never was, harm nothing", group="client", quick=False)
 async def client_cancels_everything(stage: Stage) -> str:
     """Each id several times, ids of the server's own requests, and ids that are none."""
     editor = await stage.editor()

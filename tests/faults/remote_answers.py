@@ -103,7 +103,11 @@ _LISTS: tuple[tuple[Any, str], ...] = (
 """What `/v1/models` may answer instead of a list with our model."""
 
 
-@fault("a list of models that is none is told in one line, and the server is found when it has one", group="remote")
+@fault(
+    "a list of models that is none is told in one line, and the server is found when it has one",
+    group="remote",
+    quick=False,
+)
 async def remote_lists_garbage(stage: Stage) -> str:
     """At the start, when the server is looked at for the first time."""
     async with ModelServer() as server:
@@ -121,7 +125,11 @@ async def remote_lists_garbage(stage: Stage) -> str:
     return f"{len(_LISTS)} lists"
 
 
-@fault("what a stream had before it broke is not offered as if it were whole, and offers come back", group="remote")
+@fault(
+    "what a stream had before it broke is not offered as if it were whole, and offers come back",
+    group="remote",
+    quick=False,
+)
 async def remote_cuts_the_stream(stage: Stage) -> str:
     """The connection ends in the middle of an answer, cleanly and by a reset."""
 

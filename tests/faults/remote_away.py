@@ -44,7 +44,9 @@ async def remote_refuses_connections(stage: Stage) -> str:
         return told
 
 
-@fault("a server that does not say a word is told once, and requests that follow are asked", group="remote")
+@fault(
+    "a server that does not say a word is told once, and requests that follow are asked", group="remote", quick=False
+)
 async def remote_hangs_before_its_headers(stage: Stage) -> str:
     """The connection is taken, and then nothing."""
     async with served(stage, first_token_timeout_s=0.5) as (server, editor):
@@ -54,7 +56,7 @@ async def remote_hangs_before_its_headers(stage: Stage) -> str:
         return told
 
 
-@fault("headers that drip do not hold a request longer than silence does", group="remote")
+@fault("headers that drip do not hold a request longer than silence does", group="remote", quick=False)
 async def remote_drips_its_headers(stage: Stage) -> str:
     """A letter of a header in a tenth of a second, for ever; and events that have no text."""
 
@@ -73,7 +75,7 @@ async def remote_drips_its_headers(stage: Stage) -> str:
         return told
 
 
-@fault("what came before the silence is offered, and nobody waits for the rest", group="remote")
+@fault("what came before the silence is offered, and nobody waits for the rest", group="remote", quick=False)
 async def remote_hangs_in_the_middle(stage: Stage) -> str:
     """Two tokens, and then nothing."""
     async with served(stage, timeout_s=1.0) as (server, editor):
@@ -101,7 +103,7 @@ async def remote_hangs_from_the_start(stage: Stage) -> str:
         return f"{told}; told after {waited:.0f} s"
 
 
-@fault("a name that nobody knows is told once", group="remote")
+@fault("a name that nobody knows is told once", group="remote", quick=False)
 async def remote_name_does_not_resolve(stage: Stage) -> str:
     """`.invalid` is a name that never resolves (RFC 2606). Where no name server answers, that it cannot be reached."""
     async with ModelServer() as server:
@@ -113,7 +115,7 @@ async def remote_name_does_not_resolve(stage: Stage) -> str:
         return told
 
 
-@fault("an IPv6 address works, and is told as it is written", group="remote")
+@fault("an IPv6 address works, and is told as it is written", group="remote", quick=False)
 async def remote_at_an_ipv6_address(stage: Stage) -> str:
     """`http://[::1]:PORT`, there and away."""
     try:

@@ -44,7 +44,7 @@ async def remote_is_self_signed(stage: Stage) -> str:
     return told
 
 
-@fault("a certificate of another host is refused, and found when it is the right one", group="remote")
+@fault("a certificate of another host is refused, and found when it is the right one", group="remote", quick=False)
 async def remote_has_the_certificate_of_another_host(stage: Stage) -> str:
     """The authority is trusted, the name is another one; later the server has its own."""
     authority = trustme.CA()
@@ -60,7 +60,7 @@ async def remote_has_the_certificate_of_another_host(stage: Stage) -> str:
         return told
 
 
-@fault("an expired certificate is refused, and the line does not say to trust it", group="remote")
+@fault("an expired certificate is refused, and the line does not say to trust it", group="remote", quick=False)
 async def remote_has_an_expired_certificate(stage: Stage) -> str:
     """The authority is trusted, the certificate is of the year 2000."""
     authority = trustme.CA()

@@ -100,7 +100,7 @@ async def floods(server: ModelServer, editor: Editor, head: str, part: bytes, wo
     return grown
 
 
-@fault("an answer without an end is given up, and memory is bounded", group="remote")
+@fault("an answer without an end is given up, and memory is bounded", group="remote", quick=False)
 async def remote_sends_without_end(stage: Stage) -> str:
     """A line, an event, a whole answer, a header section, that never end."""
     async with served(stage) as (server, editor):
@@ -113,7 +113,7 @@ async def remote_sends_without_end(stage: Stage) -> str:
         return f"4 kinds, at most {max(grown):.0f} MB"
 
 
-@fault("a stream of nothing is given up", group="remote")
+@fault("a stream of nothing is given up", group="remote", quick=False)
 async def remote_sends_empty_events_for_ever(stage: Stage) -> str:
     """Events without text, blank lines, as fast as they can be read."""
     async with served(stage) as (server, editor):
@@ -134,7 +134,9 @@ _BEYOND = {
 }
 
 
-@fault("what goes beyond the tokens asked for is not read, and what was asked for is offered", group="remote")
+@fault(
+    "what goes beyond the tokens asked for is not read, and what was asked for is offered", group="remote", quick=False
+)
 async def remote_sends_more_tokens_than_asked(stage: Stage) -> str:
     """Text, tokens and candidates for ever, as fast as they can be read."""
     async with served(stage) as (server, editor):

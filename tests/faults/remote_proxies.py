@@ -26,7 +26,7 @@ async def proxy(answer: str) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-@fault("a proxy that does not let us through is named, without its password", group="remote")
+@fault("a proxy that does not let us through is named, without its password", group="remote", quick=False)
 async def remote_proxy_fails(stage: Stage) -> str:
     """Away, wanting a password, without a way on; for http and for https."""
     kinds = {

@@ -33,7 +33,7 @@ async def remote_refuses_or_fails_with_a_status(stage: Stage) -> str:
         return f"{len(_REFUSALS + _FAILURES)} statuses"
 
 
-@fault("a wait that no server can mean is not repeated, and requests go on", group="remote")
+@fault("a wait that no server can mean is not repeated, and requests go on", group="remote", quick=False)
 async def remote_asks_to_wait_for_ever(stage: Stage) -> str:
     """429 with a Retry-After of centuries."""
     async with served(stage) as (server, editor):
@@ -41,7 +41,7 @@ async def remote_asks_to_wait_for_ever(stage: Stage) -> str:
         return await fails_and_comes_back(server, editor, "has too many requests (429)")
 
 
-@fault("nothing is sent to the address that a redirect names", group="remote")
+@fault("nothing is sent to the address that a redirect names", group="remote", quick=False)
 async def remote_redirects_elsewhere(stage: Stage) -> str:
     """Every kind of redirect, to another server that would answer."""
     async with ModelServer() as elsewhere, served(stage) as (server, editor):

@@ -56,7 +56,7 @@ async def remote_sends_control_characters(stage: Stage) -> str:
         return f"{len(_CONTROLS)} kinds"
 
 
-@fault("what another model writes around its code is not offered", group="remote")
+@fault("what another model writes around its code is not offered", group="remote", quick=False)
 async def remote_answers_as_another_model(stage: Stage) -> str:
     """A chat's fences and prose, and the markers of other families."""
     async with served(stage) as (server, editor):

@@ -4,15 +4,17 @@ A process of its own, niced as soon as there is more to do than to see that noth
 indexes slows a decoding step 2.3 to 5 times, a niced process 1.4 times (measured; docs/log.md).
 
 The job is a line of JSON. A part is a line with three sizes in bytes, a JSON header, marks of files that may be quoted,
-and packed bytes; the next one is made after an empty line has come in answer, or the end of stdin: a kept index that a
-part speaks of must not be replaced by a newer one before it was read.
+and packed bytes; the next one is made after an empty line has come in answer: a kept index that a part speaks of must
+not be replaced by a newer one before it was read. The end of stdin ends the process.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import sys
+import threading
 from dataclasses import asdict
 from typing import Any
 
@@ -47,8 +49,24 @@ def _be_nice() -> None:
         os.nice(19)
 
 
+def _end_with_the_server() -> None:
+    """A server that is killed tells nobody, and a large folder takes minutes to the next part, the first thing that
+    would be noticed then. Where the system has no `poll` (Windows), that is how it stays."""
+    if not hasattr(select, "poll"):
+        return
+    watch = select.poll()
+    watch.register(sys.stdin.fileno(), 0)  # POLLHUP comes unasked
+
+    def wait() -> None:
+        watch.poll()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="aix-server-watch", daemon=True).start()
+
+
 def main() -> None:
     """Entry of the process."""
+    _end_with_the_server()
     job = IndexJob(**json.loads(sys.stdin.readline()))
     output = sys.stdout.buffer
     for part in index(job, _be_nice):

@@ -235,7 +235,7 @@ class RemoteEngine:
         if self._make_fallback is not None and self._fallback is None and not self._closed:
             self._fallback = self._make_fallback()
         if not known and not self._closed:
-            meanwhile = ". The embedded model answers meanwhile" if self._fallback is not None else ""
+            meanwhile = "; the embedded model answers meanwhile" if self._fallback is not None else ""
             self._tell(LoadEvent("warning", f"{message}{meanwhile}"))
 
     async def _rest(self, pause: float) -> None:

@@ -14,8 +14,8 @@ from aix_lsp.engine.remote_candidates import Candidate, Reading
 from aix_lsp.engine.remote_check import RemoteServer
 from aix_lsp.engine.remote_errors import RemoteError, cut_off
 from aix_lsp.engine.remote_healing import COMPLETIONS, is_blank, spell_out
-from aix_lsp.engine.remote_http import RemoteClient
-from aix_lsp.engine.remote_stream import EventDecoder
+from aix_lsp.engine.remote_http import RemoteClient, read_whole
+from aix_lsp.engine.remote_stream import EventDecoder, StreamError
 from aix_lsp.engine.remote_text import as_text, before_cursor, blanks_left_out, expressible
 from aix_lsp.engine.text_stream import TextStream
 from aix_lsp.settings_remote import RemoteSettings
@@ -23,6 +23,10 @@ from aix_lsp.types import FinishReason, Generation, GenerationRequest, Prompt
 
 _LAST_WORDS_S = 0.5
 """How long the end of a finished stream is waited for, so that its connection can be used again."""
+
+_MOST_BESIDE, _MOST_PER_TOKEN = 1_000_000, 4_096
+"""Bytes of a stream that are read: a token with its scores takes some hundred, and some servers say now and then that
+they are still there."""
 
 _ALTERNATIVE_TEMPERATURE = 0.6
 """For further candidates of a greedy request: they are drawn, or they would all be the same."""
@@ -130,7 +134,12 @@ class _Asking:
     def _begun(self, way: _Way, count: int, on_text: Callable[[str], None] | None = None) -> Reading:
         def make() -> Candidate:
             candidate = Candidate(
-                self._server, self._request, self._before, way.required, TextStream(self._server.tokenizer)
+                self._server,
+                self._request,
+                self._before,
+                way.required,
+                TextStream(self._server.tokenizer),
+                limit=self._body["max_tokens"],
             )
             candidate.begin(way.begun)
             return candidate
@@ -149,14 +158,18 @@ class _Asking:
         """Read a stream until every candidate has ended. `limit` is moved to the end of all time once there is text,
         and to a moment from now when only the end of the stream is left. Raises RemoteError for one that breaks off."""
         loop = asyncio.get_running_loop()
-        events = EventDecoder()
+        events, received = EventDecoder(), 0
+        most = _MOST_BESIDE + _MOST_PER_TOKEN * body["max_tokens"] * reading.expected
         async with self._client.stream(COMPLETIONS, body, model=self._server.model) as response:
             kind = response.headers.get("content-type", "")
             if "event-stream" not in kind:
                 # A server, or something in front of it, that sends the answer whole.
-                reading.take((await response.aread()).decode("utf-8", "replace"))
+                reading.take((await read_whole(response)).decode("utf-8", "replace"))
                 return
             async for content in response.aiter_bytes():
+                received += len(content)
+                if received > most:
+                    raise StreamError("more than an answer can be")
                 for data in events.feed(content):
                     reading.take(data)
                 if reading.stopped_by_us:

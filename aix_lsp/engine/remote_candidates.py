@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from aix_lsp.engine.base import EngineError
 from aix_lsp.engine.job import named
 from aix_lsp.engine.remote_check import RemoteServer
-from aix_lsp.engine.remote_stream import DONE, Piece, pieces_of
+from aix_lsp.engine.remote_stream import DONE, Piece, StreamError, pieces_of
 from aix_lsp.engine.remote_text import cut_at_marker, give_space_back
 from aix_lsp.engine.text_stream import TextStream
 from aix_lsp.types import FinishReason, GenerationRequest, TokenScore
+
+_LONGEST_TOKEN = 256
+"""Characters. Tokenizers have runs of blanks and of one sign that long, and nothing longer."""
 
 
 @dataclass(slots=True)
@@ -23,7 +26,7 @@ class Candidate:
     `before` is what stands before the cursor. `required` is what the prompt does not hold of it; the answer begins with
     it, or it is none (`missed`). `finish` is set once nothing more is wanted, `told_end` once nothing more comes.
     `scored` has for each token of which the server told the logarithm of its probability where it ends in all that was
-    received, and that logarithm.
+    received, and that logarithm. `limit` is how many tokens were asked for: what a server sends beyond is not taken.
     """
 
     server: RemoteServer
@@ -31,6 +34,8 @@ class Candidate:
     before: str
     required: str
     stream: TextStream
+    limit: int
+    pieces: int = 0
     received: str = ""
     text: str = ""
     tokens: int = 0
@@ -54,20 +59,29 @@ class Candidate:
         if self.finish is not None:
             return
         ended = False
+        self.pieces += bool(piece.text or piece.tokens)
+        too_much = self.pieces > self.limit
         if piece.tokens is not None or self.tokens:
             # The last piece often has the reason alone.
             known = len(piece.scores) == len(piece.tokens or ())
             for number, token in enumerate(piece.tokens or ()):
                 ended = ended or token in self.server.tokenizer.special_ids
-                if not ended:
+                if not ended and token >= self.server.tokenizer.vocabulary_size:
+                    raise StreamError("tokens that the model does not have")
+                too_much = too_much or self.tokens >= self.limit
+                if not ended and not too_much:
                     self.stream.push(token)
                     self.tokens += 1
                     if known:
                         self.scored.append((len(self.stream.text), piece.scores[number][1]))
             text = self.stream.text
         else:
-            self._note_scores(piece)
-            self.received += piece.text
+            if not too_much:
+                self._note_scores(piece)
+                self.received += piece.text
+            most = self.limit * _LONGEST_TOKEN
+            if len(self.received) > most:
+                self.received, too_much = self.received[:most], True
             text, ended = cut_at_marker(self.server.tokenizer, self.received)
             if self.server.drops_space:
                 text = give_space_back(self.before, text)
@@ -79,6 +93,8 @@ class Candidate:
             self.finish = "end"
         elif self._wants_stop():
             self.finish = "stop"
+        elif too_much:
+            self.finish = "length"
         elif piece.finish:
             self.finish = "length" if piece.finish == "length" else "end"
 
@@ -151,7 +167,11 @@ class Reading:
             self.told_end = self.told_end or bool(data.strip())
             return
         for piece in pieces_of(data):
-            candidate = self.candidates.setdefault(piece.index, self.make())
+            if not 0 <= piece.index < self.expected:
+                continue  # nobody asked for that many
+            candidate = self.candidates.get(piece.index)
+            if candidate is None:
+                candidate = self.candidates[piece.index] = self.make()
             shown = candidate.text
             candidate.push(piece)
             if candidate.text or candidate.tokens:

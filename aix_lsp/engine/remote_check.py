@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.healing import Vocabulary
-from aix_lsp.engine.remote_errors import RemoteError
+from aix_lsp.engine.remote_errors import RemoteError, shown_name
 from aix_lsp.engine.remote_http import RemoteClient
 from aix_lsp.engine.remote_reading import PROBE_S, Reader
 from aix_lsp.engine.remote_stream import StreamError
@@ -23,6 +23,9 @@ from aix_lsp.engine.remote_tokenizer import described_remotely, served_model
 from aix_lsp.engine.tokenizer import ModelTokenizer
 from aix_lsp.settings_remote import RemoteSettings
 from aix_lsp.types import ModelInfo
+
+_MOST_CONTEXT = 1_000_000
+"""Tokens; as many as `remote.context` takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,13 @@ class _Check:
                 return []
             raise
         models = content.get("data") if isinstance(content, dict) else None
-        return [model for model in models or [] if isinstance(model, dict) and isinstance(model.get("id"), str)]
+        if not isinstance(models, list):
+            raise RemoteError(
+                f"the server at {self._client.address.shown} sent no list where its models were expected; check "
+                "remote.url",
+                down=True,
+            )
+        return [model for model in models if isinstance(model, dict) and isinstance(model.get("id"), str)]
 
     def _choose(self, listed: Sequence[Mapping[str, Any]]) -> str:
         names = [str(model["id"]) for model in listed]
@@ -122,7 +131,7 @@ class _Check:
                 raise ModelError(f"the server at {self._client.address.shown} lists no model; name one in remote.model")
             return names[0]
         if names and self._settings.model not in names:
-            some = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+            some = ", ".join(map(shown_name, names[:5])) + (", …" if len(names) > 5 else "")
             raise ModelError(
                 f"the server at {self._client.address.shown} has no model {self._settings.model}; it has {some}"
             )
@@ -134,9 +143,10 @@ class _Check:
         (model,) = [model for model in listed if model["id"] == self._name][:1] or [{}]
         told = model.get("max_model_len")
         if not isinstance(told, int):
-            properties = await self._optional("/props")
-            told = properties.get("default_generation_settings", {}).get("n_ctx") if properties else None
-        return told if isinstance(told, int) else 0
+            properties = await self._optional("/props") or {}
+            slot = properties.get("default_generation_settings")
+            told = slot.get("n_ctx") if isinstance(slot, dict) else None
+        return min(max(told, 0), _MOST_CONTEXT) if isinstance(told, int) else 0
 
     async def _optional(self, path: str) -> Mapping[str, Any] | None:
         """A route that only some servers have."""

@@ -15,6 +15,13 @@ import httpx
 from aix_lsp.engine.base import ModelError
 
 _LONGEST_DETAIL = 200
+_LONGEST_NAME = 80
+_LONGEST_WAIT_S = 3600
+"""A server that asks for more, or for a date, is told of without the number."""
+
+_TOO_OLD_OR_NEW = (9, 10)
+_OTHER_HOST = (62, 64)
+"""OpenSSL's codes (`X509_V_ERR_…`): not yet valid, expired; issued for another name, another address."""
 
 
 class RemoteError(ModelError):
@@ -27,14 +34,15 @@ class RemoteError(ModelError):
         self.status = status
 
 
-def connection_error(error: Exception, address: str, *, connect_timeout: float) -> RemoteError:
-    """What an exception of httpx means. `address` is the server's, as it may be shown."""
+def connection_error(error: Exception, address: str, *, connect_timeout: float, proxy: str = "") -> RemoteError:
+    """What an exception of httpx means. `address` is the server's, as it may be shown; `proxy` is what is called
+    instead of it ("the proxy http://…"), empty for none."""
     causes = list(_chain(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
+            why = _printable(cause.verify_message.rstrip("."))
             return RemoteError(
-                f"the certificate of {address} is not trusted ({cause.verify_message.rstrip('.')}); if that server is "
-                "yours, name the certificate authority's file in remote.ca_file",
+                f"the certificate of {address} is not trusted ({why}); {_advice(cause)}",
                 down=True,
             )
     for cause in causes:
@@ -44,20 +52,34 @@ def connection_error(error: Exception, address: str, *, connect_timeout: float) 
                 f"no encrypted connection to {address} ({reason}); does the server speak https there?", down=True
             )
         if isinstance(cause, socket.gaierror):
+            if proxy:
+                return RemoteError(f"the name of {proxy} is not known; check remote.proxy", down=True)
             return RemoteError(f"the name of the server {address} is not known; check remote.url", down=True)
     if isinstance(error, httpx.ProxyError):
         return RemoteError(f"the proxy does not let {address} through; check remote.proxy", down=True)
+    called, check = (proxy, "; check remote.proxy") if proxy else (f"the server at {address}", "")
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
-        return RemoteError(f"the server at {address} did not answer the call within {connect_timeout:g} s", down=True)
+        return RemoteError(f"{called} did not answer the call within {connect_timeout:g} s{check}", down=True)
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return RemoteError(f"the server at {address} refuses the connection; is it running?", down=True)
+        return RemoteError(f"{called} refuses the connection{check or '; is it running?'}", down=True)
     if isinstance(error, httpx.ConnectError):
-        return RemoteError(f"the server at {address} cannot be reached", down=True)
+        return RemoteError(f"{called} cannot be reached{check}", down=True)
     if isinstance(error, httpx.TimeoutException):
         return RemoteError(f"the server at {address} stopped answering")
-    if isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError | httpx.CloseError):
+    ended = isinstance(error, httpx.RemoteProtocolError) and any(
+        word in str(error) for word in ("disconnected", "closed")
+    )
+    if ended or isinstance(error, httpx.ReadError | httpx.WriteError | httpx.CloseError):
         return cut_off(address)
     return RemoteError(f"the server at {address} does not speak HTTP as expected ({type(error).__name__})")
+
+
+def _advice(error: ssl.SSLCertVerificationError) -> str:
+    if error.verify_code in _TOO_OLD_OR_NEW:
+        return "whoever runs that server has to renew it; or this machine's clock is wrong"
+    if error.verify_code in _OTHER_HOST:
+        return "remote.url must have the name that it was issued for"
+    return "if that server is yours, name the certificate authority's file in remote.ca_file"
 
 
 def cut_off(address: str) -> RemoteError:
@@ -70,13 +92,31 @@ def garbage(address: str, what: str) -> RemoteError:
     return RemoteError(f"the server at {address} sent {what} where a completion was expected; check remote.url")
 
 
+def compressed(address: str) -> RemoteError:
+    """The answer is compressed, which we never ask for: a small answer could become one that fills the memory."""
+    return RemoteError(
+        f"the server at {address} compresses its answers though it was asked not to; switch that off there, or in what "
+        "stands before it"
+    )
+
+
+def shown_name(name: str) -> str:
+    """A name that a server chose, as it may stand in a message: short, without controls and marks that turn text."""
+    text = _printable(name)
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…"
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def status_error(response: httpx.Response, body: bytes, address: str, *, model: str, token_name: str) -> RemoteError:
     """What an HTTP status other than success means. `token_name` is the environment variable for the token, in
     brackets where none is set; of `body` only our own words are told."""
     status = response.status_code
     return RemoteError(
         _sentence(status, response.headers, body, address, model, token_name),
-        down=status in (401, 403, 404, 405, 502, 503, 504) or 300 <= status < 400,
+        down=status in (401, 403, 404, 405, 407, 502, 503, 504) or 300 <= status < 400,
         status=status,
     )
 
@@ -88,13 +128,16 @@ def _sentence(status: int, headers: httpx.Headers, body: bytes, address: str, mo
     if status in (401, 403):
         wants = f"wants a token ({status}); set" if token_name.startswith("(") else f"refuses the token ({status}) of"
         return f"the server at {address} {wants} {token_name.strip('()')}"
+    if status == 407:
+        return f"the proxy before {address} wants a user and a password (407); put them into remote.proxy"
     if status in (404, 405):
         if model and "model" in text:
             return f"the server at {address} does not know the model {model} ({status}); check remote.model"
         return f"there is no /v1/completions at {address} ({status}); check remote.url"
     if status == 429:
         wait = headers.get("retry-after", "")
-        more = f"; it asks to wait {wait} s" if wait.isdigit() else "; try again in a moment"
+        known = wait.isascii() and wait.isdigit() and len(wait) < 5 and int(wait) <= _LONGEST_WAIT_S
+        more = f"; it asks to wait {int(wait)} s" if known else "; try again in a moment"
         return f"the server at {address} has too many requests (429){more}"
     if status in (502, 503, 504):
         return f"the server at {address} is not ready ({status}); it may still be loading its model"
@@ -108,6 +151,7 @@ def _sentence(status: int, headers: httpx.Headers, body: bytes, address: str, mo
 def detail(body: bytes) -> str:
     """The server's own words about a request that held nothing of the user's, in one line."""
     text = " ".join(body[:4096].decode("utf-8", "replace").split())
+    text = _printable(text)
     return text if len(text) <= _LONGEST_DETAIL else f"{text[:_LONGEST_DETAIL]}…"
 
 

@@ -1,6 +1,7 @@
 """The way to a model's server: its address, TLS, token, proxy and time limits, and requests that fail in one line.
 
-Only connecting is tried again. Answers are asked for uncompressed: a compressed stream would arrive in lumps.
+Only connecting is tried again. Answers are asked for uncompressed, and refused otherwise: a compressed stream would
+arrive in lumps, and a kilobyte may become a gigabyte.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import json
 import logging
 import ssl
+import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ import httpx
 
 import aix_lsp
 from aix_lsp.engine.base import ModelError
-from aix_lsp.engine.remote_errors import RemoteError, connection_error, garbage, status_error
+from aix_lsp.engine.remote_errors import RemoteError, compressed, connection_error, garbage, status_error
 from aix_lsp.engine.remote_stream import StreamError
 from aix_lsp.logs import fields, new_request_id, request_id
 from aix_lsp.settings_remote import RemoteSettings
@@ -38,7 +40,9 @@ _KEPT_S = 4.0
 _MOST, _MOST_KEPT = 256, 32
 """Connections at once, and kept. An editor has a few; `aix-lsp eval` has as many as its --batch says."""
 
-_LARGEST_ANSWER = 16_000_000
+LARGEST_ANSWER = 16_000_000
+"""Bytes. Hundreds of tokens with their scores are a hundredth of that."""
+
 _LARGEST_ERROR = 65_536
 
 
@@ -101,6 +105,7 @@ class RemoteClient:
         self._numbers = itertools.count(1)
         token = token_of(settings, environment)
         self.has_token = bool(token)
+        self._proxy = _proxy_for(self.address, settings)
         if token and self.address.root.userinfo:
             raise ModelError(
                 f"remote.url holds a user and there is a token ({settings.token_env}, remote.token): only one can be "
@@ -156,9 +161,12 @@ class RemoteClient:
         try:
             response = await self._connected(method, path, body)
             try:
+                plain = response.headers.get("content-encoding", "").strip().lower() in ("", "identity")
                 if response.status_code != 200:
-                    content = await _read(response, _LARGEST_ERROR)
+                    content = await _read(response, _LARGEST_ERROR) if plain else b""
                     raise status_error(response, content, self.address.shown, model=model, token_name=self._token_name)
+                if not plain:
+                    raise compressed(self.address.shown)
                 yield response
             finally:
                 await response.aclose()
@@ -166,7 +174,7 @@ class RemoteClient:
             raise garbage(self.address.shown, str(error)) from None
         except httpx.HTTPError as error:
             limit = self._settings.connect_timeout_s
-            raise connection_error(error, self.address.shown, connect_timeout=limit) from error
+            raise connection_error(error, self.address.shown, connect_timeout=limit, proxy=self._proxy) from error
 
     async def _connected(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         root = self.address.root
@@ -185,14 +193,31 @@ class RemoteClient:
         return await self._client.send(request, stream=True)
 
     async def _json(self, response: httpx.Response) -> Any:
-        content = await _read(response, _LARGEST_ANSWER)
+        content = await read_whole(response)
         try:
             return json.loads(content)
-        except ValueError:
-            kind = response.headers.get("content-type", "").partition(";")[0].strip() or "text"
+        except (ValueError, RecursionError):
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            what = "a page" if "html" in kind else "something else"
             raise RemoteError(
-                f"the server at {self.address.shown} sent {kind} where JSON was expected; check remote.url", down=True
+                f"the server at {self.address.shown} sent {what} where JSON was expected; check remote.url",
+                down=True,
             ) from None
+
+
+def _proxy_for(address: Address, settings: RemoteSettings) -> str:
+    """What is called instead of the server, as it may stand in a message; empty where the server itself is."""
+    if settings.proxy:
+        return "" if settings.proxy == "none" else f"the proxy {without_credentials(settings.proxy)}"
+    host, scheme = address.root.host, address.root.scheme
+    if address.is_local or scheme not in urllib.request.getproxies() or urllib.request.proxy_bypass(host):
+        return ""
+    return "the proxy of the environment"
+
+
+async def read_whole(response: httpx.Response) -> bytes:
+    """An answer's body. Raises StreamError for one that is larger than any answer."""
+    return await _read(response, LARGEST_ANSWER)
 
 
 async def _read(response: httpx.Response, limit: int) -> bytes:

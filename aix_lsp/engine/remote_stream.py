@@ -10,11 +10,13 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 _LONGEST_EVENT = 4_000_000
+_LINE_END = re.compile("[\r\n]")
 DONE = "[DONE]"
 """What ends an OpenAI stream; not every server sends it."""
 
@@ -37,9 +39,8 @@ class EventDecoder:
         """The events that end in `content`. Raises StreamError for one that does not end at all."""
         text = self._characters.decode(content)
         start = 0
-        for position, character in enumerate(text):
-            if character not in "\r\n":
-                continue
+        for found in _LINE_END.finditer(text):
+            position, character = found.start(), found.group()
             # The LF of a CR LF ends no line of its own.
             if not (character == "\n" and self._after_return and position == start):
                 yield from self._end_line(text[start:position])
@@ -89,7 +90,7 @@ def pieces_of(data: str) -> list[Piece]:
     """What one event of a stream, or a whole answer, holds. Raises StreamError."""
     try:
         content = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise StreamError("text that is no JSON") from None
     return pieces_in(content)
 
@@ -130,6 +131,9 @@ def _scores(found: Any) -> tuple[tuple[str, float], ...]:
         texts, scores = [entry.get("token") for entry in entries], [entry.get("logprob") for entry in entries]
     if not isinstance(texts, list) or not isinstance(scores, list) or len(texts) != len(scores):
         return ()
-    if not all(isinstance(score, int | float) and not math.isnan(score) for score in scores):
+    try:
+        if not all(isinstance(score, int | float) and not math.isnan(score) for score in scores):
+            return ()
+        return tuple((str(text), min(float(score), 0.0)) for text, score in zip(texts, scores, strict=True))
+    except OverflowError:  # JSON knows integers that no float can hold
         return ()
-    return tuple((str(text), min(float(score), 0.0)) for text, score in zip(texts, scores, strict=True))

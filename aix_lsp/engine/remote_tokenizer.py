@@ -9,6 +9,7 @@ from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.calibration import read_calibration
 from aix_lsp.engine.catalog import CatalogEntry, cached_folder, described, known, resolve
 from aix_lsp.engine.checkpoint import read_json
+from aix_lsp.engine.remote_errors import shown_name
 from aix_lsp.engine.tokenizer import ModelTokenizer, TokenizerError, load_tokenizer
 from aix_lsp.settings_remote import RemoteSettings
 from aix_lsp.types import ModelInfo
@@ -48,7 +49,7 @@ def described_remotely(
     ModelError for a calibration that cannot be meant."""
     entry = served.entry
     return ModelInfo(
-        name=_short(served_as) if settings.tokenizer and served_as else entry.name,
+        name=shown_name(_short(served_as)) if settings.tokenizer and served_as else entry.name,
         max_positions=max(settings.context or context or served.positions or _DEFAULT_CONTEXT, _LEAST_CONTEXT),
         format=entry.format,
         device=place,
@@ -84,8 +85,8 @@ def _find(settings: RemoteSettings, served_as: str) -> tuple[CatalogEntry, Path]
     folder = None if found is None else _folder(found)
     if found is None or folder is None:
         raise ModelError(
-            f"the tokenizer of {served_as or 'the served model'} is not on this machine; name a folder with its "
-            "tokenizer.model or tokenizer.json in remote.tokenizer"
+            f"the tokenizer of {shown_name(served_as) or 'the served model'} is not on this machine; name a folder "
+            "with its tokenizer.model or tokenizer.json in remote.tokenizer"
         )
     return found, folder
 

@@ -25,7 +25,7 @@ from aix_lsp.server.parent import is_alive, until_gone
 from aix_lsp.server.responsive import take_short_turns
 from aix_lsp.server.session import Session
 from aix_lsp.server.tracing import TracedProtocol
-from aix_lsp.server.transport import StreamWriter, accept_one, claim_stdio, pump
+from aix_lsp.server.transport import MAX_MESSAGE_BYTES, StreamWriter, accept_one, claim_stdio, pump
 
 if TYPE_CHECKING:
     from aix_lsp.engine.base import Engine, OnEvent
@@ -126,7 +126,7 @@ class AixServer(LanguageServer):
         self.session = Session(self)
         stream = StreamWriter(writer, self._client_is_gone)
         self.protocol.set_writer(stream)
-        pump(reader, self.loop, self.protocol.handle_body, lambda: self.stop(1))
+        pump(reader, self.loop, self.protocol.handle_body, lambda: self.stop(1), self._message_was_too_large)
         code = await self.exit_code
         try:
             await asyncio.wait_for(self.session.close(), timeout=3)
@@ -134,6 +134,12 @@ class AixServer(LanguageServer):
             logger.warning("the session took too long to close")
         await asyncio.to_thread(stream.close)
         return code
+
+    def _message_was_too_large(self, size: int) -> None:
+        most = MAX_MESSAGE_BYTES / 1e6
+        self.session.messages.warn(
+            f"a message of the editor was not read; it has {size / 1e6:,.0f} MB, and the most is {most:,.0f} MB"
+        )
 
     def _client_is_gone(self) -> None:
         """Called on the writer's thread."""

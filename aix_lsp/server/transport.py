@@ -23,18 +23,30 @@ logger = logging.getLogger(__name__)
 IN_FLIGHT = 1024
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
+_MOST_PASSED_OVER = 4 * 1024 * 1024 * 1024
+"""No editor sends that much: a header that says more is damaged, and says nothing of what follows it."""
+_PIECE_BYTES = 64 * 1024
+_LONGEST_HEADER = 64
 
 
-def read_messages(stream: BinaryIO) -> Iterator[bytes]:
-    """Bodies of the messages on a stream, until its end. A header without a usable Content-Length is passed
-    over with a line in the log; what follows it is read as the next header."""
+def read_messages(stream: BinaryIO, on_large: Callable[[int], None] = lambda size: None) -> Iterator[bytes]:
+    """Bodies of the messages on a stream, until its end. One that is too large is passed over; `on_large` is told its
+    bytes. A header without a usable Content-Length is passed over with a line in the log; what follows it is read as
+    the next header, and since a body ends without a line break, that may stand at the end of a line."""
     length: int | None = None
-    while line := stream.readline(64 * 1024):
-        header = line.strip()
+    begun = b""
+    while line := stream.readline(_PIECE_BYTES):
+        header = (begun + line).strip()
+        begun = b"" if line.endswith(b"\n") else line[-_LONGEST_HEADER:]
         if header:
-            name, _, value = header.partition(b":")
-            if name.strip().lower() == b"content-length":
-                length = _content_length(value.strip())
+            _, found, value = header.lower().rpartition(b"content-length")
+            if found and value.lstrip().startswith(b":"):
+                length = _content_length(value.lstrip()[1:].strip())
+        elif length is not None and length > MAX_MESSAGE_BYTES:
+            on_large(length)
+            if not _pass_over(stream, length):
+                return
+            length = None
         elif length is not None:
             body = stream.read(length)
             if len(body) < length:
@@ -44,10 +56,20 @@ def read_messages(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _content_length(value: bytes) -> int | None:
-    if not value.isdigit() or int(value) > MAX_MESSAGE_BYTES:
+    if not value.isdigit() or len(value) > 19 or int(value) > _MOST_PASSED_OVER:
         logger.error("a message header with a Content-Length that cannot be used was passed over")
         return None
     return int(value)
+
+
+def _pass_over(stream: BinaryIO, size: int) -> bool:
+    """Read so many bytes and keep none; False where the stream ends before."""
+    while size > 0:
+        piece = stream.read(min(size, _PIECE_BYTES))
+        if not piece:
+            return False
+        size -= len(piece)
+    return True
 
 
 class StreamWriter:
@@ -103,18 +125,26 @@ class StreamWriter:
 
 
 def pump(
-    stream: BinaryIO, loop: asyncio.AbstractEventLoop, handle: Callable[[bytes], None], on_end: Callable[[], None]
+    stream: BinaryIO,
+    loop: asyncio.AbstractEventLoop,
+    handle: Callable[[bytes], None],
+    on_end: Callable[[], None],
+    on_large: Callable[[int], None] = lambda size: None,
 ) -> None:
-    """Start the thread that reads `stream` and has `handle` called on the loop for every message, in order."""
+    """Start the thread that reads `stream` and has `handle` called on the loop for every message, in order; `on_large`
+    with the bytes of one that was too large, and `on_end` at the end."""
     slots = threading.BoundedSemaphore(IN_FLIGHT)
 
     def handle_one(body: bytes) -> None:
         slots.release()
         handle(body)
 
+    def too_large(size: int) -> None:
+        loop.call_soon_threadsafe(on_large, size)
+
     def run() -> None:
         try:
-            for body in read_messages(stream):
+            for body in read_messages(stream, too_large):
                 slots.acquire()
                 loop.call_soon_threadsafe(handle_one, body)
         except (OSError, ValueError):

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -32,13 +32,16 @@ Scores = Literal["", "tells", "refuses", "garbage"]
 @dataclass
 class Fault:
     """What goes wrong with a completion. `status` answers with that; `after` text tokens the stream `ends`: the
-    connection is closed, hangs, or goes on with `garbage`; with `linger` it stays open behind a whole answer."""
+    connection is closed, hangs, or goes on with `garbage`; with `linger` it stays open behind a whole answer. `reply`
+    writes the answer itself, headers and all, before the connection is closed. `everywhere`: not completions alone."""
 
     status: int = 0
     body: str = ""
     headers: Sequence[str] = ()
     after: int = 0
     ends: Literal["", "cut", "hang", "garbage", "error", "linger"] = ""
+    reply: Callable[[asyncio.StreamWriter], Awaitable[None]] | None = None
+    everywhere: bool = False
 
 
 @dataclass
@@ -66,6 +69,7 @@ class ModelServer:
         lifts: bool = False,
         scores: Scores = "",
         models: Sequence[str] = ("aix-mini",),
+        host: str = "127.0.0.1",
     ) -> None:
         self.kind = kind
         self.text = text
@@ -76,16 +80,18 @@ class ModelServer:
         self.lifts = lifts
         self.scores = scores
         self.models = models
+        self.host = host
         self.port = 0
         self.seen: list[Seen] = []
         self.connections = 0
-        self._tls = tls
+        self.tls = tls
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
-        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http{'s' if self.tls else ''}://{host}:{self.port}"
 
     @property
     def completions(self) -> list[Seen]:
@@ -97,7 +103,7 @@ class ModelServer:
         return self
 
     async def listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        self._server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def __aexit__(self, *_: object) -> None:
@@ -125,11 +131,15 @@ class ModelServer:
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        _, path, _ = head[0].split(" ")
+        path = head[0].split(" ")[1]
+        if "://" in path:  # for a proxy
+            path = "/" + path.split("/", 3)[3]
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         content = await reader.readexactly(int(headers.get("content-length", "0")))
         seen = Seen(path, headers, json.loads(content) if content else {})
         self.seen.append(seen)
+        if self.fault is not None and self.fault.everywhere:
+            return await self._wrong(writer, self.fault)
         if self.token and headers.get("authorization") != f"Bearer {self.token}":
             return await self._reply(writer, 401, {"error": "no"})
         if path == "/v1/models":
@@ -150,8 +160,8 @@ class ModelServer:
 
     async def _complete(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Seen) -> bool:
         fault, body = self.fault, seen.body
-        if fault is not None and fault.status:
-            return await self._reply(writer, fault.status, fault.body, fault.headers)
+        if fault is not None and (fault.status or fault.reply is not None):
+            return await self._wrong(writer, fault)
         if body["model"] not in self.models:
             return await self._reply(writer, 404, {"error": {"message": "The model does not exist"}})
         prompt = body["prompt"]
@@ -236,6 +246,12 @@ class ModelServer:
             total += len(TOKENIZER.encode(rest[: found[0]])) + bool(found[1])
             rest = rest[found[0] + len(found[1]) :]
         return total
+
+    async def _wrong(self, writer: asyncio.StreamWriter, fault: Fault) -> bool:
+        if fault.reply is None:
+            return await self._reply(writer, fault.status, fault.body, fault.headers)
+        await fault.reply(writer)
+        return False
 
     async def _fail(self, writer: asyncio.StreamWriter, how: str, watch: asyncio.Future[None]) -> bool:
         if how == "hang":

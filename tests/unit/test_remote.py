@@ -230,7 +230,7 @@ async def test_another_model_answers_while_the_server_is_away_if_that_is_wanted(
     with pytest.raises(EngineError, match="refuses the connection"):
         await engine.generate(request())
     assert (await engine.generate(request())).text == "meanwhile"
-    assert "The embedded model answers meanwhile" in told[-1].message
+    assert "; the embedded model answers meanwhile" in told[-1].message
     await server.listen()
     await until(lambda: engine.state.phase == "ready")
     assert (await engine.generate(request())).model == "aix-mini"

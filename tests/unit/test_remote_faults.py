@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import ssl
 import time
@@ -16,7 +17,7 @@ from aix_lsp.engine import remote
 from aix_lsp.engine.base import EngineError, LoadEvent, ModelError
 from aix_lsp.engine.remote import RemoteEngine
 from aix_lsp.engine.remote_check import check
-from aix_lsp.engine.remote_errors import RemoteError
+from aix_lsp.engine.remote_errors import RemoteError, shown_name
 from aix_lsp.engine.remote_http import Address, RemoteClient
 from aix_lsp.settings_remote import RemoteSettings
 from tests.unit.remote_server import FOLDER, Fault, ModelServer, request, settings_for, until
@@ -274,6 +275,47 @@ async def test_code_that_goes_unencrypted_to_another_machine_is_warned_of(monkey
             assert warning.startswith(words)
             assert warning.endswith("unencrypted; use an https address")
             await client.close()
+
+
+async def test_a_compressed_answer_is_refused_unread() -> None:
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        for status in (200, 500):
+            server.fault = Fault(status, "no gzip", headers=["Content-Encoding: gzip"])
+            line = await failure(engine)
+            assert ("compresses its answers" if status == 200 else "failed (500)") in line
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_no_more_is_taken_than_was_asked_for() -> None:
+    async with ModelServer(kind="counting") as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        pieces = [{"index": index, "text": "b", "finish_reason": None} for index in (0, 7, -1, 0, 0, 0)]
+        server.fault = Fault(200, json.dumps({"choices": pieces}), headers=["Content-Type: application/json"])
+        generation = await engine.generate(request(max_new_tokens=2))
+        assert (generation.text, generation.finish) == ("bb", "length")
+        engine.close()
+        await engine.wait_closed()
+
+
+@pytest.mark.parametrize("wait", ["9" * 4000, "-1", "²", "Wed, 21 Oct 2065 07:28:00 GMT", "7200"])
+async def test_a_wait_that_nobody_can_mean_is_not_repeated(wait: str) -> None:
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        server.fault = Fault(429, "", headers=[f"Retry-After: {wait}"])
+        assert (await failure(engine)).endswith("(429); try again in a moment")
+        engine.close()
+        await engine.wait_closed()
+
+
+def test_a_name_that_a_server_chose_is_harmless_in_a_message() -> None:
+    assert shown_name("company/model-7b (q4)") == "company/model-7b (q4)"
+    assert shown_name("a\x1b[31m\u202e\nb") == "a\ufffd[31m\ufffd\ufffdb"
+    assert len(shown_name("m" * 5000)) == 81
 
 
 def test_errors_keep_what_the_engine_needs() -> None:

@@ -28,6 +28,10 @@ def framed(body: bytes, header: bytes = b"Content-Length: %d\r\n\r\n") -> bytes:
         (b"Content-Length: -1\r\n\r\n" + framed(b"{}"), [b"{}"]),
         (b"Content-Length: many\r\n\r\n" + framed(b"{}"), [b"{}"]),
         (b"Content-Length: 999999999999\r\n\r\n" + framed(b"{}"), [b"{}"]),
+        (b"Content-Length: " + b"9" * 9000 + b"\r\n\r\n" + framed(b"{}"), [b"{}"]),
+        # a body that nobody announced ends without a line break: the next header stands right behind it
+        (b'Content-Length: x\r\n\r\n{"a": 1}' + framed(b"{}") + framed(b"[1]"), [b"{}", b"[1]"]),
+        (b"x" * (64 * 1024 - 9) + framed(b"{}"), [b"{}"]),
         (b"rubbish\r\n\r\n" + framed(b"{}"), [b"{}"]),
         # a stream that ends inside a body
         (b"Content-Length: 10\r\n\r\n{}", []),
@@ -35,6 +39,14 @@ def framed(body: bytes, header: bytes = b"Content-Length: %d\r\n\r\n") -> bytes:
 )
 def test_messages_are_read_whatever_stands_between_them(stream: bytes, bodies: list[bytes]) -> None:
     assert list(read_messages(io.BytesIO(stream))) == bodies
+
+
+def test_a_message_that_is_too_large_is_passed_over_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aix_lsp.server.transport.MAX_MESSAGE_BYTES", 100_000)
+    told: list[int] = []
+    stream = framed(b"1") + framed(b"x" * 300_000) + framed(b"2") + framed(b"y" * 200_000)
+    assert list(read_messages(io.BytesIO(stream[:-1]), told.append)) == [b"1", b"2"]
+    assert told == [300_000, 200_000]
 
 
 class Broken(io.BytesIO):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -206,7 +207,7 @@ class Session:
             self.run(asyncio.to_thread(self._watcher.remove, path))
 
     def _begin_folder(self, path: Path) -> None:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises where a folder above cannot be searched
             self.messages.warn(f"the workspace folder {path} cannot be read; completions work without it")
             return
         self.context.add_folder(path)

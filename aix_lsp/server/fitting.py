@@ -7,18 +7,20 @@ list. A client's mistake would then become text of a document instead of a refus
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from operator import is_
-from typing import Any, get_origin
+from typing import Any, Union, get_origin
 
 from cattrs import Converter
+from lsprotocol import types as lsp
 
 
 def take_only_what_fits(converter: Converter) -> None:
     """Have the converter raise for a value of another JSON type than the one that is named."""
-    # by the type itself: a hook for `int` would be taken for every IntEnum
-    for kind, hook in ((str, _text), (int, _integer), (bool, _truth)):
-        converter.register_structure_hook_func(partial(is_, kind), hook)
+    # enumerations come here too, as the strings and numbers that they are
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(bool, _truth)
+    # an open enumeration, of which lsprotocol passes on whatever it does not know
+    converter.register_structure_hook(Union[lsp.LanguageKind, str], lambda value, _: _text(value, str))
 
     def of_lists(kind: Any, inner: Converter) -> Any:
         (element, *_) = kind.__args__
@@ -37,19 +39,17 @@ def _is_list(kind: Any) -> bool:
     return get_origin(kind) is Sequence
 
 
-def _text(value: Any, _: Any) -> str:
+def _text(value: Any, kind: type[str]) -> str:
     if not isinstance(value, str):
         raise TypeError("not a string")
-    return value
+    return kind(value)
 
 
-def _integer(value: Any, _: Any) -> int:
+def _integer(value: Any, kind: type[int]) -> int:
     # JSON has one kind of number, and some clients write 1.0
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
         raise TypeError("not an integer")
-    return value
+    return kind(value)
 
 
 def _truth(value: Any, _: Any) -> bool:

@@ -120,6 +120,8 @@ class AixProtocol(LanguageServerProtocol):
             return
         if method == lsp.CANCEL_REQUEST:
             self._cancel(data.get("params"))
+            if is_request:
+                self._refuse(message_id, JsonRpcInvalidRequest(f"{method} is a notification"))
             return
         try:
             message = self._converter.structure(_mended(data, method), self._type_of(method, is_request))

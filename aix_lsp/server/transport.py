@@ -44,7 +44,8 @@ def read_messages(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _content_length(value: bytes) -> int | None:
-    if not value.isdigit() or int(value) > MAX_MESSAGE_BYTES:
+    # Python refuses to read a number of thousands of digits
+    if not value.isdigit() or len(value) > 20 or int(value) > MAX_MESSAGE_BYTES:
         logger.error("a message header with a Content-Length that cannot be used was passed over")
         return None
     return int(value)

@@ -52,6 +52,9 @@ logger = logging.getLogger(__name__)
 
 _BUILTIN = frozenset({lsp.INITIALIZE, lsp.INITIALIZED, lsp.SET_TRACE, lsp.WORKSPACE_EXECUTE_COMMAND})
 
+_ANSWER_SECONDS = 60.0
+"""A client that never answers what it is asked would otherwise cost a task for each question."""
+
 _CAPABILITIES_READ: Mapping[str, Any] = {
     "general": {"positionEncodings": list},
     "window": {"workDoneProgress": bool, "showDocument": {"support": bool}},
@@ -168,11 +171,19 @@ class AixProtocol(LanguageServerProtocol):
             future.set_result(result)
 
     def send_request(self, method: str, params: Any = None, callback: Any = None, msg_id: Any = None) -> Future[Any]:
-        """Ask the client. Nothing of it is kept once it is answered, or nobody waits any more."""
+        """Ask the client, which has `_ANSWER_SECONDS`; its silence is then an error like its refusal. Nothing of it is
+        kept once nobody waits any more."""
         number = str(uuid.uuid4()) if msg_id is None else msg_id
         future: Future[Any] = super().send_request(method, params, callback, number)
 
+        def expired() -> None:
+            if not future.done():
+                future.set_exception(JsonRpcInternalError("the client did not answer"))
+
+        timer = asyncio.get_running_loop().call_later(_ANSWER_SECONDS, expired)
+
         def forget(_: Future[Any]) -> None:
+            timer.cancel()
             self._request_futures.pop(number, None)
             self._result_types.pop(number, None)
 

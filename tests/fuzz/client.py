@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from aix_lsp.uris import path_to_uri
-from tests.fuzz.judge import Judge, Key, key_of
+from tests.fuzz.judge import Judge, Key, due, key_of
 from tests.fuzz.values import dumped, junk
 from tests.mirror import Encoding, Mirror, Mirrored
 
@@ -33,8 +33,16 @@ class Client:
         self.offers: list[str] = []
         self.asked: list[Any] = []
         """Ids of the latest requests, finished or not."""
-        self.log: list[bytes] = []
+        self.log: list[bytes] | None = None
+        """Frames that went out, where somebody wants them."""
         self.keeps_silent = False
+        self.waits = False
+        """Whether it sends nothing more before all is answered."""
+        self.awaited: Any = None
+        """The id of a request whose answer is kept in `status`."""
+        self.status: Any = None
+        self.left_waiting = 0
+        """Requests of the server that it never answers."""
         self._write = write
         self._number = 0
         self._checks: dict[Key, list[dict[str, Any]]] = {}
@@ -59,7 +67,8 @@ class Client:
         """Any bytes, and the messages that a reader finds in them."""
         for body in bodies:
             self.judge.was_sent(body)
-        self.log.append(frame)
+        if self.log is not None:
+            self.log.append(frame)
         self._write(frame)
 
     def send(self, message: dict[str, Any]) -> None:
@@ -144,6 +153,11 @@ class Client:
         if left := [uri for uri in by_uri if uri in known and uri not in ours]:
             self.judge.broken.append(f"the server has {left[0]} open, which the client has closed")
 
+    @property
+    def keeps_waiting(self) -> int:
+        """Requests of the server that it has not answered, or never will."""
+        return self.left_waiting + len(self._open_asks)
+
     # what the server sends
 
     def take(self, message: dict[str, Any]) -> None:
@@ -157,6 +171,8 @@ class Client:
         expected = self._checks.pop(key_of(message.get("id")), None)
         self.judge.answered(message)
         result = message.get("result")
+        if self.awaited is not None and message.get("id") == self.awaited:
+            self.awaited, self.status = None, result
         if expected is not None and isinstance(result, list):
             self._compare(result, expected)
         elif isinstance(result, dict):
@@ -178,8 +194,11 @@ class Client:
             answer = {"id": ask["id"], "result": junk(chance)}
         elif kind == 8:
             answer = {"id": ask["id"], "error": chance.choice(({"code": -32601, "message": "no"}, junk(chance), 5))}
-        elif kind == 9 and ask["method"] != "client/registerCapability":
+        elif kind == 9:
+            self.left_waiting += 1
             return
+        if due(dumped({"jsonrpc": "2.0", **answer})) is not None:
+            self.left_waiting += 1  # so deep that it is no JSON to Python
         self.send(answer)
         if kind == 6:
             self.send(answer)

@@ -7,7 +7,7 @@ import gc
 import io
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -28,12 +28,14 @@ OPTIONS = {
     "workspace.watch": "off",
     "completion.automatic_delay_ms": 0,
 }
+OWN_TASKS = 8
+"""Counts are saved, the page is served, folders are watched."""
 ANSWERS = ("amount\n    return result", "", "x)", "\n\n", "é = '😀'", "    " * 30, "if a:\n        b\nelse:\n        c\n")
 
 
 def scripted_engine(settings: Any, on_event: Any) -> Engine:
     """An engine that answers by the prompt's length."""
-    engine = ScriptedEngine(lambda prompt: ANSWERS[len(prompt.tokens) % len(ANSWERS)], on_event=on_event)
+    engine = ScriptedEngine(lambda prompt: ANSWERS[len(prompt.ids) % len(ANSWERS)], on_event=on_event)
     engine.start(asyncio.get_running_loop())
     return engine
 
@@ -104,8 +106,16 @@ def begin(client: Client, chance: Random) -> None:
     client.initialize()
 
 
-async def play(seed: int, steps: Steps, folder: Path, patience: float = 60.0, on_step: Any = None) -> Judge:
-    """Play a session; the judge says what was seen. `patience` is how many seconds an answer may take."""
+async def play(
+    seed: int,
+    steps: Steps,
+    folder: Path,
+    patience: float = 60.0,
+    on_step: Callable[[str, int], None] | None = None,
+    sent: list[bytes] | None = None,
+) -> Judge:
+    """Play a session; the judge says what was seen. `patience` is how many seconds an answer may take, `on_step` is
+    called after each step, `sent` takes the frames that went out."""
     errors = Errors()
     logging.getLogger("aix_lsp").addHandler(errors)
     server = AixServer(OPTIONS, scripted_engine)
@@ -121,6 +131,7 @@ async def play(seed: int, steps: Steps, folder: Path, patience: float = 60.0, on
             server.protocol.handle_body(body)
 
     client = Client(seed, project_in(folder), write)
+    client.log = sent
     judge = client.judge
 
     def take() -> None:
@@ -147,7 +158,8 @@ async def play(seed: int, steps: Steps, folder: Path, patience: float = 60.0, on
             STEPS[name][1](client, Random(number))
             if chance.random() < 0.6:
                 await asyncio.sleep(0)
-            if chance.random() < 0.02:
+            if client.waits or chance.random() < 0.02:
+                client.waits = False
                 await drain()
             take()
             if on_step is not None:
@@ -155,7 +167,7 @@ async def play(seed: int, steps: Steps, folder: Path, patience: float = 60.0, on
         client.check()
         await drain()
         take()
-        _no_more_than_needed(server, judge)
+        _no_more_than_needed(server, client)
         client.request("shutdown", None)
         STEPS["asks"][1](client, chance)
         client.notify("exit", None)
@@ -176,16 +188,19 @@ async def play(seed: int, steps: Steps, folder: Path, patience: float = 60.0, on
     return judge
 
 
-def _no_more_than_needed(server: AixServer, judge: Judge) -> None:
-    """Nothing is kept of requests that are answered."""
+def _no_more_than_needed(server: AixServer, client: Client) -> None:
+    """Nothing is kept of requests that are answered, on either side."""
+    judge, protocol = client.judge, server.protocol
     if judge.broken:
         return
-    if server.protocol.unanswered or server.protocol._running:
+    if protocol.unanswered or protocol._running:
         judge.broken.append("the protocol keeps requests that are answered")
-    if len(server.protocol._result_types) > len(server.protocol._request_futures):
-        judge.broken.append("the protocol keeps types of answers that came")
-    if len(server.session._tasks) > 40:
-        judge.broken.append(f"{len(server.session._tasks)} tasks run beside no request")
+    asked = max(len(protocol._result_types), len(protocol._request_futures))
+    if asked > client.keeps_waiting:
+        judge.broken.append(f"{asked} questions to the client are kept, of which it has {client.keeps_waiting}")
+    if len(server.session._tasks) > client.keeps_waiting + OWN_TASKS:
+        names = sorted({str(task.get_coro()).split()[2] for task in server.session._tasks})
+        judge.broken.append(f"{len(server.session._tasks)} tasks run beside no request: {', '.join(names)}")
 
 
 async def _closed(server: AixServer, judge: Judge) -> None:

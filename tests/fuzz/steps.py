@@ -157,6 +157,21 @@ def asks(client: Client, chance: Random) -> None:
     client.request("textDocument/inlineCompletion", params)
 
 
+@step(6)
+def asks_and_waits(client: Client, chance: Random) -> None:
+    """At the end of a line, where offers are made; then the first letters of an offer are typed."""
+    document = client.some_document(chance)
+    end = client.mirror.settled(document.text, len(document.text))
+    client.mirror.edit(document.uri, (end, end, "\n    result = "))
+    place = client.mirror.place(document.text, len(document.text))
+    params = {"textDocument": {"uri": document.uri}, "position": place}
+    if chance.random() < 0.3:
+        client.request("textDocument/completion", params)
+    else:
+        client.request("textDocument/inlineCompletion", {**params, "context": {"triggerKind": chance.choice((1, 2))}})
+    client.waits = True
+
+
 @step(5)
 def asks_for_a_list(client: Client, chance: Random) -> None:
     uri, place = anywhere(client, chance)
@@ -236,7 +251,8 @@ def changes_a_notebook(client: Client, chance: Random) -> None:
     cells = client.notebooks[uri]
     at = chance.randint(0, len(cells))
     gone = cells[at : at + chance.randint(0, 2)]
-    come = [f"{uri.replace('file:', 'vscode-notebook-cell:')}#X{chance.randrange(10**6)}"][: chance.randrange(2)]
+    new = f"{uri.replace('file:', 'vscode-notebook-cell:')}#X{chance.randrange(10**6)}"
+    come = [new] if chance.random() < 0.5 and new not in client.mirror.documents else []
     sent: list[Any] = []
     previous = client.mirror._notify
     client.mirror._notify = lambda _, params: sent.append(params)

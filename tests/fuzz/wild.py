@@ -32,7 +32,7 @@ def whole(client: Client, chance: Random) -> dict[str, Any]:
     notebook = {"uri": uri, "notebookType": "x", "version": 1, "cells": [{"kind": 2, "document": cell}]}
     structure = {"start": 0, "deleteCount": 1, "cells": [{"kind": 1, "document": cell}]}
     info = {"range": span, "text": "x"}
-    name = chance.choice(("accepted", "status", "toggle", "pause", "trace", "documents", "inspect"))
+    name = chance.choice((*("accepted", "status", "trace", "documents", "inspect") * 8, "toggle", "pause"))
     requests = {
         "initialize": {"processId": None, "rootUri": None, "capabilities": {"general": {"positionEncodings": []}}},
         "textDocument/inlineCompletion": {

@@ -12,6 +12,8 @@ from typing import Any, Union, get_origin
 from cattrs import Converter
 from lsprotocol import types as lsp
 
+_LANGUAGE: Any = Union[lsp.LanguageKind, str]  # noqa: UP007  # what is registered by this form
+
 
 def take_only_what_fits(converter: Converter) -> None:
     """Have the converter raise for a value of another JSON type than the one that is named."""
@@ -20,7 +22,7 @@ def take_only_what_fits(converter: Converter) -> None:
     converter.register_structure_hook(int, _integer)
     converter.register_structure_hook(bool, _truth)
     # an open enumeration, of which lsprotocol passes on whatever it does not know
-    converter.register_structure_hook(Union[lsp.LanguageKind, str], lambda value, _: _text(value, str))
+    converter.register_structure_hook(_LANGUAGE, lambda value, _: _text(value, str))
 
     def of_lists(kind: Any, inner: Converter) -> Any:
         (element, *_) = kind.__args__

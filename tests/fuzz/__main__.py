@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=int(time.time()), help="printed, so that a run can be had again")
     parser.add_argument("--only", choices=PARTS)
-    parser.add_argument("--coverage", action="store_true", help="which lines the messages reach; guides them, and is slow")
+    parser.add_argument(
+        "--coverage", action="store_true", help="which lines the messages reach; guides them, and is slow"
+    )
     parser.add_argument("--replay", type=Path, help="a file that a run has written")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
@@ -45,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.only in (None, "protocol"):
         rows += protocol(given.messages, given.seed, coverage=given.coverage)
     if given.only in (None, "index"):
-        rows += files.index(given.seed, max(200, given.messages // 50))
+        rows += files.index(given.seed, max(100, given.messages // 100))
     if given.only in (None, "settings"):
-        rows += files.settings(given.seed, max(200, given.messages // 50))
+        rows += files.settings(given.seed, max(100, given.messages // 100))
     if given.only in (None, "text"):
         rows += texts.properties(given.seed, max(20, given.messages // 1000))
     seconds = time.monotonic() - began

@@ -212,9 +212,15 @@ def respelled(uri: str, chance: Random) -> str:
         return scheme.upper() + colon + rest
     if kind == 1:
         path = rest.rpartition("/")
-        return scheme + colon + path[0] + path[1] + "".join(
-            f"%{ord(sign):02x}" if sign.isalnum() and sign.isascii() and chance.random() < 0.3 else sign
-            for sign in _whole_escapes(path[2])
+        return (
+            scheme
+            + colon
+            + path[0]
+            + path[1]
+            + "".join(
+                f"%{ord(sign):02x}" if sign.isalnum() and sign.isascii() and chance.random() < 0.3 else sign
+                for sign in _whole_escapes(path[2])
+            )
         )
     return scheme + colon + rest.replace("c:/", "C%3A/").replace("file://server", "file://SERVER")
 

@@ -1,4 +1,4 @@
-"""Which lines of some of the product's files the messages reach (`sys.settrace`), to judge and to guide the generator."""
+"""Which lines of some of the product's files the messages reach (`sys.settrace`), to judge and guide the generator."""
 
 from __future__ import annotations
 

@@ -26,11 +26,20 @@ OPTIONS = {
     "statistics.enabled": False,
     "inspect.socket": False,
     "workspace.watch": "off",
-    "completion.automatic_delay_ms": 0,
+    "completion.debounce": "fixed",
+    "completion.debounce_ms": 0,
 }
 OWN_TASKS = 8
 """Counts are saved, the page is served, folders are watched."""
-ANSWERS = ("amount\n    return result", "", "x)", "\n\n", "é = '😀'", "    " * 30, "if a:\n        b\nelse:\n        c\n")
+ANSWERS = (
+    "amount\n    return result",
+    "",
+    "x)",
+    "\n\n",
+    "é = '😀'",
+    "    " * 30,
+    "if a:\n        b\nelse:\n        c\n",
+)
 
 
 def scripted_engine(settings: Any, on_event: Any) -> Engine:

@@ -83,6 +83,15 @@ def types(client: Client, chance: Random) -> None:
 
 
 @step(3)
+def types_half_a_pair(client: Client, chance: Random) -> None:
+    """Half of a surrogate pair, which JSON can carry and UTF-8 cannot; then a request."""
+    document = client.some_document(chance)
+    at = chance.randint(0, len(document.text))
+    client.mirror.edit(document.uri, (at, at, chance.choice(("\ud800 ", "x = '\udfff'\n", "\ndef f\udc80():\n    "))))
+    chance.choice((asks, asks_and_waits, asks_and_waits))(client, chance)
+
+
+@step(3)
 def replaces(client: Client, chance: Random) -> None:
     client.mirror.replace(client.some_document(chance).uri, some_text(chance))
 

@@ -166,7 +166,9 @@ def is_no_message(client: Client, chance: Random) -> None:
             b'{"jsonrpc": "2.0", "method": "no/such", "method": "none", "id": ' + HUGE.encode() + b"}",
             b'{"jsonrpc": "2.0", "method": "no/such", "id": ' + b"9" * 5000 + b"}",
             b'{"jsonrpc": "2.0", "method": "no/such", "id": NaN}',
-            b'{"jsonrpc": "2.0", "id": ' + number + b', "method": "textDocument/inlineCompletion", "params": '
+            b'{"jsonrpc": "2.0", "id": '
+            + number
+            + b', "method": "textDocument/inlineCompletion", "params": '
             + str(nested(chance.choice((50, 900, 5000)), True))[5:].encode()
             + b"}",
         )

@@ -68,7 +68,7 @@ def protocol(messages: int, seed: int, *, coverage: bool = False) -> list[Findin
         rows += [_share(covered)]
     else:
         seen = in_this_process(here, seed, save_in=Path.cwd())
-    rows += findings("server in this process", seen, own_memory=True)
+    rows += findings("server in this process", seen)
     _tell(seen)
     seen = in_processes(messages - here - real, seed + 1)
     rows += findings("server process", seen)

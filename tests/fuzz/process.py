@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,13 +25,13 @@ REAL = (sys.executable, "-m", "aix_lsp", "serve")
 ROOT = Path(__file__).parents[2]
 
 
+@dataclass
 class Watch:
     """Memory (MiB), threads and open files of the process, each time it was looked at."""
 
-    def __init__(self) -> None:
-        self.memory: list[float] = []
-        self.threads: list[int] = []
-        self.files: list[int] = []
+    memory: list[float] = field(default_factory=list)
+    threads: list[int] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
 
     def look(self, process: psutil.Process) -> None:
         """Once more."""
@@ -93,6 +94,7 @@ async def play(
             )
 
     try:
+        next_look = 0
         chance = Random(seed)
         begin(client, chance)
         if ready is not None:
@@ -104,7 +106,8 @@ async def play(
             if client.waits or number % 50 == 0:
                 client.waits = False
                 await drain()
-                if watch is not None and number % 500 == 0:
+                if watch is not None and number >= next_look:
+                    next_look = number + 500
                     watch.look(seen)
             elif chance.random() < 0.3:
                 await asyncio.sleep(0)

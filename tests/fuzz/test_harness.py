@@ -20,6 +20,7 @@ from tests.fuzz import files, in_process, run, texts
 from tests.fuzz.damage import damaged
 from tests.fuzz.judge import NOBODY, Judge, due
 from tests.fuzz.kept_files import Kept
+from tests.fuzz.process import Watch
 from tests.fuzz.shrink import keep, kept, shrunk
 
 Patch = pytest.MonkeyPatch
@@ -138,8 +139,8 @@ def test_a_broken_part_ends_the_command_with_1(monkeypatch: Patch, capsys: pytes
     told = capsys.readouterr().out
     assert told.startswith("fuzz: seed 3")
     assert "planted" in told
-    grows = run.Seen(sent=10**6, memory=[10.0] * 8 + [99.0] * 3)
-    assert [row.state for row in run.findings("here", grows, own_memory=True)][-1] == "broken"
+    watch = Watch([10.0] * 8 + [99.0] * 3, [4] * 11, [9] * 11)
+    assert [row.state for row in run.findings("here", run.Seen(sent=10**6, watch=watch))][-1] == "broken"
 
 
 def test_damage_that_comes_through_is_seen(tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ class Watch:
 
     @property
     def growth(self) -> float:
-        """MiB between a third of the way, when everything has been touched once, and the end."""
-        warm = self.memory[len(self.memory) // 3 :]
+        """MiB between half of the way, when caches of bounded size have filled, and the end."""
+        warm = self.memory[len(self.memory) // 2 :]
         return max(warm[-3:]) - max(warm[:3]) if len(warm) >= 6 else 0.0
 
 

@@ -139,7 +139,7 @@ def test_a_broken_part_ends_the_command_with_1(monkeypatch: Patch, capsys: pytes
     told = capsys.readouterr().out
     assert told.startswith("fuzz: seed 3")
     assert "planted" in told
-    watch = Watch([10.0] * 8 + [99.0] * 3, [4] * 11, [9] * 11)
+    watch = Watch([10.0] * 10 + [99.0] * 3, [4] * 13, [9] * 13)
     assert [row.state for row in run.findings("here", run.Seen(sent=10**6, watch=watch))][-1] == "broken"
 
 

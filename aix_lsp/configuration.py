@@ -64,7 +64,7 @@ class Configuration:
             return []
         try:
             values = TomlConfigSettingsSource(_Sources, path)()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             return [f"settings: {path} cannot be read: {error}"]
         return self.set_layer("user file", values)
 

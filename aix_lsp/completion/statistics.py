@@ -214,7 +214,8 @@ def _text(value: Any) -> str:
 
 
 def _counts(row: Mapping[str, Any]) -> dict[str, int]:
-    return {name: value for name, value in row.items() if type(value) is int and value > 0 and _is_count(name)}
+    # a number that no server has counted would be too large for the shares
+    return {name: value for name, value in row.items() if type(value) is int and 0 < value < 2**53 and _is_count(name)}
 
 
 @lru_cache(maxsize=1024)

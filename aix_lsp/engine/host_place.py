@@ -128,6 +128,8 @@ class Place:
     def read_token(self) -> tuple[str, int]:
         """The host's token and port. Raises OSError or ValueError where there is none."""
         token, port = self.token_file.read_text("ascii").split()
+        if not 0 <= int(port) < 2**16:
+            raise ValueError("a port that there is not")
         return token, int(port)
 
     def connect(self, timeout: float) -> tuple[socket.socket, str]:

@@ -11,6 +11,10 @@ What is changed, for pygls 2.1 (tests/unit/test_protocol.py, tests/e2e/test_prot
 - A handler may return a task: it runs while its message is dispatched, so it sees the documents as they were.
   pygls starts coroutines later, perhaps after changes that came behind.
 - Requests before initialize and after shutdown get their error; pygls answers neither.
+- A value of another JSON type than LSP names is refused. pygls's converter makes text of it: `"text": null` opened a
+  document with the text `None`, and `"contentChanges": {}` was a change by nothing.
+- Requests of the client and the server's own are kept apart, and several of the client's under one id: pygls keeps one
+  table, where a reply with the id of a request that runs became its answer.
 - Futures are dropped once used; message bodies are never logged; errors open no window in the editor.
 """
 
@@ -20,7 +24,8 @@ import asyncio
 import inspect
 import json
 import logging
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -38,10 +43,17 @@ from pygls.exceptions import (
     JsonRpcServerNotInitialized,
 )
 from pygls.protocol import LanguageServerProtocol
+from pygls.protocol.json_rpc import JsonRPCNotification, JsonRPCRequestMessage
+from pygls.protocol.language_server import lsp_method
+
+from aix_lsp.server.fitting import take_only_what_fits
 
 logger = logging.getLogger(__name__)
 
 _BUILTIN = frozenset({lsp.INITIALIZE, lsp.INITIALIZED, lsp.SET_TRACE, lsp.WORKSPACE_EXECUTE_COMMAND})
+
+_ANSWER_SECONDS = 60.0
+"""A client that never answers what it is asked would otherwise cost a task for each question."""
 
 _CAPABILITIES_READ: Mapping[str, Any] = {
     "general": {"positionEncodings": list},
@@ -65,7 +77,10 @@ class AixProtocol(LanguageServerProtocol):
         # pygls logs bodies (the user's source) at INFO and with every exception; what matters we log ourselves.
         logging.getLogger("pygls").setLevel(logging.CRITICAL + 1)
         super().__init__(*args, **kwargs)
+        take_only_what_fits(self._converter)
         self._initialized = False
+        self._running: dict[int | str, list[asyncio.Future[Any]]] = {}
+        """Requests of the client that are not answered yet; more than one where it uses an id twice."""
 
     def _register_builtin_features(self) -> None:
         for name in dir(type(self)):
@@ -106,32 +121,74 @@ class AixProtocol(LanguageServerProtocol):
             if is_request:
                 self._refuse(message_id, JsonRpcMethodNotFound(f"{method} is not supported"))
             return
+        if method == lsp.CANCEL_REQUEST:
+            self._cancel(data.get("params"))
+            if is_request:
+                self._refuse(message_id, JsonRpcInvalidRequest(f"{method} is a notification"))
+            return
         try:
-            message = self.structure_message(_mended(data, method))
-        except JsonRpcException:
+            message = self._converter.structure(_mended(data, method), self._type_of(method, is_request))
+        except Exception:  # noqa: BLE001  # a converter raises whatever the value's own methods raise
             logger.info("%s with parameters that do not fit was refused", method)
             if is_request:
                 self._refuse(message_id, JsonRpcInvalidParams(f"{method}: the parameters do not fit"))
             return
+        if is_request is not hasattr(message, "id"):
+            logger.info("%s came as what it is not, request or notification", method)
+            if is_request:
+                self._refuse(message_id, JsonRpcInvalidRequest(f"{method} is a notification"))
+            return
         self._initialized = self._initialized or method == lsp.INITIALIZE
         self.handle_message(message)
 
+    def _type_of(self, method: str, is_request: bool) -> Any:
+        return self.get_message_type(method) or (JsonRPCRequestMessage if is_request else JsonRPCNotification)
+
+    def _cancel(self, params: Any) -> None:
+        """A request that is not known has been answered, or never was one."""
+        for future in list(self._running.get(_message_id(params) or "", ())):
+            future.cancel()
+
     def _handle_reply(self, data: dict[str, Any]) -> None:
-        waiting = self._request_futures.get(_message_id(data) or "")
-        if waiting is not None and waiting.done():
-            # nobody waits any more: the wait ended before the client answered
-            self._request_futures.pop(_message_id(data) or "", None)
+        """The client answers a request of ours. A reply that nobody waits for (any more) is dropped, and one that we
+        cannot read counts as none; whoever waits for it is told."""
+        message_id = _message_id(data) or ""
+        future = self._request_futures.get(message_id)
+        if future is None or future.done():
             return
-        if data.get("error") is None:
-            data.pop("error", None)
-            data.setdefault("result", None)
+        error = data.get("error")
+        if error is not None:
+            code = error.get("code") if isinstance(error, dict) else None
+            future.set_exception(JsonRpcException("the client refused", code if isinstance(code, int) else 0))
+            return
         try:
-            self.handle_message(self.structure_message(data))
-        except (JsonRpcException, AttributeError, KeyError, TypeError):
-            # a reply we cannot read counts as none; whoever waits for it is told
-            future = self._request_futures.pop(data.get("id", ""), None)
-            if future is not None and not future.done():
-                future.set_exception(JsonRpcInternalError("the client's reply could not be read"))
+            reply = {"jsonrpc": "2.0", "id": message_id, "result": data.get("result")}
+            kind = self._result_types.get(message_id)
+            result = self._converter.structure(reply, kind).result if kind is not None else reply["result"]
+        except Exception:  # noqa: BLE001  # as above
+            future.set_exception(JsonRpcInternalError("the client's reply could not be read"))
+        else:
+            future.set_result(result)
+
+    def send_request(self, method: str, params: Any = None, callback: Any = None, msg_id: Any = None) -> Future[Any]:
+        """Ask the client, which has `_ANSWER_SECONDS`; its silence is then an error like its refusal. Nothing of it is
+        kept once nobody waits any more."""
+        number = str(uuid.uuid4()) if msg_id is None else msg_id
+        future: Future[Any] = super().send_request(method, params, callback, number)
+
+        def expired() -> None:
+            if not future.done():
+                future.set_exception(JsonRpcInternalError("the client did not answer"))
+
+        timer = asyncio.get_running_loop().call_later(_ANSWER_SECONDS, expired)
+
+        def forget(_: Future[Any]) -> None:
+            timer.cancel()
+            self._request_futures.pop(number, None)
+            self._result_types.pop(number, None)
+
+        future.add_done_callback(forget)
+        return future
 
     def _out_of_order(self, method: str) -> JsonRpcException | None:
         if method == lsp.EXIT:
@@ -156,12 +213,11 @@ class AixProtocol(LanguageServerProtocol):
         args: tuple[Any, ...] | None = None,
         kwargs: dict[str, Any] | None = None,
     ) -> None:
-        if inspect.isgeneratorfunction(handler):
-            super()._execute_handler(msg_id, handler, callback, args, kwargs)
-            return
         outcome: Any = Future()
         try:
             result = handler(*(args or ()), **(kwargs or {}))
+            if inspect.isgenerator(result):
+                result = _driven(result)
         except Exception as error:  # noqa: BLE001  # becomes the error reply
             outcome.set_exception(error)
         else:
@@ -169,14 +225,22 @@ class AixProtocol(LanguageServerProtocol):
                 result = asyncio.ensure_future(result)
             if isinstance(result, asyncio.Future):
                 outcome = result
-                self._request_futures[msg_id] = outcome
+                self._running.setdefault(msg_id, []).append(outcome)
                 outcome.add_done_callback(lambda done: self._forget(msg_id, done))
             else:
                 outcome.set_result(result)
         outcome.add_done_callback(callback)
 
+    @lsp_method(lsp.WORKSPACE_EXECUTE_COMMAND)
+    def lsp_workspace__execute_command(self, params: lsp.ExecuteCommandParams) -> Any:
+        """Run a command. What it returns is the request's own answer, so that a cancelled request ends its work."""
+        command = self.fm.commands.get(params.command)
+        if command is None:
+            refusal: JsonRpcException = JsonRpcInvalidParams("there is no such command")
+            raise refusal
+        return command(*(params.arguments or ()))
+
     def _send_handler_result(self, future: Any, *, msg_id: Any) -> None:
-        self._request_futures.pop(msg_id, None)
         if future.cancelled():
             self._refuse(msg_id, JsonRpcRequestCancelled("the request was cancelled"))
             return
@@ -194,10 +258,17 @@ class AixProtocol(LanguageServerProtocol):
         if not future.cancelled() and (error := future.exception()) is not None:
             self._server._report_server_error(error, FeatureNotificationError)
 
-    def _forget(self, msg_id: Any, done: asyncio.Future[Any]) -> None:
-        futures: dict[Any, Any] = self._request_futures
-        if futures.get(msg_id) is done:
-            del futures[msg_id]
+    def _forget(self, msg_id: int | str, done: asyncio.Future[Any]) -> None:
+        running = self._running.get(msg_id, [])
+        if done in running:
+            running.remove(done)
+        if not running:
+            self._running.pop(msg_id, None)
+
+    @property
+    def unanswered(self) -> int:
+        """Requests of the client that wait for their answer."""
+        return sum(len(futures) for futures in self._running.values())
 
     @property
     def is_shutting_down(self) -> bool:
@@ -207,14 +278,29 @@ class AixProtocol(LanguageServerProtocol):
     def begin_shutdown(self) -> None:
         """Cancel what is in flight and take nothing more but exit (LSP 3.18, "Shutdown Request")."""
         self._shutdown = True
-        for future in list(self._request_futures.values()):
-            future.cancel()
+        for running in list(self._running.values()):
+            for future in list(running):
+                future.cancel()
+        for asked in list(self._request_futures.values()):
+            asked.cancel()
 
     def _send_data(self, data: Any) -> None:
         if self.writer is None:
             return
         body = json.dumps(data, default=self._serialize_message).encode("utf-8")
         self.writer.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
+def _driven(steps: Generator[Any, Any, Any]) -> Any:
+    """Run one of pygls's own handlers, which hand over the handler to be called between their two halves. None of ours
+    that are called so is a coroutine."""
+    value: Any = None
+    try:
+        while True:
+            handler, args, kwargs = steps.send(value)
+            value = handler(*args, **(kwargs or {}))
+    except StopIteration as end:
+        return end.value
 
 
 def _message_id(data: Any) -> int | str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,7 +210,7 @@ class Session:
 
     def _begin_folder(self, path: Path) -> None:
         self.context.add_folder(path)
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises where a folder above cannot be searched
             self.context.start_indexing(path)
         else:
             self.messages.warn(is_gone(str(path)))

@@ -56,6 +56,7 @@ def read_messages(stream: BinaryIO, on_large: Callable[[int], None] = lambda siz
 
 
 def _content_length(value: bytes) -> int | None:
+    # Python refuses to read a number of thousands of digits
     if not value.isdigit() or len(value) > 19 or int(value) > _MOST_PASSED_OVER:
         logger.error("a message header with a Content-Length that cannot be used was passed over")
         return None

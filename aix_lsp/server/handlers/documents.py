@@ -52,7 +52,12 @@ def open_document(session: Session, item: lsp.TextDocumentItem) -> None:
 def change_document(
     session: Session, uri: str, version: int, changes: Sequence[lsp.TextDocumentContentChangeEvent]
 ) -> None:
-    """Apply the changes in order, and follow which offers they type through."""
+    """Apply the changes in order, and follow which offers they type through. Changes of an older version than the one
+    that is known are dropped."""
+    known = session.documents.get(uri)
+    if known is None or version < known.version or not changes:
+        _log(session.documents.change(uri, version, []))
+        return
     for change in changes:
         document = session.documents.get(uri)
         if document is not None and isinstance(change, lsp.TextDocumentContentChangePartial):

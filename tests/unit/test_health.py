@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from aix_lsp.cli import health
+from aix_lsp.cli.servers import RunningServer
+from aix_lsp.server import inspection_place
 from tests.unit.test_inspection import OneSession, runtime, serving
 from tests.unit.traces import log_of
 
@@ -44,13 +46,10 @@ async def test_where_none_runs_nothing_is_well(capsys: pytest.CaptureFixture[str
 async def test_a_server_that_does_not_answer_is_not_well(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    session = OneSession(log_of())
-    async with serving(session) as inspection:
-
-        async def deaf(*_: object) -> None:
-            return
-
-        monkeypatch.setattr(inspection, "_serve", deaf)
-        monkeypatch.setattr("aix_lsp.cli.servers.RunningServer.__init__.__defaults__", (0.2,))
+    # as a process that was stopped: it has its lock, its socket takes connections, and nothing is said
+    place, handle = inspection_place.claim()
+    with place.listen("token"):
+        monkeypatch.setattr(RunningServer.__init__, "__defaults__", (0.2,))
         assert await asked() == 1
+    inspection_place.leave(place, handle)
     assert "does not answer" in capsys.readouterr().err

@@ -75,8 +75,10 @@ def need_torch() -> None:
 
 
 def find_gpu() -> GpuInfo | None:
-    """The GPU that PyTorch would use; None without one, or with a PyTorch that was built without CUDA. Raises ModelError
-    without PyTorch."""
+    """The GPU that PyTorch would use; None without one, or with a PyTorch that was built without CUDA.
+
+    Raises ModelError without PyTorch.
+    """
     need_torch()
     import torch
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.findings import Finding
 from tests.package.contents import ROOT
 from tests.package.rows import NotHere, row
-from tests.package.session import edits_arrive, editor, offer, shown, until_state
+from tests.package.session import editor, edits_arrive, offer, shown, until_state
 from tests.package.tools import HADOLINT, run, tool
 
 DOCKERFILE = ROOT / "Dockerfile"
@@ -131,7 +131,9 @@ def _server_below(pid: int) -> int:
     """The Python process that bubblewrap started."""
     import psutil
 
-    return next(int(child.pid) for child in psutil.Process(pid).children(recursive=True) if "aix_lsp" in child.cmdline())
+    return next(
+        int(child.pid) for child in psutil.Process(pid).children(recursive=True) if "aix_lsp" in child.cmdline()
+    )
 
 
 def _entry(installation: Path) -> list[str]:

@@ -19,7 +19,7 @@ from tests.findings import Finding
 from tests.package.contents import ROOT
 from tests.package.needs_torch import NAMES
 from tests.package.rows import row
-from tests.package.session import bare, edits_arrive, editor, offer, shown, until_state
+from tests.package.session import bare, editor, edits_arrive, offer, shown, until_state
 from tests.package.tools import new_environment, pip_install, python, run
 
 VERSIONS = ("3.12", "3.13")

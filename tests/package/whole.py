@@ -13,7 +13,7 @@ import aix_lsp
 from tests.findings import Finding
 from tests.package.contents import ROOT
 from tests.package.rows import row
-from tests.package.session import bare, edits_arrive, editor, offer, shown, until_state
+from tests.package.session import bare, editor, edits_arrive, offer, shown, until_state
 from tests.package.tools import new_environment, pip_install, python, run
 
 VERSION = "3.11"

@@ -36,8 +36,7 @@ WORKDIR /opt/aix-lsp
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY aix_lsp ./aix_lsp
 RUN python3 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[quant]' \
-    && rm -rf /opt/aix-lsp/*
+    && /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[quant]'
 
 # a workspace is mounted with its owner's id; git would refuse to look at it. For all users, since --user may name any
 RUN git config --system --add safe.directory '*'

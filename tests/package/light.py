@@ -176,10 +176,10 @@ def unit_tests(installation: Path, folder: Path) -> str:
     environment = {**bare(folder), "PATH": os.environ.get("PATH", "")}
     command = [interpreter, "-m", "pytest", "-p", "tests.package.needs_torch", "tests/unit", "-q", "--tb=line"]
     ended = run([*command, "-p", "no:cacheprovider"], env=environment, cwd=folder, timeout=TESTS_S, check=False)
-    return told(ended.stdout)
+    return counted(ended.stdout)
 
 
-def told(printed: str) -> str:
+def counted(printed: str) -> str:
     """What a run of pytest comes to; raises AssertionError where a test failed or too few ran."""
     lines = printed.strip().splitlines()
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (\w+)", lines[-1] if lines else "")}

@@ -98,8 +98,9 @@ async def closed(installation: Path, folder: Path) -> str:
         assert not shown(client), shown(client)
         assert await client.shutdown() == 0
     assert status["folders"][0]["files"] == 1, status["folders"]
-    written = sorted({path.relative_to(folder / "tmp").parts[0] for path in (folder / "tmp").rglob("*")})
-    return f"offered {text.strip()!r} as user {instruction('USER')}; wrote to /tmp alone: {', '.join(written[:4])}"
+    home = folder / "tmp" / environment()["HOME"].removeprefix("/tmp/")
+    written = sorted({path.relative_to(home).as_posix() for path in home.rglob("*") if path.is_file()})
+    return f"offered {text.strip()!r} as user {instruction('USER')}; wrote {len(written)} files to /tmp alone"
 
 
 async def health(installation: Path, folder: Path) -> str:

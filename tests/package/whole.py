@@ -100,9 +100,9 @@ def complete(program: Path, place: Path) -> str:
     file = place / "invoice.py"
     file.write_text(SOURCE)
     said = run([program, "complete", "--json", f"{file}:2:14"], env=bare(place), cwd=place, timeout=600).stdout
-    items = json.loads(said)
-    assert items, "nothing was offered"
-    return " ".join(said.split())[:60]
+    texts = [item["text"] for item in json.loads(said)["completions"]]
+    assert texts, "nothing was offered"
+    return f"offered {texts[0]!r}"
 
 
 async def session(program: Path, place: Path) -> str:

@@ -119,8 +119,14 @@ def inspect(
         typer.Option("--html", metavar="FILE", help="Write a page for a browser there, self-contained."),
     ] = None,
     pid: Annotated[Optional[int], typer.Option("--pid", help="Ask the server of this process.")] = None,  # noqa: UP045
+    health: Annotated[bool, typer.Option("--health", help="Only say whether servers answer; exit 1 if not.")] = False,
 ) -> None:
     """Show why the latest requests of a running server were answered as they were, or were not."""
+    if health:
+        from aix_lsp.cli import health as check
+
+        check.run()
+        return
     from aix_lsp.cli.inspect import run
 
     run(last=last, request=request, as_json=json, follow=follow, html=html, pid=pid, here=Path())

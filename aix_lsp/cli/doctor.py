@@ -75,7 +75,8 @@ def _engine(settings: Settings, *, load: bool) -> Iterator[Finding]:
         yield _guarded(_processor)
         yield _guarded(_gpu)
     yield _flash_attention()
-    for check in (_quantization, _choice, _model, _tokenizer, _sharing, *((_run,) if load else ())):
+    of_torch = (_quantization, _choice, _model) if torch.status == "ok" else ()
+    for check in (*of_torch, _tokenizer, _sharing, *((_run,) if load else ())):
         yield _guarded(check, settings)
 
 

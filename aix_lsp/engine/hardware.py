@@ -60,8 +60,26 @@ def look_around(device: str = "auto", dtype: str = "auto") -> Machine:
     )
 
 
+def need_torch() -> None:
+    """Raises ModelError, with the way out, where PyTorch cannot be imported: it may be left out where the model runs on
+    another machine, and an installation of it may be broken."""
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise ModelError(f"PyTorch cannot be loaded: {error}") from error
+        way_out = f"{sys.executable} -m pip install torch, or set remote.url to a server that runs the model"
+        raise ModelError(f"PyTorch is missing, and no model runs here without it: {way_out}") from error
+    except (ImportError, OSError) as error:
+        raise ModelError(f"PyTorch cannot be loaded: {error}") from error
+
+
 def find_gpu() -> GpuInfo | None:
-    """The GPU that PyTorch would use; None without one, or with a PyTorch that was built without CUDA."""
+    """The GPU that PyTorch would use; None without one, or with a PyTorch that was built without CUDA.
+
+    Raises ModelError without PyTorch.
+    """
+    need_torch()
     import torch
 
     if not torch.cuda.is_available():

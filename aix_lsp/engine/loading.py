@@ -21,6 +21,7 @@ from aix_lsp.engine.hardware import (
     find_gpu,
     free_memory,
     has_mps,
+    need_torch,
     pick_attention,
     pick_device,
     pick_dtype,
@@ -103,6 +104,7 @@ def load_model(
         raise ModelError(str(error)) from error
     report(LoadEvent("progress", "importing PyTorch and transformers", 10))
     try:
+        need_torch()
         plan = plan_load(checkpoint, device, dtype, quantization, attention, quantizer=quantizer)
         if threads > 0:
             import torch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import sys
 from typing import Any
 
 from aix_lsp.engine.base import OutOfMemory
@@ -28,12 +29,14 @@ def out_of_memory(device_type: str) -> OutOfMemory:
 
 
 def release_memory(device_type: str) -> None:
-    """Give the memory that PyTorch keeps for later back to the GPU."""
+    """Give the memory that PyTorch keeps for later back to the GPU; one that was not imported yet keeps nothing."""
     import gc
 
+    gc.collect()
+    if sys.modules.get("torch") is None:
+        return
     import torch
 
-    gc.collect()
     if device_type == "cuda":
         torch.cuda.empty_cache()
     elif device_type == "mps":

@@ -1,0 +1,1 @@
+"""What this project takes from others: versions, licences, known vulnerabilities. `make audit`."""

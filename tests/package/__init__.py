@@ -1,0 +1,1 @@
+"""What is built from this repository, and whether it works where nothing else is: `make package`."""

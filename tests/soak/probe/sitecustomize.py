@@ -1,0 +1,87 @@
+"""Python reads this at its start, if this folder is on PYTHONPATH: what a soak wants to know of the server from inside,
+and the leaks that its own tests plant. Nothing happens in processes that are no server.
+
+On SIGUSR2 one JSON object is written to the file that AIX_SOAK_CENSUS names: asyncio's unfinished tasks, threads by
+name, and how many objects the garbage collector knows (by type, with AIX_SOAK_TYPES). AIX_SOAK_PLANT is `memory`,
+`thread`, `handle` or `error`: what each inline completion leaks from then on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def _census(*_: object) -> None:
+    import asyncio
+    import gc
+    import json
+    import threading
+    from collections import Counter
+    from pathlib import Path
+
+    loops = [task for task in list(asyncio.tasks._all_tasks) if not task.done()]  # type: ignore[attr-defined]
+    names = Counter(getattr(task.get_coro(), "__qualname__", "?") for task in loops)
+    told = {"tasks": len(loops), "task_names": names, "threads": sorted(thread.name for thread in threading.enumerate())}
+    told["objects"] = len(objects := gc.get_objects())
+    if os.environ.get("AIX_SOAK_TYPES"):
+        gc.collect()
+        kinds = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in gc.get_objects())
+        told["types"] = dict(kinds.most_common(400))
+        import ctypes
+
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        told["trimmed"] = True
+    del objects
+    if os.environ.get("AIX_SOAK_TRACEMALLOC"):
+        import tracemalloc
+
+        if not tracemalloc.is_tracing():
+            tracemalloc.start(8)
+        else:
+            shot = tracemalloc.take_snapshot()
+            told["memory"] = [[str(one.traceback), one.size] for one in shot.statistics("lineno")[:60]]
+    place = Path(os.environ["AIX_SOAK_CENSUS"])
+    new = place.with_suffix(".new")
+    new.write_text(json.dumps(told), encoding="utf-8")
+    new.replace(place)
+
+
+def _plant(kind: str) -> None:
+    import json
+    import logging
+    import threading
+    from typing import Any
+
+    kept: list[Any] = []
+    loads = json.loads
+
+    def leaking(text: Any, *arguments: Any, **named: Any) -> Any:
+        if b'"textDocument/inlineCompletion"' in (text if isinstance(text, bytes) else str(text).encode()):
+            if kind == "memory":
+                kept.append(b"x" * 1_000_000)
+            elif kind == "thread":
+                thread = threading.Thread(target=threading.Event().wait, daemon=True)
+                thread.start()
+            elif kind == "handle":
+                kept.append(open(os.devnull, "rb"))  # noqa: SIM115, PTH123
+            else:
+                logging.getLogger("aix_lsp").error("planted")
+        return loads(text, *arguments, **named)
+
+    json.loads = leaking
+
+
+def _begin() -> None:
+    # at this time sys.argv is not set yet; orig_argv is the whole command
+    if not {"aix_lsp", "serve"} <= set(sys.orig_argv):
+        return
+    if os.environ.get("AIX_SOAK_CENSUS"):
+        import signal
+
+        signal.signal(signal.SIGUSR2, _census)
+    if kind := os.environ.get("AIX_SOAK_PLANT"):
+        _plant(kind)
+
+
+_begin()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from aix_lsp.cli.lsp_client import inline_params
@@ -193,17 +193,22 @@ CHORES: tuple[Chore, ...] = (
 )  # fmt: skip
 
 
-class Deck:
-    """The chores like cards: drawn one by one, shuffled anew when none is left."""
+QUICK = tuple(chore for chore in CHORES if chore is not models)
+"""Those of a short run: a process that imports PyTorch takes a tenth of its time."""
 
-    def __init__(self, person: Person) -> None:
+
+class Deck:
+    """Chores like cards: drawn one by one, shuffled anew when none is left."""
+
+    def __init__(self, person: Person, chores: Sequence[Chore] = CHORES) -> None:
         self._person = person
+        self._chores = chores
         self._left: list[Chore] = []
 
     async def next(self) -> None:
         """Do the next one."""
         if not self._left:
-            self._left = list(CHORES)
+            self._left = list(self._chores)
             self._person.draw.shuffle(self._left)
         chore = self._left.pop()
         if not self._person.open:

@@ -24,7 +24,7 @@ from typing import IO, Any
 from aix_lsp.cli.lsp_client import CAPABILITIES, LspClient
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import environment_in
-from tests.soak.chores import CHORES, Deck
+from tests.soak.chores import CHORES, QUICK, Deck
 from tests.soak.measure import Reference, Scales
 from tests.soak.person import Person
 from tests.soak.project import FILES, build
@@ -34,7 +34,9 @@ PROBE = Path(__file__).parent / "probe"
 LONG_SECONDS = 600.0
 """From here on a run says something of latency, and comes to rest after each tenth."""
 KEYS_PER_PART = 25
+KEYS_PER_SHORT_PART = 8
 WARM_UP_SHARE = 1 / 6
+LEAST_SHARE = 1 / 3
 REFERENCE_EVERY = 4.0
 _ERROR = re.compile(r"\b(ERROR|CRITICAL)\b|\"level\":\s*\"(error|critical)\"|^Traceback", re.IGNORECASE | re.MULTILINE)
 _ABLE = {"configuration": True, "workspaceFolders": True, "didChangeConfiguration": {"dynamicRegistration": True}}
@@ -58,6 +60,11 @@ class Plan:
     def long(self) -> bool:
         """Whether latency is looked at."""
         return self.seconds >= LONG_SECONDS
+
+    @property
+    def keys(self) -> int:
+        """Keys in one part."""
+        return KEYS_PER_PART if self.long else KEYS_PER_SHORT_PART
 
 
 async def soak(plan: Plan) -> Seen:
@@ -106,9 +113,10 @@ class _Run:
             await self._warm_up()
             await self._rest()
             seen.warm_until = self._seconds
-            left = self._plan.seconds - seen.warm_until
+            # on a machine that is many times as slow the warm-up alone may have taken all the time
+            left = max(self._plan.seconds - seen.warm_until, LEAST_SHARE * self._plan.seconds)
             tenths = range(1, TENTHS + 1) if self._plan.long else (TENTHS,)
-            deck = Deck(person)
+            deck = self._deck()
             for tenth in tenths:
                 # the rest at its end takes a moment too
                 await self._type_until(seen.warm_until + left * tenth / TENTHS - 3, deck)
@@ -126,17 +134,20 @@ class _Run:
 
     async def _warm_up(self) -> None:
         person = self._person
-        deck = Deck(person)
+        deck = self._deck()
         for number in range(max(len(person.project.typed), len(CHORES))):
-            await person.part(KEYS_PER_PART if self._plan.long else 5)
+            await person.part(self._plan.keys)
             if number < len(CHORES):
                 await deck.next()
         await self._type_until(self._plan.seconds * WARM_UP_SHARE, deck)
         self._tell("warm")
 
+    def _deck(self) -> Deck:
+        return Deck(self._person, CHORES if self._plan.long else QUICK)
+
     async def _type_until(self, seconds: float, deck: Deck) -> None:
         while self._seconds < seconds:
-            await self._person.part(KEYS_PER_PART)
+            await self._person.part(self._plan.keys)
             if self._seconds < seconds:
                 await deck.next()
 

@@ -1,0 +1,28 @@
+"""The short form of `make soak`: a real server with its own model, an editor's work for 45 seconds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.soak.__main__ import main
+
+
+def test_a_server_keeps_its_size_its_threads_and_every_edit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "samples.jsonl"
+    code = main(["--seconds", "45", "--documents", "20", "--speed", "8", "--out", str(out), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    findings = {finding["name"]: finding for finding in told["findings"]}
+    assert code == 0, [finding for finding in findings.values() if finding["state"] == "broken"]
+    # what depends on how fast the machine is is not looked at here
+    assert sorted(name.split()[0] for name, finding in findings.items() if finding["state"] == "skipped") == [
+        "at",
+        "p95",
+    ]
+    samples = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {sample["what"] for sample in samples} == {"sample", "rest"}
+    assert samples[-1]["names"]["task Session._save_now_and_then"] == 1

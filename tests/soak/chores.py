@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 
 from aix_lsp.cli.lsp_client import inline_params
 from aix_lsp.uris import path_to_uri
@@ -61,6 +60,13 @@ async def rename_files(person: Person) -> None:
 async def delete_folder(person: Person) -> None:
     """A folder goes with what is in it."""
     await asyncio.to_thread(shutil.rmtree, person.project.root / "extra", ignore_errors=True)
+
+
+async def tidy(person: Person) -> None:
+    """The folder is as at the start again: the first branch, and no files beside the project's."""
+    await delete_folder(person)
+    if person.branch:
+        await switch_branch(person)
 
 
 async def accept_and_take_back(person: Person) -> None:
@@ -215,4 +221,3 @@ class Deck:
             self._person.show(self._person.next_file())
         self._person.seen.done[chore.__name__.replace("_", " ")] += 1
         await chore(self._person)
-

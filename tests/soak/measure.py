@@ -4,9 +4,11 @@ fast the machine is meanwhile."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -43,7 +45,9 @@ class Sample:
 class Rest:
     """The server with nothing to do: every request answered, no indexing, hardly any processor time. Each number is the
     least of several looks, so that what lives for a moment (a file that is read, a thread of a library) is not counted.
-    `idle` is the share of one core that the server takes then; `names` says which handles and threads there are."""
+    Threads of asyncio's pool are counted apart (`pool`): it has at most four more than there are cores, and fills as it
+    is needed. `idle` is the share of one core that the server takes; `names` says which handles, threads and tasks
+    there are."""
 
     seconds: float
     threads: int
@@ -53,6 +57,7 @@ class Rest:
     tasks: int
     objects: int
     idle: float
+    pool: int = 0
     names: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -106,27 +111,28 @@ class Scales:
             looks.append((self._process.num_threads(), self._handles(), len(self._process.children(recursive=True))))
         idle = (self.cpu() - before) / (time.monotonic() - began)
         told = await self._told()
-        names = self._names()
-        sockets = sum(count for name, count in names.items() if name.startswith("handle socket"))
+        handles = self._handles_by_kind()
+        threads = Counter(f"thread {name.strip('-_0123456789')}" for name in told.get("threads", ()))
+        tasks = {f"task {name}": count for name, count in told.get("task_names", {}).items()}
         least = [min(look[which] for look in looks) for which in range(3)]
+        pool = threads["thread asyncio"]
         return Rest(
             round(self.seconds, 2),
-            least[0],
+            least[0] - pool,
             least[1],
-            sockets,
+            handles.get("handle socket", 0),
             least[2],
             told.get("tasks", 0),
             told.get("objects", 0),
             round(max(0.0, idle), 4),
-            {**names, **{f"task {name}": count for name, count in told.get("task_names", {}).items()}},
+            pool,
+            {**handles, **threads, **tasks, "thread": least[0]},
         )
 
-    async def census(self) -> dict[str, Any]:
-        """What the probe tells of the server's inside; nothing where there is no probe."""
-        return await self._told()
-
     def _handles(self) -> int:
-        return self._process.num_fds() if hasattr(self._process, "num_fds") else self._process.num_handles()
+        # Windows has handles, other systems file descriptors
+        process: Any = self._process
+        return int(process.num_handles() if sys.platform == "win32" else process.num_fds())
 
     def _children(self) -> tuple[int, int]:
         count = size = 0
@@ -148,22 +154,13 @@ class Scales:
                 continue
         return used
 
-    def _names(self) -> dict[str, int]:
-        """Handles and threads by name, as Linux tells them."""
+    def _handles_by_kind(self) -> dict[str, int]:
+        """What the file descriptors are, where the system tells."""
         found: Counter[str] = Counter()
-        place = Path(f"/proc/{self._process.pid}")
-        if not place.is_dir():
-            return {}
-        for link in (place / "fd").iterdir():
-            try:
-                found[f"handle {os.readlink(link).partition(':[')[0]}"] += 1
-            except OSError:
-                continue
-        for task in (place / "task").iterdir():
-            try:
-                found[f"thread {(task / 'comm').read_text().strip()}"] += 1
-            except OSError:
-                continue
+        with contextlib.suppress(OSError):
+            for link in Path(f"/proc/{self._process.pid}/fd").iterdir():
+                with contextlib.suppress(OSError):
+                    found[f"handle {str(link.readlink()).partition(':[')[0]}"] += 1
         return dict(found)
 
     async def _told(self) -> dict[str, Any]:
@@ -179,8 +176,8 @@ class Scales:
 
 
 class Reference:
-    """The same work each time, in this process, at the same priority as the server's: how fast the machine is meanwhile.
-    About 50 ms of multiplications on an idle machine of 2 cores, with all its cores, as the model's are."""
+    """The same work each time, in this process, at the server's priority: how fast the machine is meanwhile. About
+    50 ms of multiplications on an idle machine of 2 cores, with all its cores, as the model's are."""
 
     def __init__(self) -> None:
         self._matrix = np.random.default_rng(0).standard_normal((448, 448), dtype=np.float32)

@@ -28,7 +28,7 @@ _CANCELLED = (-32800, -32802)
 
 
 class Person:
-    """One editor. `speed` is how many times faster than a person (a median of 120 ms between two keys) the keys come."""
+    """One editor. `speed` is how many times faster the keys come than a person's (a median of 120 ms between two)."""
 
     def __init__(self, client: LspClient, project: Project, seed: int, speed: float, seen: Seen) -> None:
         self.client = client
@@ -123,7 +123,8 @@ class Person:
     def _request(self, document: Any) -> None:
         screen = document.screen
         moment = screen.moment
-        params = inline_params(document.uri, *screen.position(screen.cursor), kind=2)
+        line, character = screen.position(screen.cursor)
+        params = inline_params(document.uri, line, character, kind=2)
         number, future = self.start("textDocument/inlineCompletion", params)
         self._latest = number
 

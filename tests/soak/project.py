@@ -17,7 +17,9 @@ CHANGED = 0.6
 """Share of the files that differ between the branches; a tenth of them are there in one branch only."""
 ONLY_HERE = 0.1
 
-_THINGS = "anchor basket cargo deposit engine ferry gauge harbour invoice journal kettle ledger meter needle order parcel"
+_THINGS = (
+    "anchor basket cargo deposit engine ferry gauge harbour invoice journal kettle ledger meter needle order parcel"
+)
 _THINGS += " quota report sample ticket uplift vessel wallet yield berth crane dock route signal tide buoy mooring"
 _VERBS = "add apply build check collect count drop find group keep limit load merge move note open pack pick read scale"
 _VERBS += " send settle sort split store take total trim update weigh"
@@ -40,7 +42,7 @@ def build(root: Path, seed: int, files: int = FILES, typed: int = TYPED) -> Proj
     draw = Random(f"{seed} project")
     names = [_name(number, draw) for number in range(files)]
     chosen = names[:typed]
-    write_all(root, names, {name: "" for name in names}, seed)
+    write_all(root, names, dict.fromkeys(names, ""), seed)
     git(root, "init", "-q", "-b", BRANCHES[0])
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", BRANCHES[0])

@@ -10,9 +10,7 @@ import pytest
 from tests.soak.__main__ import main
 
 
-def test_a_server_keeps_its_size_its_threads_and_every_edit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_keeps_its_size_its_threads_and_every_edit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "samples.jsonl"
     code = main(["--seconds", "45", "--documents", "20", "--speed", "8", "--out", str(out), "--json"])
     told = json.loads(capsys.readouterr().out)

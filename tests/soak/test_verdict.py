@@ -32,7 +32,7 @@ def calm() -> Seen:
         seen.answers.append((second, draw.lognormvariate(4, 0.4)))
         seen.references.append((second, draw.lognormvariate(4, 0.1)))
     names = {"handle pipe": 4, "thread python": 20}
-    seen.rests = [Rest(second, 20, 15, 3, 0, 4, 9000, 0.004, names) for second in range(WARM, SECONDS + 1, 300)]
+    seen.rests = [Rest(second, 20, 15, 3, 0, 4, 9000, 0.004, names=names) for second in range(WARM, SECONDS + 1, 300)]
     return seen
 
 

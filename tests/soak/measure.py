@@ -47,7 +47,7 @@ class Rest:
     least of several looks, so that what lives for a moment (a file that is read, a thread of a library) is not counted.
     Threads of asyncio's pool are counted apart (`pool`): it has at most four more than there are cores, and fills as it
     is needed. `idle` is the share of one core that the server takes; `names` says which handles, threads and tasks
-    there are."""
+    there are. Bytes: `uss` as in a sample, `used` and `free` as the C library counts."""
 
     seconds: float
     threads: int
@@ -57,6 +57,9 @@ class Rest:
     tasks: int
     objects: int
     idle: float
+    uss: int = 0
+    used: int = 0
+    free: int = 0
     pool: int = 0
     names: Mapping[str, int] = field(default_factory=dict)
 
@@ -125,6 +128,9 @@ class Scales:
             told.get("tasks", 0),
             told.get("objects", 0),
             round(max(0.0, idle), 4),
+            self._process.memory_full_info().uss,
+            told.get("used", 0),
+            told.get("free", 0),
             pool,
             {**handles, **threads, **tasks, "thread": least[0]},
         )

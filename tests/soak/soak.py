@@ -235,6 +235,7 @@ def _environment(folder: Path, plan: Plan) -> dict[str, str]:
         "AIX_LSP_LOG__FILE": str(folder / "server.log"),
         "PYTHONPATH": path,
         "AIX_SOAK_CENSUS": str(folder / "census.json"),
+        **({} if plan.long else {"AIX_SOAK_TRIM": "1"}),
         **plan.environment,
     }
 

@@ -32,7 +32,9 @@ def calm() -> Seen:
         seen.answers.append((second, draw.lognormvariate(4, 0.4)))
         seen.references.append((second, draw.lognormvariate(4, 0.1)))
     names = {"handle pipe": 4, "thread python": 20}
-    seen.rests = [Rest(second, 20, 15, 3, 0, 4, 9000, 0.004, names=names) for second in range(WARM, SECONDS + 1, 300)]
+    seen.rests = [
+        Rest(second, 20, 15, 3, 0, 4, 9000, 0.004, 480 * MIB, names=names) for second in range(WARM, SECONDS + 1, 300)
+    ]
     return seen
 
 
@@ -178,6 +180,14 @@ def test_a_short_run_says_nothing_of_time() -> None:
     few.answers = few.answers[::20]
     findings = {finding.name: finding.state for finding in judge(few, timing=True)}
     assert findings["p95 of the last tenth is within 20% of the first"] == "skipped"
+
+
+def test_the_memory_of_a_short_run_is_compared_at_rest() -> None:
+    seen = calm()
+    memory(seen)
+    assert broken(seen, timing=False) == []
+    seen.rests[-1] = replace(seen.rests[-1], uss=510 * MIB)
+    assert broken(seen, timing=False) == ["memory grows by at most 5% after the warm-up"]
 
 
 def test_a_run_in_which_nothing_was_seen_holds_nothing() -> None:

@@ -2,8 +2,9 @@
 and the leaks that its own tests plant. Nothing happens in processes that are no server.
 
 On SIGUSR2 one JSON object is written to the file that AIX_SOAK_CENSUS names: asyncio's unfinished tasks, threads by
-name, and how many objects the garbage collector knows (by type, with AIX_SOAK_TYPES). AIX_SOAK_PLANT is `memory`,
-`thread`, `handle` or `error`: what each inline completion leaks from then on.
+name, and how many objects the garbage collector knows (by type, with AIX_SOAK_TYPES). With AIX_SOAK_TRIM free memory is
+given back to the system first, which the server does by itself once a minute. AIX_SOAK_PLANT is `memory`, `thread`,
+`handle` or `error`: what each inline completion leaks from then on.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ def _census(*_: object) -> None:
     from pathlib import Path
     from typing import Any
 
+    if os.environ.get("AIX_SOAK_TRIM"):
+        from aix_lsp.engine.memory import give_back_unused
+
+        give_back_unused()
     unfinished = [task for task in list(asyncio.tasks._all_tasks) if not task.done()]  # type: ignore[attr-defined]
     objects = gc.get_objects()
     told: dict[str, Any] = {
@@ -29,6 +34,7 @@ def _census(*_: object) -> None:
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "objects": len(objects),
     }
+    told |= _allocated()
     if os.environ.get("AIX_SOAK_TYPES"):
         kinds = Counter(f"{type(one).__module__}.{type(one).__qualname__}" for one in objects)
         told["types"] = dict(kinds.most_common(200))
@@ -37,6 +43,25 @@ def _census(*_: object) -> None:
     new = place.with_suffix(".new")
     new.write_text(json.dumps(told), encoding="utf-8")
     new.replace(place)
+
+
+def _allocated() -> dict[str, int]:
+    """Bytes that the C library has given out (`used`), and what it keeps besides (`free`); nothing without glibc."""
+    import ctypes
+
+    class Account(ctypes.Structure):
+        _fields_ = [  # noqa: RUF012
+            (name, ctypes.c_size_t)
+            for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+        ]
+
+    try:
+        mallinfo = ctypes.CDLL("libc.so.6").mallinfo2
+    except (OSError, AttributeError):
+        return {}
+    mallinfo.restype = Account
+    account = mallinfo()
+    return {"used": account.uordblks + account.hblkhd, "free": account.fordblks}
 
 
 def _plant(kind: str) -> None:

@@ -24,6 +24,7 @@ from aix_lsp.engine.base import LoadEvent, ModelError
 from aix_lsp.engine.generation import Report
 from aix_lsp.engine.host_link import HostLink, NobodyThere, open_link
 from aix_lsp.engine.host_place import HostUnavailable, Place, place_of, resolved
+from aix_lsp.engine.memory import keep_together
 from aix_lsp.settings import ModelSettings
 
 _START_S = 60.0
@@ -121,6 +122,7 @@ def _hear(process: subprocess.Popen[bytes], settings: bytes) -> bytes:
 
 def main() -> NoReturn:
     """Entry of the process."""
+    keep_together()
     try:
         settings = ModelSettings.model_validate_json(sys.stdin.buffer.read())
         place = place_of(settings)

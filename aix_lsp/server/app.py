@@ -19,6 +19,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 import aix_lsp
+from aix_lsp.engine.memory import keep_together
 from aix_lsp.server import handlers
 from aix_lsp.server.parent import is_alive, until_gone
 from aix_lsp.server.protocol import AixProtocol
@@ -111,6 +112,7 @@ class AixServer(LanguageServer):
     async def serve(self, reader: BinaryIO, writer: BinaryIO) -> int:
         """Serve one client until it says exit or is gone; returns the exit code (LSP: 0 only after shutdown)."""
         take_short_turns()
+        keep_together()
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(self._loop_failure)
         self.exit_code = self.loop.create_future()

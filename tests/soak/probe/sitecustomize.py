@@ -50,10 +50,9 @@ def _allocated() -> dict[str, int]:
     import ctypes
 
     class Account(ctypes.Structure):
-        _fields_ = [  # noqa: RUF012
-            (name, ctypes.c_size_t)
-            for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
-        ]
+        """`struct mallinfo2`; what is given out lies in its arenas (the eighth field) or was mapped (the fifth)."""
+
+        _fields_ = [(f"f{number}", ctypes.c_size_t) for number in range(10)]
 
     try:
         mallinfo = ctypes.CDLL("libc.so.6").mallinfo2
@@ -61,7 +60,7 @@ def _allocated() -> dict[str, int]:
         return {}
     mallinfo.restype = Account
     account = mallinfo()
-    return {"used": account.uordblks + account.hblkhd, "free": account.fordblks}
+    return {"used": account.f7 + account.f4, "free": account.f8}
 
 
 def _plant(kind: str) -> None:

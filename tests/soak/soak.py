@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from aix_lsp.cli.lsp_client import CAPABILITIES, LspClient
+from aix_lsp.cli.lsp_client import CAPABILITIES, LspClient, ServerError
 from aix_lsp.uris import path_to_uri
 from tests.e2e.conftest import environment_in
 from tests.soak.chores import CHORES, QUICK, Deck, tidy
@@ -67,7 +67,7 @@ class Plan:
 
 
 async def soak(plan: Plan) -> Seen:
-    """Run it; what was seen. Raises where the server does not start or does not come to rest."""
+    """Run it; what was seen, also where an answer did not come or the server did not come to rest."""
     began = time.monotonic()
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aix-"))).resolve()
@@ -81,8 +81,15 @@ async def soak(plan: Plan) -> Seen:
         person = Person(client, project, plan.seed, plan.speed, seen)
         assert client.process is not None
         run = _Run(plan, person, Scales(client.process.pid, folder / "census.json"), began, folder, out)
-        await run.all()
-        await client.shutdown()
+        try:
+            await run.all()
+            code = await client.shutdown()
+            if code:
+                seen.failed.append(f"the server ended with exit code {code}")
+        except (TimeoutError, ServerError, AssertionError) as error:
+            # what was seen until then is told all the same
+            seen.ended = seen.ended or time.monotonic() - began
+            seen.failed.append(f"the run ended early: {type(error).__name__} {error}".rstrip())
         run.read_log()
         seen.twice = sum(count > 1 for count in client.answers.values())
         seen.errors += _shown_errors(client)
@@ -119,7 +126,7 @@ class _Run:
             for tenth in tenths:
                 # the rest at its end takes a moment too
                 await self._type_until(seen.warm_until + left * tenth / TENTHS - 3, deck)
-                seen.ended = self._seconds
+                seen.ended = self._seconds  # so far
                 await self._rest()
                 self._tell(f"{tenth} of {TENTHS}")
             seen.ended = self._seconds

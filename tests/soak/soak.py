@@ -38,7 +38,7 @@ KEYS_PER_SHORT_PART = 8
 WARM_UP_SHARE = 1 / 6
 LEAST_SHARE = 1 / 3
 REFERENCE_EVERY = 4.0
-_ERROR = re.compile(r"\b(ERROR|CRITICAL)\b|\"level\":\s*\"(error|critical)\"|^Traceback", re.IGNORECASE | re.MULTILINE)
+_ERROR = re.compile(r"\b(ERROR|CRITICAL)\b|\"level\":\s*\"(error|critical)\"|^Traceback", re.MULTILINE)
 _ABLE = {"configuration": True, "workspaceFolders": True, "didChangeConfiguration": {"dynamicRegistration": True}}
 
 
@@ -170,9 +170,9 @@ class _Run:
         self.read_log()
 
     async def _until_calm(self) -> None:
-        """The last threads and children end, the caches are tidied: half a second at hardly any processor time, or a
-        minute."""
-        end = time.monotonic() + 60
+        """The last threads and children end, the caches are tidied: half a second at hardly any processor time, or five
+        minutes."""
+        end = time.monotonic() + 300
         while time.monotonic() < end:
             before = self._scales.cpu()
             await asyncio.sleep(0.5)

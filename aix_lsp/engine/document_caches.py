@@ -10,6 +10,10 @@ from typing import Any
 from aix_lsp.engine.prefix_cache import PrefixCache, common_prefix
 from aix_lsp.engine.runners import Runner
 
+MOST_DOCUMENTS = 16
+"""Documents whose keys and values are kept. One types in a few files at a time; those of every file that was ever typed
+in would take up to the budget, for weeks."""
+
 WORTH_COPYING = 64
 """Tokens that a new document must share with another for its keys and values to be copied."""
 
@@ -23,12 +27,13 @@ class Slot:
 
 
 class DocumentCaches:
-    """Slots by document. Together they take at most `budget` bytes, or what the latest one takes alone: those that
-    were not used for longest go first."""
+    """Slots by document, at most `documents`. Together they take at most `budget` bytes, or what the latest one takes
+    alone: those that were not used for longest go first."""
 
-    def __init__(self, runner: Runner, budget: int) -> None:
+    def __init__(self, runner: Runner, budget: int, documents: int = MOST_DOCUMENTS) -> None:
         self._runner = runner
         self.budget = budget
+        self._most = documents
         self._slots: OrderedDict[str, Slot] = OrderedDict()
 
     @property
@@ -83,8 +88,8 @@ class DocumentCaches:
         return slot
 
     def shrink(self) -> None:
-        """Drop the caches used longest ago until the rest keeps to the budget; never the latest."""
-        while len(self._slots) > 1 and self.bytes > self.budget:
+        """Drop the caches used longest ago until the rest keeps to number and budget; never the latest."""
+        while len(self._slots) > 1 and (len(self._slots) > self._most or self.bytes > self.budget):
             self._slots.popitem(last=False)
 
     def drop(self, document: str | None = None) -> None:

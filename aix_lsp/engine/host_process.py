@@ -25,6 +25,7 @@ from aix_lsp.engine.base import LoadEvent, ModelError
 from aix_lsp.engine.generation import Report
 from aix_lsp.engine.host_link import HostLink, NobodyThere, open_link
 from aix_lsp.engine.host_place import HostUnavailable, Place, place_of, resolved
+from aix_lsp.engine.memory import keep_together
 from aix_lsp.environment import without_secrets
 from aix_lsp.logs_process import arguments_for_helpers, keep_as_told
 from aix_lsp.settings import ModelSettings
@@ -125,6 +126,7 @@ def _hear(process: subprocess.Popen[bytes], settings: bytes) -> bytes:
 
 def main() -> NoReturn:
     """Entry of the process."""
+    keep_together()
     try:
         given, _, log = sys.stdin.buffer.read().partition(b"\n")
         settings = ModelSettings.model_validate_json(given)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import sys
 from typing import Any
 
 from aix_lsp.engine.base import OutOfMemory
 from aix_lsp.engine.hardware import GIB, free_memory
+
+_ARENA_MAX = -8  # M_ARENA_MAX of malloc.h
+_ARENAS = 2
 
 _CPU_SHARE = 0.1
 _GPU_SHARE = 0.4
@@ -41,6 +45,15 @@ def release_memory(device_type: str) -> None:
         torch.cuda.empty_cache()
     elif device_type == "mps":
         torch.mps.empty_cache()
+
+
+def keep_together() -> None:
+    """Let the threads that are still to come share two heaps. glibc gives them up to eight for each core: what one
+    has freed another cannot use then, and the gaps of all of them add up (docs/log.md). To be called before there are
+    threads; nothing where that is not glibc. A choice in the environment is respected."""
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").mallopt(_ARENA_MAX, _ARENAS)
 
 
 def give_back_unused() -> None:

@@ -18,6 +18,7 @@ from pygls.protocol import default_converter
 
 import aix_lsp
 from aix_lsp import logs
+from aix_lsp.engine.memory import keep_together
 from aix_lsp.logs_file import file_for
 from aix_lsp.logs_process import Logs
 from aix_lsp.server import handlers
@@ -120,6 +121,7 @@ class AixServer(LanguageServer):
     async def serve(self, reader: BinaryIO, writer: BinaryIO) -> int:
         """Serve one client until it says exit or is gone; returns the exit code (LSP: 0 only after shutdown)."""
         take_short_turns()
+        keep_together()
         self.loop = asyncio.get_running_loop()
         self.loop.set_exception_handler(self._loop_failure)
         self.exit_code = self.loop.create_future()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aix_lsp.engine.decode import Decoder
+from aix_lsp.engine.document_caches import MOST_DOCUMENTS
 from tests.unit.test_decode import after, expected, generated, tokens
 from tests.unit.tiny_models import tiny_model
 
@@ -37,6 +38,14 @@ def test_the_caches_used_longest_ago_go_first_when_the_memory_is_full() -> None:
     tight = Decoder(model, cache_bytes=0)
     generated(tight, tokens(20), 1, document="a")
     assert tight.held_for("a")  # the latest stays in any case
+
+
+def test_the_keys_of_a_few_documents_are_kept_however_much_memory_there_is() -> None:
+    decoder = Decoder(tiny_model(num_hidden_layers=1))
+    names = [f"file {number}" for number in range(MOST_DOCUMENTS + 3)]
+    for number, name in enumerate(names):
+        generated(decoder, tokens(5, seed=number), 1, document=name)
+    assert [name for name in names if decoder.held_for(name)] == names[-MOST_DOCUMENTS:]
 
 
 def test_a_decoder_that_has_shrunk_keeps_one_document_only() -> None:

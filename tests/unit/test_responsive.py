@@ -29,12 +29,59 @@ def test_what_is_there_is_looked_through_no_more_but_goes_when_nothing_refers_to
         def __del__(self) -> None:
             Large.alive -= 1
 
-    held = [Large() for _ in range(1_000)]
+    held = [Large() for _ in range(60_000)]
     before = gc.get_freeze_count()
     try:
         pass_by_what_is_there()
         assert gc.get_freeze_count() >= before + len(held)
         held.clear()
         assert Large.alive == 0
+    finally:
+        gc.unfreeze()
+
+
+def test_where_little_was_made_what_goes_in_a_cycle_later_is_still_found() -> None:
+    class Cycle:
+        alive = 0
+
+        def __init__(self) -> None:
+            self.itself = self
+            Cycle.alive += 1
+
+        def __del__(self) -> None:
+            Cycle.alive -= 1
+
+    gc.freeze()  # as after a load
+    try:
+        held = [Cycle() for _ in range(100)]
+        pass_by_what_is_there()
+        held.clear()
+        gc.collect()
+        assert Cycle.alive == 0
+    finally:
+        gc.unfreeze()
+
+
+def test_garbage_in_cycles_goes_before_what_is_there_is_passed_by() -> None:
+    class Cycle:
+        alive = 0
+
+        def __init__(self) -> None:
+            self.itself = self
+            Cycle.alive += 1
+
+        def __del__(self) -> None:
+            Cycle.alive -= 1
+
+    large = [[] for _ in range(60_000)]  # type: ignore[var-annotated]
+    gc.freeze()
+    try:
+        held = [Cycle() for _ in range(100)]
+        later = [[] for _ in range(60_000)]  # type: ignore[var-annotated]
+        gc.collect()  # old by now
+        held.clear()
+        pass_by_what_is_there()
+        assert Cycle.alive == 0
+        assert gc.get_freeze_count() > len(large) + len(later)
     finally:
         gc.unfreeze()

@@ -18,8 +18,9 @@ INSTALLED := $(VENV)/.aix-installed
 run: $(INSTALLED)
 	@$(BIN)/aix-lsp demo
 
+# two at a time, each file whole: most tests wait for a process half of their time
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # the remote engine against a server that serves aix_lsp/models/aix-mini: AIX_TEST_REMOTE_URL=http://127.0.0.1:8000
 test-remote: $(INSTALLED)
@@ -42,10 +43,11 @@ fuzz: $(INSTALLED)
 soak: $(INSTALLED)
 	$(BIN)/python -m tests.soak --seconds $(or $(SECONDS),3600)
 
-# known vulnerabilities and licences of what is installed
+# pins, licences, and known vulnerabilities where a database can be reached
 audit: $(INSTALLED)
 	$(BIN)/python -m tests.audit
 
+# builds the wheel twice and tries it in empty environments of Python 3.11 to 3.13, and what the container promises
 package: $(INSTALLED)
 	$(BIN)/python -m tests.package
 
@@ -95,9 +97,11 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-# what is installed now becomes what is tested
+# what is installed now becomes what is tested; pins of extras that are not installed here stay
 constraints: $(INSTALLED)
-	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+.*/\1/; / @ /d' > constraints.txt
+	@{ $(BIN)/python -m pip freeze --all --exclude-editable --exclude pip | sed -E 's/^(torch==[0-9.]+)\+.*/\1/; / @ /d'; \
+		cat constraints.txt; } | LC_ALL=C sort -f -s -u -t= -k1,1 > .constraints && mv .constraints constraints.txt
+	$(BIN)/python -m tests.audit --write
 
 # README's settings table, the editors' settings, and the picture of the demo
 documents: $(INSTALLED)

@@ -658,19 +658,25 @@ server."
   :group 'aix-lsp-inspect)
 
 (defgroup aix-lsp-log nil
-  "What the server writes to its standard error or a log file.
-Never source text."
+  "The option \"log\".
+What the server writes to its standard error, which editors show, and to
+a log file.  Never source text."
   :group 'aix-lsp
   :prefix "aix-lsp-log-")
 
 (defcustom aix-lsp-log-level "warning"
-  "How much is logged; never source text."
+  "How much of the log the editor gets; never source text.
+\"debug\" follows each request by its id, in the log file too."
   :type '(choice (const "error") (const "warning") (const "info") (const "debug"))
   :group 'aix-lsp-log)
 
-(defcustom aix-lsp-log-file ""
-  "Also write the log to this file.
-A change needs a restart of the server."
+(defcustom aix-lsp-log-file "auto"
+  "The option \"log.file\".
+The log file, JSON lines from \"info\" on: \"auto\" is \"aix-lsp.jsonl\"
+in the system's place for logs (\"aix-lsp doctor\" names it), which only
+you can read; \"none\", or a path.  All servers share it.  At 1 MB it is
+renamed to \"….1\", and the one before that is removed.  A change needs
+a restart of the server."
   :type 'string
   :risky t
   :group 'aix-lsp-log)

@@ -98,10 +98,10 @@
 ---@field requests? integer How many of the latest requests are remembered with their snippets, prompts and timings; 0 remembers none.
 ---@field socket? boolean Let `aix-lsp inspect` of the same user ask this server, through a socket that only the user can reach. Restart.
 
---- What the server writes to its standard error or a log file. Never source text.
+--- What the server writes to its standard error, which editors show, and to a log file. Never source text.
 ---@class aix.Settings.Log
----@field level? "error"|"warning"|"info"|"debug" How much is logged; never source text.
----@field file? string Also write the log to this file. Restart.
+---@field level? "error"|"warning"|"info"|"debug" How much of the log the editor gets; never source text. `debug` follows each request by its id, in the log file too.
+---@field file? string The log file, JSON lines from `info` on: `auto` is `aix-lsp.jsonl` in the system's place for logs (`aix-lsp doctor` names it), which only you can read; `none`, or a path. All servers share it. At 1 MB it is renamed to `….1`, and the one before that is removed. Restart.
 
 --- All settings, as setup() takes them. What is not set is left to the server.
 ---@class aix.Settings
@@ -654,7 +654,7 @@ return {
   ["log.file"] = {
     kind = "string",
     scope = "machine",
-    default = "",
+    default = "auto",
     restart = true,
   },
 }

@@ -11,7 +11,7 @@ from aix_lsp.engine.generation import Backend, LoadedModel, Report
 from aix_lsp.engine.hardware import Machine
 from aix_lsp.engine.host_client import SharedBackend
 from aix_lsp.engine.host_place import HostUnavailable
-from aix_lsp.engine.local import LocalBackend, idle_seconds
+from aix_lsp.engine.local import LocalBackend, idle_seconds, safe
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, Prompt
@@ -121,6 +121,15 @@ class ChosenBackend(Backend):
     def relieve(self, report: Report) -> tuple[LoadedModel, str] | None:
         """See `Backend.relieve`."""
         return self._backend().relieve(report)
+
+    def retreat(self) -> str:
+        """The embedded model in this process, where it is not that which fails."""
+        if isinstance(self._inner, LocalBackend):
+            return self._inner.retreat()
+        if self._inner is not None:
+            self._inner.close()
+        self._inner = LocalBackend(safe(self._settings))
+        return embedded().name
 
     def wake(self) -> None:
         """See `Backend.wake`."""

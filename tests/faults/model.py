@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.faults import model_files, model_memory, model_thread
+from tests.faults import model_clock, model_files, model_memory, model_process, model_thread
 from tests.faults.fault import Stage, fault
 
-__all__ = ["model_files", "model_memory", "model_thread"]
+__all__ = ["model_clock", "model_files", "model_memory", "model_process", "model_thread"]
 
 
 @fault("the embedded model answers, and the user is told once", group="model", quick=False)

@@ -222,9 +222,9 @@ async def model_folder_vanishes_while_it_rests(stage: Stage) -> str:
 
 
 async def until_told_by_status(editor: Editor, words: str) -> dict[str, Any]:
-    """Wait for a status whose message holds these words."""
+    """Wait until the engine says these words of itself."""
     async with asyncio.timeout(120):
-        while words not in (now := (await status(editor.client))["status"])["message"]:
+        while words not in (now := await status(editor.client))["message"]:
             await asyncio.sleep(0.05)
     return now
 

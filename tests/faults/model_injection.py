@@ -11,6 +11,7 @@ A trigger file holds a kind and how often (`gpu-memory 2`), and is gone when tha
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 
@@ -43,6 +44,7 @@ def trigger(point):
     except (OSError, ValueError):
         return
     if kind == "hang":
+        open(path + ".seen", "w").close()
         while os.path.exists(path):
             time.sleep(0.02)
         return
@@ -172,6 +174,12 @@ class Injected:
     def over(self, point: str) -> None:
         """The cause is gone."""
         (self.folder / point).unlink(missing_ok=True)
+
+    async def until_hanging(self, point: str) -> None:
+        """Wait until somebody does not come back from there."""
+        async with asyncio.timeout(120):
+            while not (self.folder / f"{point}.seen").exists():
+                await asyncio.sleep(0.02)
 
     def happened(self, point: str) -> bool:
         """Whether what was set has been used up."""

@@ -12,6 +12,7 @@ from aix_lsp.engine.hardware import Machine
 from aix_lsp.engine.host_client import SharedBackend
 from aix_lsp.engine.host_place import HostUnavailable
 from aix_lsp.engine.local import LocalBackend, idle_seconds, safe
+from aix_lsp.engine.tokenizer import fills_in
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, Prompt
@@ -48,7 +49,19 @@ class ChosenBackend(Backend):
         self._inner: Backend | None = None
 
     def load(self, report: Report) -> LoadedModel:
-        """See `Backend.load`."""
+        """See `Backend.load`. Warns of a model that writes from left to right only, unless its folder says so."""
+        loaded = self._load(report)
+        if loaded.info.format != "l2r" and not fills_in(loaded.tokenizer):
+            report(
+                LoadEvent(
+                    "warning",
+                    f"{loaded.info.name} has no markers for filling in, so it does not see what stands behind the "
+                    "cursor; choose a model that was trained to fill in the middle",
+                )
+            )
+        return loaded
+
+    def _load(self, report: Report) -> LoadedModel:
         if self._inner is None:
             self._inner = self._shared() if shares(self._settings) else LocalBackend(self._settings)
         try:

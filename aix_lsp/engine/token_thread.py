@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from aix_lsp.engine import pulse
 from aix_lsp.engine.base import EngineError, ModelError, OnEvent
 from aix_lsp.engine.generation import Backend, Halt, LoadedModel, room_for
 from aix_lsp.engine.host_protocol import Run
 from aix_lsp.engine.job import Job, post
-from aix_lsp.engine.pulse import STUCK_S
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.types import FinishReason, Generation, GenerationRequest, ModelInfo, Prompt, Tokenizer
 
@@ -143,7 +143,7 @@ class TokenThread(ModelThread):
     def _look(self) -> None:
         """A model that stands still is one that has failed: the windows start another process."""
         if self._pulse.stands_still:
-            self._fail(ModelError(f"the model has not moved for {STUCK_S:.0f} seconds"))
+            self._fail(ModelError(f"the model has not moved for {pulse.STUCK_S:g} seconds"))
 
     def _end(self, reason: EngineError) -> None:
         super()._end(reason)

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from aix_lsp.engine import pulse
 from aix_lsp.engine.base import (
     EngineClosed,
     EngineError,
@@ -32,7 +33,7 @@ from aix_lsp.engine.front import Front
 from aix_lsp.engine.generation import Backend, LoadedModel, run
 from aix_lsp.engine.import_gate import leave_with
 from aix_lsp.engine.job import Job, describe
-from aix_lsp.engine.pulse import STUCK_S, Pulse, Watch
+from aix_lsp.engine.pulse import Pulse, Watch
 from aix_lsp.engine.recovery import RestartLimit, is_out_of_memory
 from aix_lsp.types import Generation, GenerationRequest
 
@@ -112,8 +113,8 @@ class ModelThread(Front):
             if self._failure is not None or self._stuck is not None or not self._pulse.stands_still:
                 return
             message = (
-                f"the model has not moved for {STUCK_S:.0f} seconds, as if a driver or a disk hangs; if it does not "
-                "come back, restart the server and run `aix-lsp doctor`"
+                f"the model has not moved for {pulse.STUCK_S:g} seconds, as if a driver or a disk hangs; if it does "
+                "not come back, restart the server and run `aix-lsp doctor`"
             )
             self._stuck = EngineError(message)
             self._state = EngineState("failed", message)

@@ -192,6 +192,16 @@ for _name, (_damage, _words) in BROKEN.items():
     _register(_name, _damage, _words)
 
 
+@fault("the model answers from left to right, and the user is told once", group="model", quick=False)
+async def tokenizer_without_markers(stage: Stage) -> str:
+    """A tokenizer in which the markers for filling in have other names."""
+    folder = whole_model(stage.folder / "plain")
+    path = folder / "tokenizer.model"
+    path.write_bytes(path.read_bytes().replace(b"<AIX-SPAN-", b"<XXX-SPAN-"))
+    editor = await stage.editor(env={**ALONE, "AIX_LSP_MODEL__NAME": str(folder)})
+    return await told_only(editor, "has no markers for filling in")
+
+
 @fault(PROMISE, group="model", quick=False)
 async def model_folder_is_a_file(stage: Stage) -> str:
     """`model.name` names a file."""

@@ -99,7 +99,7 @@ def free_memory(gpu: GpuInfo | None, device: str) -> int | None:
 
 def left_in_control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
     """Bytes that each limit on this process's memory leaves (a container's, a session's; Linux's control groups of
-    version 2). Beyond one of them the system would kill the process. Pages of files that can be dropped count as free."""
+    version 2). Beyond one of them the system kills the process. Pages of files that can be dropped count as free."""
     try:
         name = next(line[3:] for line in own.read_text().splitlines() if line.startswith("0::"))
     except (OSError, StopIteration):

@@ -18,7 +18,7 @@ from aix_lsp.engine.base import EngineError, ModelError, OnEvent
 from aix_lsp.engine.generation import Backend, Halt, LoadedModel, room_for
 from aix_lsp.engine.host_protocol import Run
 from aix_lsp.engine.job import Job, post
-from aix_lsp.engine.worker import ModelThread
+from aix_lsp.engine.worker import ModelThread, failed_with
 from aix_lsp.types import FinishReason, Generation, GenerationRequest, ModelInfo, Prompt, Tokenizer
 
 
@@ -136,6 +136,9 @@ class TokenThread(ModelThread):
                 self._epoch += 1
         return super()._take_over(loaded)
 
+    def _restart(self, error: str) -> None:
+        self._fail(ModelError(failed_with(error)))
+
     def _may_restart(self, reason: str) -> bool:
         self._fail(ModelError(reason))
         return False
@@ -143,7 +146,9 @@ class TokenThread(ModelThread):
     def _look(self) -> None:
         """A model that stands still is one that has failed: the windows start another process."""
         if self._pulse.stands_still:
-            self._fail(ModelError(f"the model has not moved for {pulse.STUCK_S:g} seconds"))
+            self._fail(
+                ModelError(f"the model has not moved for {pulse.STUCK_S:g} seconds; another process takes its place")
+            )
 
     def _end(self, reason: EngineError) -> None:
         super()._end(reason)

@@ -207,7 +207,7 @@ class ModelThread(Front):
                 continue
             if outcome.kind == "crash":
                 failure = outcome.message
-            job.answer(EngineError(_failed_with(failure) if failure else outcome.message))
+            job.answer(EngineError(failed_with(failure) if failure else outcome.message))
             break
         if step:
             self._tell(LoadEvent("warning", step))
@@ -283,7 +283,7 @@ class ModelThread(Front):
             return
         if not self._told_of_failure:
             self._told_of_failure = True
-            self._tell(LoadEvent("warning", _failed_with(error)))
+            self._tell(LoadEvent("warning", failed_with(error)))
         self._load()
 
     def _may_restart(self, reason: str) -> bool:
@@ -301,6 +301,6 @@ class ModelThread(Front):
         return False
 
 
-def _failed_with(error: str) -> str:
+def failed_with(error: str) -> str:
     """What is told of a failure; which one it was stands behind the semicolon, and makes no other message of it."""
     return f"the model failed and is loaded again; the error was {error}"

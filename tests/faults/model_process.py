@@ -9,7 +9,7 @@ import psutil
 
 from aix_lsp.cli.lsp_client import inline_params
 from tests.faults.fault import Editor, Stage, fault
-from tests.faults.model_files import told_only
+from tests.faults.model_files import WEIGHTS, cut, told_only, whole_model
 from tests.faults.model_injection import SERVING, Injected
 from tests.model_host import hosts
 
@@ -92,6 +92,19 @@ async def host_stands_still(stage: Stage) -> str:
     told = editor.shown()
     assert len(told) <= 1, told
     return f"{len(items)} offers; told: {told}"
+
+
+@fault("each window is told once that the embedded model answers", group="model", quick=False)
+async def shared_model_broken(stage: Stage) -> str:
+    """Two windows, one after the other, share a model whose weights are cut short."""
+    folder = whole_model(stage.folder / "broken")
+    cut(WEIGHTS, 0.6)(folder)
+    env = {**_own_host(stage, Injected(stage)), "AIX_LSP_MODEL__NAME": str(folder)}
+    editors = [await stage.editor(env=env), await stage.editor(env=env)]
+    _host(stage)
+    return (await told_only(editors[0], "is damaged") and await told_only(editors[1], "is damaged")).replace(
+        str(stage.folder), ""
+    )
 
 
 def _is_host(pid: int) -> bool:

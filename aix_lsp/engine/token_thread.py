@@ -18,7 +18,8 @@ from aix_lsp.engine.base import EngineError, ModelError, OnEvent
 from aix_lsp.engine.generation import Backend, Halt, LoadedModel, room_for
 from aix_lsp.engine.host_protocol import Run
 from aix_lsp.engine.job import Job, post
-from aix_lsp.engine.worker import ModelThread, failed_with
+from aix_lsp.engine.recovery import failed_with
+from aix_lsp.engine.worker import ModelThread
 from aix_lsp.types import FinishReason, Generation, GenerationRequest, ModelInfo, Prompt, Tokenizer
 
 

@@ -34,7 +34,7 @@ from aix_lsp.engine.generation import Backend, LoadedModel, run
 from aix_lsp.engine.import_gate import leave_with
 from aix_lsp.engine.job import Job, describe
 from aix_lsp.engine.pulse import Pulse, Watch
-from aix_lsp.engine.recovery import RestartLimit, is_out_of_memory
+from aix_lsp.engine.recovery import RestartLimit, failed_with, is_out_of_memory
 from aix_lsp.types import Generation, GenerationRequest
 
 _MOST_RELOADS = 3
@@ -299,8 +299,3 @@ class ModelThread(Front):
             return True
         self._fail(ModelError(f"{often}; {advice}"))
         return False
-
-
-def failed_with(error: str) -> str:
-    """What is told of a failure; which one it was stands behind the semicolon, and makes no other message of it."""
-    return f"the model failed and is loaded again; the error was {error}"

@@ -18,7 +18,7 @@ from aix_lsp.engine.generation import LoadedModel, Report
 from aix_lsp.engine.host_link import HostLink, NobodyThere, open_link
 from aix_lsp.engine.host_place import Place
 from aix_lsp.engine.host_protocol import PROTOCOL, Message, Unpacker, pack, proof
-from aix_lsp.engine.worker import failed_with
+from aix_lsp.engine.recovery import failed_with
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Tokenizer
 from tests.unit.engine_doubles import PATIENCE_S, HostedBackend, request, until
 from tests.unit.hosting import TOKEN, Stepped, hosting, threads

@@ -218,7 +218,7 @@ class ModelThread(Front):
 
     def _attempt(self, job: Job) -> Generation | EngineError | _Trouble:
         assert self._loaded is not None
-        self._pulse.beat()
+        self._alive()
         try:
             return self._run(job, self._loaded)
         except ModelLost as error:
@@ -234,6 +234,11 @@ class ModelThread(Front):
         finally:
             self._moved()
 
+    def _alive(self) -> None:
+        """The thread moves. One that waits for a host may wait for long: the host watches its own."""
+        if self._backend.timed_out is None:
+            self._pulse.beat()
+
     def _moved(self) -> None:
         """A request is over: whoever stood still serves again."""
         self._pulse.rest()
@@ -247,7 +252,7 @@ class ModelThread(Front):
         """Whether a job need not go on; whoever asks is alive."""
 
         def look() -> bool:
-            self._pulse.beat()
+            self._alive()
             return job.cancelled
 
         return look

@@ -63,6 +63,27 @@ async def test_a_model_that_stands_still_is_not_waited_for_and_serves_when_it_co
         assert events[-1].kind == "ready"
 
 
+class Elsewhere(Hanging):
+    """Waits for another process, which has a clock of its own."""
+
+    @property
+    def timed_out(self) -> bool:
+        return False
+
+
+async def test_a_thread_that_waits_for_a_host_is_not_taken_for_one_that_stands_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pulse, "STUCK_S", 0.01)
+    backend = Elsewhere()
+    with serving(backend) as (engine, events):
+        waiting = asyncio.create_task(engine.generate(request()))
+        await asyncio.wait([waiting], timeout=0.1)
+        backend.goes_on.set()
+        assert (await asyncio.wait_for(waiting, PATIENCE_S)).text == "fine"
+        assert warnings(events) == []
+
+
 class Replaced(Faulty):
     """Has another model for when this one fails for ever."""
 

@@ -193,9 +193,9 @@ class ModelThread(Front):
             if isinstance(outcome, _Trouble) and outcome.kind == "memory" and (taken := self._relieve()):
                 step = taken  # of several steps for one request the last says where it has come to
                 continue
-            if step:
+            if step and not isinstance(outcome, _Trouble):  # else the request's own reason says more
                 self._tell(LoadEvent("warning", step))
-                step = ""
+            step = ""
             if not isinstance(outcome, _Trouble):
                 job.answer(outcome)
                 break

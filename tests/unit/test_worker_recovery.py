@@ -140,7 +140,7 @@ async def test_without_a_step_left_the_request_fails_and_the_next_is_served() ->
         with pytest.raises(EngineError, match="memory ran out: OutOfMemoryError: CUDA out of memory"):
             await engine.generate(request())
         assert (await engine.generate(request())).text == "fine"
-        assert warnings(events) == ["kept within 256"]  # where it has come to
+        assert warnings(events) == []  # what failed says more than the steps that did not help
 
 
 async def test_a_step_that_breaks_the_model_is_a_failure_like_any_other() -> None:

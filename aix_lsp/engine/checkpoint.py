@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -107,8 +108,20 @@ def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         with safe_open(path, framework="numpy") as tensors:
             return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, MemoryError) as error:
+        if isinstance(error, MemoryError) or errno.ENOMEM in _numbers(error):
+            raise ModelError(
+                f"the memory does not suffice to read {path}; raise the limit of this process (ulimit -v), choose a "
+                "smaller model, or close other programs"
+            ) from error
         raise ModelError(f"{path} is damaged or incomplete ({error}); download the model again") from error
+
+
+def _numbers(error: Exception) -> tuple[int, ...]:
+    """The system's number of an error; safetensors says it in its text only."""
+    number = getattr(error, "errno", None)
+    said = os.strerror(errno.ENOMEM) in str(error) or f"os error {errno.ENOMEM}" in str(error)
+    return (*([number] if number is not None else []), *([errno.ENOMEM] if said else []))
 
 
 def _counts(shapes: Mapping[str, tuple[int, ...]]) -> WeightCounts:

@@ -42,7 +42,8 @@ class Front(ABC):
     @property
     def model(self) -> ModelInfo | None:
         """The loaded model; None until the load is done, and when it failed."""
-        return self._loaded.info if self._loaded else None
+        loaded = self._loaded
+        return loaded.info if loaded is not None and self._state.phase != "failed" else None
 
     @property
     def state(self) -> EngineState:

@@ -108,6 +108,11 @@ class Backend(Protocol):
         None when no step is left."""
         return None
 
+    def retreat(self) -> str:
+        """The model fails again and again: let the next `load` take one that needs nothing of it. Returns its name, ""
+        where there is none."""
+        return ""
+
     def wake(self) -> None:
         """From any thread: `cancelled` or `report` may answer otherwise now; a backend that waits should ask them."""
         return

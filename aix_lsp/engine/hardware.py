@@ -5,8 +5,10 @@ The choices are pure functions of what was found; only the functions that look i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,8 +111,26 @@ def free_memory(gpu: GpuInfo | None, device: str) -> int | None:
         return _half_of_main_memory()
     for line in meminfo.read_text().splitlines():
         if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
+            return min([int(line.split()[1]) * 1024, *left_in_control_groups()])
     return None
+
+
+def left_in_control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
+    """Bytes that each limit on this process's memory leaves (a container's, a session's; Linux's control groups of
+    version 2). Beyond one of them the system kills the process. Pages of files that can be dropped count as free."""
+    try:
+        name = next(line[3:] for line in own.read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return
+    group = root / name.strip("/")
+    for folder in (group, *group.parents):
+        if folder.is_relative_to(root):
+            with contextlib.suppress(OSError, ValueError, StopIteration):  # no limit says "max"
+                limit = int((folder / "memory.max").read_text())
+                used = int((folder / "memory.current").read_text())
+                stat = (folder / "memory.stat").read_text().splitlines()
+                dropped = next(int(line.split()[1]) for line in stat if line.startswith("inactive_file "))
+                yield max(0, limit - used + dropped)
 
 
 def _free_on_mps() -> int | None:

@@ -71,6 +71,8 @@ class Host:
         self._servers: list[asyncio.AbstractServer] = []
         self._leaving: asyncio.TimerHandle | None = None
         self._progress: tuple[str, int | None] = ("starting", None)
+        self._warned: list[str] = []
+        """What still holds, for windows that come later: another model answers, memory ran out."""
 
     async def serve(
         self,
@@ -156,6 +158,8 @@ class Host:
                 await self._shake_hands(connection, messages)
             self._maybe_leave()
             self._tell_state()
+            for message in self._warned if connection.is_window else ():
+                connection.send({"op": "warning", "message": message})
             while True:
                 self._take(connection, await messages.next())
         except ProtocolError as error:
@@ -243,10 +247,14 @@ class Host:
         if event.kind != "progress":
             logger.log(logging.WARNING if event.kind == "warning" else logging.INFO, "%s", said(event.message))
         if event.kind == "warning":
+            if event.message not in self._warned:
+                self._warned.append(event.message)
             for connection in self._connections:
                 if connection.is_window:
                     connection.send({"op": "warning", "message": event.message})
             return
+        if event.kind == "progress":
+            self._warned.clear()  # a load begins anew
         self._progress = (event.message, event.percent)
         self._tell_state()
 

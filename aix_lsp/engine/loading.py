@@ -29,6 +29,7 @@ from aix_lsp.engine.hardware import (
 )
 from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.job import describe
+from aix_lsp.engine.recovery import is_out_of_memory
 from aix_lsp.engine.tokenizer import TokenizerError, load_tokenizer, stop_ids
 from aix_lsp.engine.weight_memory import fitting, memory_needed
 from aix_lsp.types import Tokenizer
@@ -121,7 +122,14 @@ def load_model(
         raise
     except EngineError as error:
         raise ModelError(str(error)) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # Nobody wants the model any more where the import gate has ended the load: then this raises EngineClosed.
+        report(LoadEvent("progress", "the load has failed"))
+        if is_out_of_memory(error):
+            raise ModelError(
+                f"the memory does not suffice to load the model in {folder}; use model.quantization = int8 or int4, a "
+                "smaller model, or close other programs"
+            ) from error
         raise ModelError(f"the model in {folder} could not be loaded: {describe(error)}") from error
     return Loaded(
         decoder=decoder,
@@ -270,6 +278,11 @@ def _read_plain(checkpoint: Checkpoint, plan: LoadPlan) -> Any:
         model = model.to(plan.device)
     # transformers fills gaps with random numbers and says so in a log only.
     gaps = sorted(found["missing_keys"])
+    if 2 * len(gaps) > len(model.state_dict()):
+        raise ModelError(
+            f"the weights in {checkpoint.folder} are those of another architecture than its config.json names "
+            f"({config.model_type}: {gaps[0]} is missing); download it again"
+        )
     if gaps:
         raise ModelError(
             f"the weights in {checkpoint.folder} lack {len(gaps)} parts of the model ({gaps[0]}); download it again"

@@ -74,7 +74,7 @@ class LocalBackend(Backend):
         self._free("cuda")
         last = embedded()
         try:
-            loaded = self._load(last, _safe(self._settings), report)
+            loaded = self._load(last, safe(self._settings), report)
         except ModelError as error:
             raise ModelError(reason if str(error) == reason else f"{reason}; {error}") from error
         report(LoadEvent("warning", f"{reason}. The embedded model {last.name} answers instead."))
@@ -148,13 +148,20 @@ class LocalBackend(Backend):
             raise ModelError("memory ran out, and no smaller model could be loaded")
         return None
 
+    def retreat(self) -> str:
+        """The embedded model on the processor, where that is not the one which fails."""
+        if self._is_embedded() and self._loaded is not None and self._loaded.device == "cpu":
+            return ""
+        self._settings = safe(self._settings)
+        return embedded().name
+
     def _step(self, before: Standing, after: Standing, report: Report) -> LoadedModel:
         entry = self._entry
         assert entry is not None
         if after.embedded or after.quantization != before.quantization:
             self._free(self._loaded.device if self._loaded else "cuda")
             if after.embedded:
-                return self._load(embedded(), _safe(self._settings), report)
+                return self._load(embedded(), safe(self._settings), report)
             self._load(entry, self._settings.model_copy(update={"quantization": after.quantization}), report)
         self._decoder().shrink()
         self._standing = after
@@ -229,7 +236,7 @@ class LocalBackend(Backend):
         return LoadedModel(loaded.tokenizer, info, loaded.folder)
 
 
-def _safe(settings: ModelSettings) -> ModelSettings:
+def safe(settings: ModelSettings) -> ModelSettings:
     """The settings for the fallback: nothing that depends on a GPU or an optional package."""
     return ModelSettings(
         name=embedded().name,

@@ -101,3 +101,8 @@ def in_words(before: Standing, after: Standing, *, embedded_name: str) -> str:
     if after.positions < before.positions:
         return f"{said}: prompts and completions are kept within {after.positions:,} tokens from now on"
     return f"{said}: only the latest prompt is kept in memory from now on, so changing files takes longer"
+
+
+def failed_with(error: str) -> str:
+    """What is told of a failure; which one it was stands behind the semicolon, and makes no other message of it."""
+    return f"the model failed and is loaded again; the error was {error}"

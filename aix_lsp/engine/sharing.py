@@ -11,7 +11,8 @@ from aix_lsp.engine.generation import Backend, LoadedModel, Report
 from aix_lsp.engine.hardware import Machine
 from aix_lsp.engine.host_client import SharedBackend
 from aix_lsp.engine.host_place import HostUnavailable
-from aix_lsp.engine.local import LocalBackend, idle_seconds
+from aix_lsp.engine.local import LocalBackend, idle_seconds, safe
+from aix_lsp.engine.tokenizer import fills_in
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import GenerationRequest, Prompt
@@ -48,7 +49,19 @@ class ChosenBackend(Backend):
         self._inner: Backend | None = None
 
     def load(self, report: Report) -> LoadedModel:
-        """See `Backend.load`."""
+        """See `Backend.load`. Warns of a model that writes from left to right only, unless its folder says so."""
+        loaded = self._load(report)
+        if loaded.info.format != "l2r" and not fills_in(loaded.tokenizer):
+            report(
+                LoadEvent(
+                    "warning",
+                    f"{loaded.info.name} has no markers for filling in, so it does not see what stands behind the "
+                    "cursor; choose a model that was trained to fill in the middle",
+                )
+            )
+        return loaded
+
+    def _load(self, report: Report) -> LoadedModel:
         if self._inner is None:
             self._inner = self._shared() if shares(self._settings) else LocalBackend(self._settings)
         try:
@@ -121,6 +134,15 @@ class ChosenBackend(Backend):
     def relieve(self, report: Report) -> tuple[LoadedModel, str] | None:
         """See `Backend.relieve`."""
         return self._backend().relieve(report)
+
+    def retreat(self) -> str:
+        """The embedded model in this process, where it is not that which fails."""
+        if isinstance(self._inner, LocalBackend):
+            return self._inner.retreat()
+        if self._inner is not None:
+            self._inner.close()
+        self._inner = LocalBackend(safe(self._settings))
+        return embedded().name
 
     def wake(self) -> None:
         """See `Backend.wake`."""

@@ -13,10 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from aix_lsp.engine import pulse
 from aix_lsp.engine.base import EngineError, ModelError, OnEvent
 from aix_lsp.engine.generation import Backend, Halt, LoadedModel, room_for
 from aix_lsp.engine.host_protocol import Run
 from aix_lsp.engine.job import Job, post
+from aix_lsp.engine.recovery import failed_with
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.types import FinishReason, Generation, GenerationRequest, ModelInfo, Prompt, Tokenizer
 
@@ -136,9 +138,19 @@ class TokenThread(ModelThread):
                 self._epoch += 1
         return super()._take_over(loaded)
 
+    def _restart(self, error: str) -> None:
+        self._fail(ModelError(failed_with(error)))
+
     def _may_restart(self, reason: str) -> bool:
         self._fail(ModelError(reason))
         return False
+
+    def _look(self) -> None:
+        """A model that stands still is one that has failed: the windows start another process."""
+        if self._pulse.stands_still:
+            self._fail(
+                ModelError(f"the model has not moved for {pulse.STUCK_S:g} seconds; another process takes its place")
+            )
 
     def _end(self, reason: EngineError) -> None:
         super()._end(reason)
@@ -151,8 +163,7 @@ class TokenThread(ModelThread):
         if request.epoch != self.now()[0]:
             raise StaleModel("the model is another one now")
         start = time.perf_counter()
-        cancelled = lambda: job.cancelled  # noqa: E731
-        halt = Halt(cancelled, None if request.time_limit is None else start + request.time_limit)
+        halt = Halt(self._cancelled(job), None if request.time_limit is None else start + request.time_limit)
         prompt = request.build_prompt(loaded.tokenizer, loaded.info)
         limit = min(request.max_new_tokens, room_for(prompt, loaded.info))
         run = _run_candidates if request.candidates > 1 else _run_one

@@ -52,6 +52,10 @@ _END_NAMES = (
 )
 
 
+MIDDLES = ("▁<AIX-SPAN-MIDDLE>", "▁<MID>", "<｜fim▁end｜>", "<|fim_middle|>", "<fim_middle>", "<fim-middle>")
+"""The markers behind which each family of `prompt/fim.py` begins to fill in."""
+
+
 class TokenizerError(ValueError):
     """A folder holds no usable tokenizer; the message is one line for a person."""
 
@@ -167,6 +171,11 @@ def load_tokenizer(folder: Path) -> ModelTokenizer:
         if back != probe:
             raise TokenizerError(f"the tokenizer in {folder} cannot be used for code: {probe!r} came back as {back!r}")
     return tokenizer
+
+
+def fills_in(tokenizer: Tokenizer) -> bool:
+    """Whether a model can be shown what stands behind the cursor."""
+    return tokenizer.special(*MIDDLES) is not None
 
 
 def stop_ids(tokenizer: Tokenizer) -> frozenset[int]:

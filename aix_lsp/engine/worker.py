@@ -2,22 +2,23 @@
 
 The loop hands a job over and awaits its future (`front.py`); the thread looks for cancellation between tokens and
 answers through `call_soon_threadsafe`. One job runs, and at most one per document waits (`request_queue.py`). A model
-that fails is loaded again, and one that runs out of memory steps down (`recovery.py`); whatever happens, every request
-is answered.
+that fails is loaded again, one that fails for ever makes way for the embedded one, one that runs out of memory steps
+down (`recovery.py`), one that stands still is not waited for (`pulse.py`); whatever happens, every request is answered.
 """
 
 from __future__ import annotations
 
-import _imp
 import asyncio
 import atexit
 import contextlib
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from aix_lsp.engine import pulse
 from aix_lsp.engine.base import (
     EngineClosed,
     EngineError,
@@ -30,18 +31,12 @@ from aix_lsp.engine.base import (
 )
 from aix_lsp.engine.front import Front
 from aix_lsp.engine.generation import Backend, LoadedModel, run
-from aix_lsp.engine.import_gate import end_at_next_import
+from aix_lsp.engine.import_gate import leave_with
 from aix_lsp.engine.job import Job, describe
-from aix_lsp.engine.recovery import RestartLimit, is_out_of_memory
+from aix_lsp.engine.pulse import Pulse, Watch
+from aix_lsp.engine.recovery import RestartLimit, failed_with, is_out_of_memory
 from aix_lsp.logs import of_request
-from aix_lsp.types import Generation
-
-_EXIT_WAIT_S = 1.0
-"""How long the interpreter's exit waits for the current token. A thread that is inside native code while the
-interpreter goes away can bring the process down with an error."""
-
-_LOAD_EXIT_WAIT_S = 5.0
-"""The same for a load, which ends at its next import; reading PyTorch's libraries comes between two of them."""
+from aix_lsp.types import Generation, GenerationRequest
 
 _MOST_RELOADS = 3
 """How often one request is run anew because its model went away or changed."""
@@ -78,6 +73,9 @@ class ModelThread(Front):
         # The model thread's own: whether the model is in memory, and whether a failure of it was told.
         self._present = False
         self._told_of_failure = False
+        self._retreat = ""
+        self._pulse = Pulse()
+        self._stuck: EngineError | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Begin loading. Events go to `loop`, by default the running one. Further calls do nothing."""
@@ -89,13 +87,42 @@ class ModelThread(Front):
             self._thread = threading.Thread(target=self._main, name="aix-model", daemon=True)
             # With a weak reference, so that an engine that is no longer used can go; the thread's end, in which the
             # model's memory is freed, is waited for all the same.
-            atexit.register(_leave, weakref.ref(self), self._thread)
+            atexit.register(leave_with, weakref.ref(self), self._thread)
             self._thread.start()
 
     @property
     def sharing(self) -> str:
         """Who else uses the model, for a person; empty when it is this process's own."""
         return self._backend.sharing
+
+    async def generate(self, request: GenerationRequest, *, client: str = "") -> Generation:
+        """See `Front.generate`. Raises EngineError as well where the model stands still."""
+        watch = Watch(asyncio.get_running_loop(), self._look)
+        try:
+            return await super().generate(request, client=client)
+        finally:
+            watch.end()
+
+    def _refuse_if_failed(self) -> None:
+        super()._refuse_if_failed()
+        if self._stuck is not None:
+            raise EngineError(str(self._stuck))
+
+    def _look(self) -> None:
+        """Answer all who wait for a model that stands still. It may come back: then it serves on."""
+        with self._changed:
+            if self._failure is not None or self._stuck is not None or not self._pulse.stands_still:
+                return
+            message = (
+                f"the model has not moved for {pulse.STUCK_S:g} seconds, as if a driver or a disk hangs; if it does "
+                "not come back, restart the server and run `aix-lsp doctor`"
+            )
+            self._stuck = EngineError(message)
+            self._state = EngineState("failed", message)
+            jobs = self._queue.clear()
+        self._tell(LoadEvent("warning", message))
+        for job in jobs:
+            job.abandon(EngineError(message))
 
     def _wake(self) -> None:
         self._backend.wake()
@@ -126,6 +153,9 @@ class ModelThread(Front):
             self._fail(ModelError(f"the model could not be loaded: {describe(error)}"))
             return False
         self._present = True
+        if self._retreat:
+            self._tell(LoadEvent("warning", self._retreat))
+            self._retreat = ""
         return self._take_over(loaded)
 
     def _next(self) -> Job | None:
@@ -156,11 +186,17 @@ class ModelThread(Front):
     def _serve(self, job: Job) -> None:
         """Answer a job, or everybody where the model is gone for good."""
         reloads = 0
-        failure = ""
+        failure = step = ""
         while not job.cancelled:
             if not self._present and not self._load():
                 return  # everybody has been answered
             outcome = self._attempt(job)
+            if isinstance(outcome, _Trouble) and outcome.kind == "memory" and (taken := self._relieve()):
+                step = taken  # of several steps for one request the last says where it has come to
+                continue
+            if step and not isinstance(outcome, _Trouble):  # else the request's own reason says more
+                self._tell(LoadEvent("warning", step))
+            step = ""
             if not isinstance(outcome, _Trouble):
                 job.answer(outcome)
                 break
@@ -170,12 +206,12 @@ class ModelThread(Front):
                 if outcome.kind == "lost" and not self._may_restart(outcome.message):
                     return
                 continue
-            if outcome.kind == "memory" and self._relieve():
-                continue
-            job.answer(EngineError(outcome.message))
             if outcome.kind == "crash":
                 failure = outcome.message
+            job.answer(EngineError(failed_with(failure) if failure else outcome.message))
             break
+        if step:
+            self._tell(LoadEvent("warning", step))
         with self._changed:
             self._queue.done(job)
         if failure:
@@ -183,6 +219,7 @@ class ModelThread(Front):
 
     def _attempt(self, job: Job) -> Generation | EngineError | _Trouble:
         assert self._loaded is not None
+        self._alive()
         try:
             with of_request(job.request.request_id):
                 return self._run(job, self._loaded)
@@ -195,65 +232,77 @@ class ModelThread(Front):
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever broke, the request is answered
             if is_out_of_memory(error):
                 return _Trouble("memory", f"memory ran out: {describe(error)}")
-            return _Trouble("crash", f"the model failed: {describe(error)}")
+            return _Trouble("crash", describe(error))
+        finally:
+            self._moved()
+
+    def _alive(self) -> None:
+        """The thread moves. One that waits for a host may wait for long: the host watches its own."""
+        if self._backend.timed_out is None:
+            self._pulse.beat()
+
+    def _moved(self) -> None:
+        """A request is over: whoever stood still serves again."""
+        self._pulse.rest()
+        with self._changed:
+            came_back, self._stuck = self._stuck is not None, None
+        if came_back and self._loaded is not None:
+            self._tell(LoadEvent("progress", "the model moves again"))  # as in a load: what was warned of is over
+            self._take_over(self._loaded)
+
+    def _cancelled(self, job: Job) -> Callable[[], bool]:
+        """Whether a job need not go on; whoever asks is alive."""
+
+        def look() -> bool:
+            self._alive()
+            return job.cancelled
+
+        return look
 
     def _run(self, job: Job, loaded: LoadedModel) -> Generation:
         return run(
             job.request,
             loaded,
             self._backend,
-            cancelled=lambda: job.cancelled,
+            cancelled=self._cancelled(job),
             show=job.show,
             queue_ms=(time.perf_counter() - job.submitted) * 1000,
         )
 
-    def _relieve(self) -> bool:
-        """Take a step that needs less memory. False when there is none left, or nobody to serve any more."""
+    def _relieve(self) -> str:
+        """Take a step that needs less memory; what to tell of it. "" when there is none left, or nobody to serve."""
         try:
             step = self._backend.relieve(self._report)
         except EngineClosed:
-            return False
+            return ""
         except Exception as error:  # noqa: BLE001  # a step that breaks the model is a failure of the model
-            self._restart(f"the model failed: {describe(error)}")
-            return False
+            self._restart(describe(error))
+            return ""
         if step is None:
-            return False
+            return ""
         loaded, message = step
-        self._tell(LoadEvent("warning", message))
-        return self._take_over(loaded)
+        return message if self._take_over(loaded) else ""
 
-    def _restart(self, reason: str) -> None:
+    def _restart(self, error: str) -> None:
         """After a failure of the model: load it again, and say so the first time."""
         self._present = False
-        if not self._may_restart(reason):
+        if not self._may_restart(f"the model failed: {error}"):
             return
         if not self._told_of_failure:
             self._told_of_failure = True
-            self._tell(LoadEvent("warning", reason))
+            self._tell(LoadEvent("warning", failed_with(error)))
         self._load()
 
     def _may_restart(self, reason: str) -> bool:
-        """Whether the model may be loaded once more. Where it may not, everybody is told, and this is the end."""
+        """Whether a model may be loaded once more: one that fails for ever makes way for another, where the backend has
+        one. Where it may not, everybody is told, and this is the end."""
         if self._restarts.allows(time.monotonic()):
             return True
-        often = f"{self._restarts.most + 1} times within a minute; " if self._restarts.most else ""
-        self._fail(ModelError(f"{often}{reason}; restart the server, and run `aix-lsp doctor` if it comes again"))
+        often = f"{reason}, {self._restarts.most + 1} times within a minute" if self._restarts.most else reason
+        advice = "restart the server, and run `aix-lsp doctor` if it comes again"
+        if other := self._backend.retreat():
+            self._restarts = RestartLimit(self._restarts.most)
+            self._retreat = f"{often}; the embedded model {other} answers from now on; {advice}"
+            return True
+        self._fail(ModelError(f"{often}; {advice}"))
         return False
-
-
-def _leave(engine: weakref.ref[ModelThread], thread: threading.Thread) -> None:
-    """At interpreter exit: stop, and wait a moment for the token that is being computed and the memory that is freed.
-
-    A load ends at its next step or import. One that does not (a large library is being read) must not take the import
-    lock with it (seen: the exit hangs for ever in an import of its own): this thread keeps it.
-    """
-    left = engine()
-    loading = left is not None and left.is_loading
-    if left is not None:
-        left.close()
-    del left
-    if loading:
-        end_at_next_import(thread)
-    thread.join(_LOAD_EXIT_WAIT_S if loading else _EXIT_WAIT_S)
-    if thread.is_alive():
-        _imp.acquire_lock()

@@ -1,18 +1,14 @@
-"""Faults of the model."""
+"""Faults of the model: its files, its memory, its thread, its process, and the clock while it serves."""
 
 from __future__ import annotations
 
+from tests.faults import model_clock, model_files, model_memory, model_process, model_thread
 from tests.faults.fault import Stage, fault
 
+__all__ = ["model_clock", "model_files", "model_memory", "model_process", "model_thread"]
 
-@fault("the embedded model answers, and the user is told once", group="model")
+
+@fault("the embedded model answers, and the user is told once", group="model", quick=False)
 async def model_folder_missing(stage: Stage) -> str:
     """The folder that `model.name` names is not there."""
-    missing = stage.folder / "none"
-    editor = await stage.editor(
-        settings={"model": {"name": str(missing), "share": "off"}}, env={"AIX_LSP_MODEL__NAME": str(missing)}
-    )
-    await editor.works()
-    told = await editor.until_shown("model")
-    editor.was_told_once("model")
-    return told
+    return await model_files.answers_with_embedded(stage, stage.folder / "none", "does not exist")

@@ -18,6 +18,7 @@ from aix_lsp.engine.generation import LoadedModel, Report
 from aix_lsp.engine.host_link import HostLink, NobodyThere, open_link
 from aix_lsp.engine.host_place import Place
 from aix_lsp.engine.host_protocol import PROTOCOL, Message, Unpacker, pack, proof
+from aix_lsp.engine.recovery import failed_with
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt, Tokenizer
 from tests.unit.engine_doubles import PATIENCE_S, HostedBackend, request, until
 from tests.unit.hosting import TOKEN, Stepped, hosting, threads
@@ -182,14 +183,14 @@ async def test_a_broken_model_ends_the_host_and_the_next_request_finds_another(t
         windows = [here.window(connect) for _ in range(2)]
         assert [(await window.generate(request())).text for window in windows] == ["fine", "fine"]
         first = here.running
-        with pytest.raises(EngineError, match=r"^the model failed: RuntimeError: illegal memory access$"):
+        with pytest.raises(EngineError, match=r"^the model failed and is loaded again; .* illegal memory access$"):
             await windows[0].generate(request(document="break"))
         assert first is not None
         answers = await asyncio.gather(*(window.generate(request()) for window in windows))
         assert [answer.text for answer in answers] == ["again fine", "again fine"]
         await asyncio.wait_for(first, PATIENCE_S)
         assert len(here.backends) == 2
-        assert here.warnings(0) == here.warnings(1) == ["the model failed: RuntimeError: illegal memory access"]
+        assert here.warnings(0) == here.warnings(1) == [failed_with("RuntimeError: illegal memory access")]
 
 
 class Tight(HostedBackend):

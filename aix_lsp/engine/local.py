@@ -158,9 +158,11 @@ class LocalBackend(Backend):
     def _step(self, before: Standing, after: Standing, report: Report) -> LoadedModel:
         entry = self._entry
         assert entry is not None
-        if after.embedded or after.quantization != before.quantization:
+        # the embedded model is not loaded anew for a step of its own: it would begin at the top again, and for ever
+        to_embedded = after.embedded and not before.embedded
+        if to_embedded or after.quantization != before.quantization:
             self._free(self._loaded.device if self._loaded else "cuda")
-            if after.embedded:
+            if to_embedded:
                 return self._load(embedded(), safe(self._settings), report)
             self._load(entry, self._settings.model_copy(update={"quantization": after.quantization}), report)
         self._decoder().shrink()

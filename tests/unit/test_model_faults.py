@@ -118,6 +118,17 @@ def test_the_embedded_model_takes_the_place_of_another_but_not_of_itself(tmp_pat
     assert safe(broken).name == "aix-mini"
 
 
+def test_the_embedded_model_has_an_end_of_steps() -> None:
+    events: list[LoadEvent] = []
+    backend = LocalBackend(ModelSettings(name="aix-mini", device="cpu", threads=1))
+    backend.load(events.append)
+    steps = 0
+    while backend.relieve(events.append) is not None:
+        steps += 1
+        assert steps < 9
+    assert steps == 1
+
+
 def test_a_library_that_exits_is_a_model_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from aix_lsp.engine import loading
 

@@ -134,6 +134,7 @@ async def client_cancels_everything(stage: Stage) -> str:
             editor.client.cancel(cancelled)
         numbers.append(number)
         futures.append(future)
+    odd: Any
     for odd in (None, "x", [], {}, -1, 1.5):
         editor.client.notify("$/cancelRequest", {"id": odd})
     done = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), GONE_S)

@@ -45,7 +45,7 @@ async def remote_sends_control_characters(stage: Stage) -> str:
     """As text and as tokens."""
     async with served(stage) as (server, editor):
         for kind in ("counting", "vllm"):
-            server.kind = kind  # type: ignore[assignment]
+            server.kind = kind
             for name, text in _CONTROLS.items():
                 server.text = text
                 for item in await offered(editor):

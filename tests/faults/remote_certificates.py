@@ -34,7 +34,7 @@ async def _refused(stage: Stage, context: ssl.SSLContext, words: str, advice: st
         return told
 
 
-@fault("nothing is sent to a server that is not trusted, and the line says what helps", group="remote")
+@fault("nothing is sent to a server that is not trusted, and the line says what helps", group="remote", quick=False)
 async def remote_is_self_signed(stage: Stage) -> str:
     """Refused by default; with `remote.ca_file` it is trusted."""
     authority = trustme.CA()

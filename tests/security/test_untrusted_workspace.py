@@ -168,7 +168,7 @@ def test_a_client_that_repeats_what_the_user_has_set_anywhere_is_not_scolded(sou
     assert configuration.set_layer(source, mine) == []
     if source != "command line":
         configuration.set_layer("command line", {"remote.url": "http://today"})
-    repeated = {**mine, "model.threads": "3", "model.idle_minutes": 7, "model.name": "auto", "log.file": ""}
+    repeated = {**mine, "model.threads": "3", "model.idle_minutes": 7, "model.name": "auto", "log.file": "auto"}
     assert configuration.set_layer("workspace/configuration", {**repeated, "remote.token": ""}) == []
     assert configuration.set_layer("workspace/configuration", repeated) == []
     assert len(configuration.set_layer("workspace/configuration", {"remote.token": "another"})) == 1

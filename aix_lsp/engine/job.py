@@ -105,6 +105,6 @@ def describe(error: BaseException) -> str:
 
 
 def model_failure(error: BaseException) -> str:
-    """An exception of running a model, in one line. That code has the prompt in hand where it makes tokens of it and text
-    of them; but what PyTorch and the system raise speaks of tensors, devices and memory, and tells what is wrong."""
+    """An exception of running a model, in one line. That code has the prompt in hand where it makes tokens of it and
+    text of them; but what PyTorch and the system raise speaks of tensors, devices and memory, and helps."""
     return describe(error) if isinstance(error, RuntimeError | MemoryError | OSError) else named(error)

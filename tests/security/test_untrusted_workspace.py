@@ -38,10 +38,10 @@ of_this_file = pytest.mark.asyncio(loop_scope="module")
 MACHINE = [item for item in options() if item.scope == "machine"]
 SHADOWING = (
     *("sitecustomize", "usercustomize", "torch", "numpy", "httpx", "pydantic", "pygls", "json", "logging", "git"),
-    *("pathlib", "fnmatch", "urllib", "typing", "asyncio", "threading"),
+    *("pathlib", "fnmatch", "urllib", "threading", "shutil"),
 )
 """Modules that the server imports by name. (What Python imports by itself before any program, no program can keep it
-from: `types`, `functools` and such are not among them.)"""
+from: `types`, `typing` and such are not among them.)"""
 
 TOKENS = {
     "AIX_LSP_REMOTE__TOKEN": "CANARY-1",

@@ -36,6 +36,11 @@ class OpenText:
             self._secret = self._finder.holds(self.text)
         return self._secret
 
+    @property
+    def secret_line(self) -> int:
+        """The line of the secret, the first being 1; 0 without one."""
+        return self._finder.line if self._finder.holds(self.text) else 0
+
 
 class OpenDocuments:
     """Open documents by their paths."""

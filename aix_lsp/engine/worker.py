@@ -32,7 +32,7 @@ from aix_lsp.engine.base import (
 from aix_lsp.engine.front import Front
 from aix_lsp.engine.generation import Backend, LoadedModel, run
 from aix_lsp.engine.import_gate import leave_with
-from aix_lsp.engine.job import Job, describe
+from aix_lsp.engine.job import Job, describe, model_failure
 from aix_lsp.engine.pulse import Pulse, Watch
 from aix_lsp.engine.recovery import RestartLimit, failed_with, is_out_of_memory
 from aix_lsp.logs import of_request
@@ -231,8 +231,8 @@ class ModelThread(Front):
             return _Trouble("memory", str(error)) if is_out_of_memory(error) else error
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever broke, the request is answered
             if is_out_of_memory(error):
-                return _Trouble("memory", f"memory ran out: {describe(error)}")
-            return _Trouble("crash", describe(error))
+                return _Trouble("memory", f"memory ran out: {model_failure(error)}")
+            return _Trouble("crash", model_failure(error))
         finally:
             self._moved()
 

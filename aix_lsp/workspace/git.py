@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,7 +39,15 @@ _SAFE_OPTIONS: Final = (
     *("-c", "protocol.allow=never"),
     # a folder that merely looks like a repository's inside
     *("-c", "safe.bareRepository=explicit"),
+    # nor files to read, which may be devices without end
+    *("-c", f"core.attributesFile={os.devnull}"),
+    *("-c", f"diff.orderFile={os.devnull}"),
+    *("-c", "log.mailmap=false"),
 )
+
+_MOST_MEMORY: Final = 2 << 30
+"""Bytes that git may take for itself: its own files may be links to what has no end, such as `.git/commondir` to
+/dev/zero. A work tree of a million files takes a quarter."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +197,7 @@ def _git(
         )
     except (OSError, ValueError):
         return None
+    _limit(process)
     with process:
         try:
             output, _ = process.communicate(timeout=timeout)
@@ -195,6 +205,16 @@ def _git(
             _kill(process)
             return None
     return output if process.returncode == 0 else None
+
+
+def _limit(process: subprocess.Popen[bytes]) -> None:
+    """Bound git's memory, where the system lets that be said of a process that runs already: of Python's ways to say it
+    before, none is safe with threads."""
+    if sys.platform == "linux":
+        import resource
+
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or its limit is lower
+            resource.prlimit(process.pid, resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

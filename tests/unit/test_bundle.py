@@ -111,3 +111,5 @@ def test_a_token_that_got_in_after_all_stops_the_report() -> None:
     with pytest.raises(bundle.Leak, match=r"a\.json would have held") as caught:
         bundle.refuse_leaks({"a.json": b"a s3cret"}, ["s3cret"])
     assert "s3cret" not in str(caught.value)
+    with pytest.raises(bundle.Leak):
+        bundle.refuse_leaks({"a.json": json.dumps({"a": 'C:\\me "x"'}).encode()}, ['C:\\me "x"'])

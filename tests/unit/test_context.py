@@ -463,7 +463,6 @@ async def test_a_mount_that_is_dead_is_a_folder_that_is_gone(asker: Asker, monke
 async def test_a_folder_that_is_lost_while_it_is_indexed_is_indexed_when_it_is_back(asker: Asker) -> None:
     """Also where what was at work on it ends slowly."""
     away = asker.root.with_name("away")
-    asker.context.start_indexing(asker.root)
     (folder,) = asker.context.folders
     goes_on = asyncio.Event()
 

@@ -198,7 +198,7 @@ class ModelThread(Front):
                 self._tell(LoadEvent("warning", step))
             step = ""
             if not isinstance(outcome, _Trouble):
-                if isinstance(outcome, Generation):
+                if isinstance(outcome, Generation) and not job.cancelled:
                     self._restarts.served()
                 job.answer(outcome)
                 break

@@ -97,7 +97,7 @@ class ModelThread(Front):
 
     async def generate(self, request: GenerationRequest, *, client: str = "") -> Generation:
         """See `Front.generate`. Raises EngineError as well where the model stands still."""
-        watch = Watch(asyncio.get_running_loop(), self._look)
+        watch = Watch(asyncio.get_running_loop(), self._pulse, self._look)
         try:
             return await super().generate(request, client=client)
         finally:
@@ -198,6 +198,8 @@ class ModelThread(Front):
                 self._tell(LoadEvent("warning", step))
             step = ""
             if not isinstance(outcome, _Trouble):
+                if isinstance(outcome, Generation) and not job.cancelled:
+                    self._restarts.served()
                 job.answer(outcome)
                 break
             if outcome.kind in ("lost", "changed") and reloads < _MOST_RELOADS:
@@ -298,7 +300,7 @@ class ModelThread(Front):
         one. Where it may not, everybody is told, and this is the end."""
         if self._restarts.allows(time.monotonic()):
             return True
-        often = f"{reason}, {self._restarts.most + 1} times within a minute" if self._restarts.most else reason
+        often = f"{reason}, {self._restarts.often}" if self._restarts.most else reason
         advice = "restart the server, and run `aix-lsp doctor` if it comes again"
         if other := self._backend.retreat():
             self._restarts = RestartLimit(self._restarts.most)

@@ -115,7 +115,10 @@ class GitView:
 def find_git_view(root: Path) -> GitView | None:
     """Git's view of `root`, or None: no git, no work tree, somebody else's repository, or a folder that the
     repository around it ignores (a project inside a home folder that is itself under version control)."""
-    user_file = _users_exclude_file(root)
+    try:
+        user_file = _users_exclude_file(root)
+    except TimeoutError:
+        return None  # nor would it answer the next question
     # A repository may name any file as one of patterns: only the user's own is read.
     options = ("-c", f"core.excludesFile={user_file}")
     answer = _git(
@@ -138,8 +141,9 @@ def find_git_view(root: Path) -> GitView | None:
 
 
 def _users_exclude_file(root: Path) -> Path:
+    """The user's own ignore file, whether it is there or not. Raises TimeoutError where git does not answer."""
     asked = ("config", "-z", "--show-scope", "--type=path", "--get-all", "core.excludesFile")
-    named = _git(root, *asked, timeout=_QUESTION_TIMEOUT_S)
+    named = _answer(root, *asked, timeout=_QUESTION_TIMEOUT_S)
     words = (named or b"").split(b"\0")
     for scope, value in reversed([*zip(words[::2], words[1::2], strict=False)]):
         if scope in (b"global", b"system") and value.strip():
@@ -173,8 +177,16 @@ def _within(path: Path, root: Path) -> bool:
 def _git(
     root: Path, *arguments: str, timeout: float = _TIMEOUT_S, configured: Mapping[str, str] | None = None
 ) -> bytes | None:
-    """Standard output of one git command in `root`, or None when it fails or takes longer than `timeout` seconds.
-    `configured` are more values, by names that may hold anything."""
+    """`_answer`, or None where it takes too long."""
+    try:
+        return _answer(root, *arguments, timeout=timeout, configured=configured)
+    except TimeoutError:
+        return None
+
+
+def _answer(root: Path, *arguments: str, timeout: float, configured: Mapping[str, str] | None = None) -> bytes | None:
+    """Standard output of one git command in `root`, or None when it fails. `configured` are more values, by names that
+    may hold anything. Raises TimeoutError after `timeout` seconds."""
     program = _program(root)
     if program is None:
         return None
@@ -203,7 +215,7 @@ def _git(
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             _kill(process)
-            return None
+            raise TimeoutError from None
     return output if process.returncode == 0 else None
 
 

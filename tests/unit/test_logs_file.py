@@ -179,9 +179,9 @@ def test_who_logs_never_waits_for_a_disk_that_hangs(monkeypatch: pytest.MonkeyPa
     hangs.set()
     until(lambda: "records were dropped" in "".join(written) and outlet.queue.empty())
     lines = "".join(written).splitlines()
-    dropped = int(next(json.loads(line)["event"] for line in lines if "dropped" in line).split()[0])
+    dropped = [int(json.loads(line)["event"].split()[0]) for line in lines if "dropped" in line]
     # the line that ends the thread may be among them
-    assert len(lines) - 1 + dropped in (100, 101)
+    assert len(lines) - len(dropped) + sum(dropped) in (100, 101)
 
 
 def test_without_a_log_a_helper_is_told_of_none() -> None:

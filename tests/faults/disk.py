@@ -29,6 +29,7 @@ async def _ends_well(editor: Editor) -> None:
 @fault(
     "with no room for cache, statistics, log file and page the server answers on and ends well",
     group="workspace",
+    quick=False,
 )
 async def disk_full(stage: Stage) -> str:
     heron(stage.workspace / "robin.py")
@@ -59,7 +60,7 @@ async def disk_full(stage: Stage) -> str:
     return "snippets, answers and the end as ever"
 
 
-@fault("cache, state and configuration that cannot be written cost nothing else", group="workspace")
+@fault("cache, state and configuration that cannot be written cost nothing else", group="workspace", quick=False)
 async def home_that_cannot_be_written(stage: Stage) -> str:
     heron(stage.workspace / "robin.py")
     home = stage.folder / "home"

@@ -43,7 +43,7 @@ def _memory(editor: Editor) -> float:
     return total / 1e6
 
 
-@fault("a file of 200 MB is never read", group="workspace")
+@fault("a file of 200 MB is never read", group="workspace", quick=False)
 async def file_of_200_mb(stage: Stage) -> str:
     heron(stage.workspace / "robin.py")
     large = stage.workspace / "large.py"
@@ -101,7 +101,7 @@ async def _document_of(stage: Stage, size: int) -> str:
     )
 
 
-@fault("a very long document is followed, and nothing is offered in it", group="workspace")
+@fault("a very long document is followed, and nothing is offered in it", group="workspace", quick=False)
 async def document_of_12_mb(stage: Stage) -> str:
     return await _document_of(stage, 12 << 20)
 

@@ -100,13 +100,16 @@ def process_of(editor: Editor) -> psutil.Process:
 
 
 async def idles(editor: Editor, seconds: float = 1.0, share: float = 0.5) -> float:
-    """The share of a core that the server takes while nothing is asked of it. Raises AssertionError where it spins."""
+    """The share of a core that the server takes while nothing is asked of it, once what it had still to do is done.
+    Raises AssertionError where it spins: a minute and more without a calm while."""
     process = process_of(editor)
-    before = sum(process.cpu_times()[:2])
-    await asyncio.sleep(seconds)
-    used = (sum(process.cpu_times()[:2]) - before) / seconds
-    assert used < share, f"the server takes {used:.0%} of a core for nothing"
-    return float(used)
+    for _ in range(max(3, int(60 / seconds))):
+        before = sum(process.cpu_times()[:2])
+        await asyncio.sleep(seconds)
+        used = (sum(process.cpu_times()[:2]) - before) / seconds
+        if used < share:
+            return float(used)
+    raise AssertionError(f"the server takes {used:.0%} of a core for nothing")
 
 
 def lesser_rights() -> list[str]:

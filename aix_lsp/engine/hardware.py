@@ -23,12 +23,13 @@ def share_processors() -> None:
 
     Spinning threads and an editor's other work starve each other: on two busy cores a token of the embedded
     model took 93 ms so, and 6.5 ms with sleeping threads; on idle cores sleeping costs up to a tenth. And let oneDNN
-    keep fewer kernels than its 1,024: it makes one for each length of a prompt's rest, and they add up to tens of
-    megabytes (docs/log.md). A choice in the environment is respected.
+    and PyTorch's layer above it keep fewer kernels than 1,024 each: one is made for each product at each length of a
+    prompt's rest, and they add up to hundreds of megabytes (docs/log.md). A choice in the environment is respected.
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+        os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Configuration:
     def read_user_file(self, path: Path | None = None) -> list[str]:
         """Take over the TOML file's values; returns one line per problem. A missing file is no problem."""
         path = path or user_file()
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113  # Path.is_file raises for a name that is too long
             if path == Path(os.environ.get(CONFIG_VARIABLE, "")):
                 return [f"settings: {CONFIG_VARIABLE} names {path}, which is no file"]
             return []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -192,7 +193,8 @@ class DiskFollower:
                 if folder.path not in self._folders or not inside:
                     continue
                 if needs_rescan(folder, inside):
-                    if not await asyncio.to_thread(folder.path.is_dir):
+                    # Path.is_dir raises for a name that is too long, or below a folder that cannot be searched
+                    if not await asyncio.to_thread(os.path.isdir, folder.path):
                         await self.lose(folder)
                         continue
                     rules = any(map(folder.scanner.holds_rules, inside))

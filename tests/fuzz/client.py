@@ -105,7 +105,9 @@ class Client:
                 "didChangeConfiguration": {"dynamicRegistration": chance.random() < 0.5},
                 "didChangeWatchedFiles": {"dynamicRegistration": chance.random() < 0.5},
             },
-            "textDocument": {"inlineCompletion": {}} if chance.random() < 0.5 else {"synchronization": junk(chance)},
+            "textDocument": {"inlineCompletion": {}}
+            if chance.random() < 0.5
+            else {"synchronization": [junk(chance, 3)]},
             "experimental": {"aix": {"status": True, "waits": chance.random() < 0.5}},
         }
         if self.encoding == "utf-16" and chance.random() < 0.5:

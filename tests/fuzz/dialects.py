@@ -12,7 +12,14 @@ from tests.mirror import PIECES
 
 ENDS = ({"line": 2**31, "character": 0}, {"line": 2**53 - 1, "character": 2**64}, {"line": 1e308, "character": 1e308})
 """Behind every text, in the largest number of some language."""
-CONTEXTS = (None, [], {}, {"triggerKind": None}, {"triggerKind": 9}, {"triggerKind": 1, "selectedCompletionInfo": []})
+CONTEXTS: tuple[Any, ...] = (
+    None,
+    [],
+    {},
+    {"triggerKind": None},
+    {"triggerKind": 9},
+    {"triggerKind": 1, "selectedCompletionInfo": []},
+)
 
 
 def as_floats(place: dict[str, int]) -> dict[str, float]:

@@ -173,7 +173,7 @@ def is_no_message(client: Client, chance: Random) -> None:
             b'{"jsonrpc": "2.0", "id": '
             + number
             + b', "method": "textDocument/inlineCompletion", "params": '
-            + str(nested(chance.choice((50, 900, 5000)), True))[5:].encode()
+            + str(nested(chance.choice((50, 600, 5000)), True))[5:].encode()
             + b"}",
         )
     )

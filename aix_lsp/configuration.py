@@ -33,6 +33,7 @@ SOURCES: tuple[Source, ...] = (
 )
 ENVIRONMENT_PREFIX = "AIX_LSP_"
 CONFIG_VARIABLE = "AIX_LSP_CONFIG"
+_LONGEST_SHOWN = 100
 
 
 class _Sources(BaseSettings, Settings):  # type: ignore[misc]  # two configs of the same kind
@@ -58,7 +59,7 @@ class Configuration:
     def read_user_file(self, path: Path | None = None) -> list[str]:
         """Take over the TOML file's values; returns one line per problem. A missing file is no problem."""
         path = path or user_file()
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113  # Path.is_file raises for a name that is too long
             if path == Path(os.environ.get(CONFIG_VARIABLE, "")):
                 return [f"settings: {CONFIG_VARIABLE} names {path}, which is no file"]
             return []
@@ -100,13 +101,13 @@ class Configuration:
             if value is None:
                 continue
             if known is None:
-                problems.append(f"settings: {name} is no option ({source})")
+                problems.append(f"settings: {_short(name)} is no option ({source})")
             elif known.scope == "machine" and source == "workspace/configuration":
                 continue  # `refused` tells of it
             elif (problem := _check(name, value)) is None:
                 layer[name] = value
             else:
-                shown = "(hidden)" if known.secret else repr(value)
+                shown = "(hidden)" if known.secret else _short(repr(value))
                 problems.append(f"settings: {name} = {shown}: {problem} ({source})")
         self._layers[source] = layer
         self.settings = self._merged()
@@ -202,6 +203,11 @@ def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: "_" + match.group(1).lower(), name)
+
+
+def _short(text: str) -> str:
+    """What is shown in a window and remembered as shown, whatever a client sends."""
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
 def _check(name: str, value: Any) -> str | None:

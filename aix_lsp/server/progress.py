@@ -53,13 +53,17 @@ class Progress:
             self._server.protocol.notify(lsp.PROGRESS, lsp.ProgressParams(token=self._token, value=value))
 
 
+_MOST_REMEMBERED = 1_000
+"""Warnings that are not shown again. A client that sends another wrong value each time makes another each time."""
+
+
 class Messages:
     """Messages to the user; each is shown once in a session, however often its cause comes back. What stands behind its
     first semicolon (advice, or for how many seconds a server wants to be left alone) makes no other message of it."""
 
     def __init__(self, server: AixServer) -> None:
         self._server = server
-        self._shown: set[str] = set()
+        self._shown: dict[str, None] = {}
 
     def warn(self, text: str) -> None:
         """Show a warning in the editor, once."""
@@ -68,7 +72,9 @@ class Messages:
             logger.info("%s", said(text))
         else:
             logger.warning("%s", said(text))
-            self._shown.add(cause)
+            self._shown[cause] = None
+            if len(self._shown) > _MOST_REMEMBERED:
+                del self._shown[next(iter(self._shown))]
             self._server.protocol.notify(
                 lsp.WINDOW_SHOW_MESSAGE, lsp.ShowMessageParams(type=lsp.MessageType.Warning, message=f"aix: {text}")
             )

@@ -4,9 +4,8 @@ What is changed, for pygls 2.1 (tests/unit/test_protocol.py, tests/e2e/test_prot
 
 - A message is parsed whole and structured once. pygls structures every nested object that has a key "jsonrpc",
   and never answers a request whose params do not parse.
-- Capabilities are cut to those we read before they are structured, so that a client with a value newer than
-  lsprotocol still gets a server.
-- Inline completion's triggerKind 0, which old clients send, becomes Invoked (1).
+- What is odd and means one thing only is taken (`oddities.py`): capabilities newer than lsprotocol, null for what is
+  not there, an unknown triggerKind.
 - Documents are ours (`workspace/documents.py`). pygls splits lines at form feeds and keeps a second copy.
 - A handler may return a task: it runs while its message is dispatched, so it sees the documents as they were.
   pygls starts coroutines later, perhaps after changes that came behind.
@@ -25,7 +24,7 @@ import inspect
 import json
 import logging
 import uuid
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from typing import Any
 
@@ -47,6 +46,7 @@ from pygls.protocol.json_rpc import JsonRPCNotification, JsonRPCRequestMessage
 from pygls.protocol.language_server import lsp_method
 
 from aix_lsp.server.fitting import take_only_what_fits
+from aix_lsp.server.oddities import in_words_of_lsp
 
 logger = logging.getLogger(__name__)
 
@@ -54,20 +54,6 @@ _BUILTIN = frozenset({lsp.INITIALIZE, lsp.INITIALIZED, lsp.SET_TRACE, lsp.WORKSP
 
 _ANSWER_SECONDS = 60.0
 """A client that never answers what it is asked would otherwise cost a task for each question."""
-
-_CAPABILITIES_READ: Mapping[str, Any] = {
-    "general": {"positionEncodings": list},
-    "window": {"workDoneProgress": bool, "showDocument": {"support": bool}},
-    "workspace": {
-        "configuration": bool,
-        "workspaceFolders": bool,
-        "didChangeConfiguration": {"dynamicRegistration": bool},
-        "didChangeWatchedFiles": {"dynamicRegistration": bool},
-    },
-    "textDocument": {"inlineCompletion": {"dynamicRegistration": bool}},
-    "notebookDocument": {"synchronization": {"dynamicRegistration": bool}},
-    "experimental": {"aix": {"status": bool, "waits": bool}},
-}
 
 
 class AixProtocol(LanguageServerProtocol):
@@ -96,7 +82,7 @@ class AixProtocol(LanguageServerProtocol):
             self._refuse(None, JsonRpcParseError("the message is not JSON"))
             return
         if not isinstance(data, dict) or data.get("jsonrpc") != "2.0":
-            self._refuse(_message_id(data), JsonRpcInvalidRequest("not a JSON-RPC 2.0 message"))
+            self._refuse(id_of(data), JsonRpcInvalidRequest("not a JSON-RPC 2.0 message"))
             return
         method = data.get("method")
         if isinstance(method, str):
@@ -104,11 +90,11 @@ class AixProtocol(LanguageServerProtocol):
         elif "method" not in data and ("result" in data or "error" in data):
             self._handle_reply(data)
         else:
-            self._refuse(_message_id(data), JsonRpcInvalidRequest("a message needs a method"))
+            self._refuse(id_of(data), JsonRpcInvalidRequest("a message needs a method"))
 
     def _handle_call(self, data: dict[str, Any], method: str) -> None:
         is_request = "id" in data
-        message_id = _message_id(data)
+        message_id = id_of(data)
         if is_request and message_id is None:
             self._refuse(None, JsonRpcInvalidRequest("a request's id is a number or a string"))
             return
@@ -126,8 +112,11 @@ class AixProtocol(LanguageServerProtocol):
             if is_request:
                 self._refuse(message_id, JsonRpcInvalidRequest(f"{method} is a notification"))
             return
+        data = {**data, "params": in_words_of_lsp(method, data.get("params"))}
+        if is_request:
+            data["id"] = message_id
         try:
-            message = self._converter.structure(_mended(data, method), self._type_of(method, is_request))
+            message = self._converter.structure(data, self._type_of(method, is_request))
         except Exception:  # noqa: BLE001  # a converter raises whatever the value's own methods raise
             logger.info("%s with parameters that do not fit was refused", method)
             if is_request:
@@ -146,15 +135,17 @@ class AixProtocol(LanguageServerProtocol):
 
     def _cancel(self, params: Any) -> None:
         """A request that is not known has been answered, or never was one."""
-        for future in list(self._running.get(_message_id(params) or "", ())):
-            future.cancel()
+        message_id = id_of(params)
+        if message_id is not None:
+            for future in list(self._running.get(message_id, ())):
+                future.cancel()
 
     def _handle_reply(self, data: dict[str, Any]) -> None:
         """The client answers a request of ours. A reply that nobody waits for (any more) is dropped, and one that we
         cannot read counts as none; whoever waits for it is told."""
-        message_id = _message_id(data) or ""
-        future = self._request_futures.get(message_id)
-        if future is None or future.done():
+        message_id = id_of(data)
+        future = self._request_futures.get(message_id) if message_id is not None else None
+        if message_id is None or future is None or future.done():
             return
         error = data.get("error")
         if error is not None:
@@ -303,42 +294,9 @@ def _driven(steps: Generator[Any, Any, Any]) -> Any:
         return end.value
 
 
-def _message_id(data: Any) -> int | str | None:
+def id_of(data: Any) -> int | str | None:
+    """The id of a message, or None where it has none that can be used."""
     value = data.get("id") if isinstance(data, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON has one kind of number
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
-
-
-def _mended(data: dict[str, Any], method: str) -> dict[str, Any]:
-    """The message with what lsprotocol would refuse for no good reason put right."""
-    params = data.get("params")
-    if not isinstance(params, dict):
-        return data
-    if method == lsp.INITIALIZE:
-        params = dict(params)
-        capabilities = params.get("capabilities")
-        params["capabilities"] = _pruned(capabilities if isinstance(capabilities, dict) else {}, _CAPABILITIES_READ)
-        if params.get("trace") not in ("off", "messages", "verbose"):
-            params.pop("trace", None)
-        params.setdefault("processId", None)
-        params.setdefault("rootUri", None)
-    elif method == lsp.TEXT_DOCUMENT_INLINE_COMPLETION:
-        context = params.get("context")
-        kind = context.get("triggerKind") if isinstance(context, dict) else None
-        if isinstance(context, dict) and kind == 0 and not isinstance(kind, bool):
-            params = {**params, "context": {**context, "triggerKind": 1}}
-    return {**data, "params": params}
-
-
-def _pruned(given: dict[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
-    for key, shape in wanted.items():
-        value = given.get(key)
-        if isinstance(shape, Mapping):
-            if isinstance(value, dict):
-                kept[key] = _pruned(value, shape)
-        elif shape is list:
-            if isinstance(value, list):
-                kept[key] = [item for item in value if item in ("utf-8", "utf-16", "utf-32")]
-        elif isinstance(value, shape):
-            kept[key] = value
-    return kept

@@ -13,7 +13,7 @@ from typing import Any
 
 from lsprotocol import types as lsp
 
-from aix_lsp.server.protocol import AixProtocol
+from aix_lsp.server.protocol import AixProtocol, id_of
 
 message_id: ContextVar[int | str | None] = ContextVar("message_id", default=None)
 """The id of the client's request that is handled, as long as messages are traced."""
@@ -83,10 +83,9 @@ def _named(body: bytes) -> tuple[str, int | str | None]:
         data = json.loads(body)
     except (ValueError, RecursionError):
         return "", None
-    method, number = _part(data, "method"), _part(data, "id")
-    known = isinstance(number, (int, str)) and not isinstance(number, bool)
-    # a client may call its method or its request what it likes
-    return (method[:100] if isinstance(method, str) else ""), (number if known else None)
+    method = _part(data, "method")
+    # a client may call its method what it likes
+    return (method[:100] if isinstance(method, str) else ""), id_of(data)
 
 
 def _part(data: Any, name: str) -> Any:

@@ -46,6 +46,7 @@ class Client:
         self._write = write
         self._number = 0
         self._checks: dict[Key, list[dict[str, Any]]] = {}
+        self._status_asked: set[Key] = set()
         self._open_asks: list[dict[str, Any]] = []
         self.uris = [
             "untitled:Untitled-1",
@@ -104,7 +105,9 @@ class Client:
                 "didChangeConfiguration": {"dynamicRegistration": chance.random() < 0.5},
                 "didChangeWatchedFiles": {"dynamicRegistration": chance.random() < 0.5},
             },
-            "textDocument": {"inlineCompletion": {}} if chance.random() < 0.5 else {"synchronization": junk(chance)},
+            "textDocument": {"inlineCompletion": {}}
+            if chance.random() < 0.5
+            else {"synchronization": [junk(chance, 3)]},
             "experimental": {"aix": {"status": True, "waits": chance.random() < 0.5}},
         }
         if self.encoding == "utf-16" and chance.random() < 0.5:
@@ -142,6 +145,21 @@ class Client:
         """Ask for the documents, and compare when the answer comes: messages are taken in order."""
         self._checks[key_of(self.command("aix.documents"))] = self.mirror.expected()
 
+    def ask_status(self) -> None:
+        """Ask for the status, and switch on again what is off when the answer comes."""
+        self._status_asked.add(key_of(self.command("aix.status")))
+
+    def _switch_on(self, status: dict[str, Any]) -> None:
+        self.judge.runs = status.get("engine", {}).get("runs", 0)
+        switch = status.get("switch", {})
+        for language, on in switch.get("languages", {}).items():
+            if not on:
+                self.command("aix.toggle", language)
+        if switch.get("pausedSeconds"):
+            self.command("aix.pause", 0)
+        elif not switch.get("enabled", True):
+            self.command("aix.toggle")
+
     def _compare(self, held: Any, expected: list[dict[str, Any]]) -> None:
         by_uri = {document["uri"]: document for document in held}
         for document in expected:
@@ -173,8 +191,12 @@ class Client:
         result = message.get("result")
         if self.awaited is not None and message.get("id") == self.awaited:
             self.awaited, self.status = None, result
+        asked_status = key_of(message.get("id")) in self._status_asked
+        self._status_asked.discard(key_of(message.get("id")))
         if expected is not None and isinstance(result, list):
             self._compare(result, expected)
+        elif asked_status and isinstance(result, dict):
+            self._switch_on(result)
         elif isinstance(result, dict):
             for item in result.get("items") or ():
                 self.offers = [*self.offers[-5:], *((item.get("command") or {}).get("arguments") or ())]

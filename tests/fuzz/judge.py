@@ -19,6 +19,8 @@ def key_of(value: Any) -> Key:
     """The key of an id, `NOBODY` for what is none."""
     if isinstance(value, str):
         return "text", value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of number
     return ("number", str(value)) if isinstance(value, int) and not isinstance(value, bool) else NOBODY
 
 
@@ -41,11 +43,13 @@ def due(body: bytes) -> Key | None:
 
 @dataclass
 class Judge:
-    """Counts what was sent and answered in one session. `broken` are the promises that were, in words."""
+    """Counts what was sent and answered in one session. `runs` is how often the engine ran, as the server last told;
+    `broken` are the promises that were, in words."""
 
     sent: int = 0
     requests: int = 0
     compared: int = 0
+    runs: int = 0
     longest: float = 0.0
     broken: list[str] = field(default_factory=list)
     _since: dict[Key, deque[float]] = field(default_factory=dict)

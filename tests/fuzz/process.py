@@ -112,6 +112,7 @@ async def play(
             elif chance.random() < 0.3:
                 await asyncio.sleep(0)
         client.check()
+        client.ask_status()
         await drain()
         if process.returncode is None and not judge.broken:
             client.request("shutdown", None)

@@ -12,8 +12,10 @@ from pathlib import Path
 from random import Random
 
 from tests.findings import Finding
+from tests.fuzz import dialects as dialects  # its steps
 from tests.fuzz import in_process, process
-from tests.fuzz import wild as wild  # its steps
+from tests.fuzz import notebooks as notebooks
+from tests.fuzz import wild as wild
 from tests.fuzz.coverage import Covered
 from tests.fuzz.judge import Judge
 from tests.fuzz.shrink import keep, shrunk
@@ -21,10 +23,12 @@ from tests.fuzz.steps import STEPS
 
 Steps = list[tuple[str, int]]
 SESSION = 800
+MODELS_EVERY = 700
+"""Steps between two questions for the models, each of which starts a process."""
 MOST_GROWTH_MIB = 16.0
 """Of a server process after warm-up. A kept future with its task and context (about 1 KiB) per message would be 28 MiB
-in 30,000 messages; 39,454 messages took 7 in their last half. In this process nothing is said of memory: each
-session makes a server, and cattrs keeps the code that it has generated for each (`linecache`), about 1 MiB."""
+in 30,000 messages. In this process nothing is said of memory: each session makes a server, and cattrs keeps the code
+that it has generated for each (`linecache`), about 1 MiB."""
 ENOUGH_TO_JUDGE = 20_000
 
 
@@ -36,6 +40,7 @@ class Seen:
     sent: int = 0
     requests: int = 0
     compared: int = 0
+    runs: int = 0
     longest: float = 0.0
     seconds: float = 0.0
     broken: str = ""
@@ -51,16 +56,19 @@ class Seen:
         self.sent += judge.sent
         self.requests += judge.requests
         self.compared += judge.compared
+        self.runs += judge.runs
         self.longest = max(self.longest, judge.longest)
 
 
 def some_steps(chance: Random, count: int, kept: list[tuple[str, int]] | None = None) -> Steps:
-    """Steps by their weights. One in five is one of `kept`, those that reached lines that no other had."""
+    """Steps by their weights, and `MODELS_EVERY`. One in five is of `kept`: they reached lines that no other had."""
     names = list(STEPS)
     weights = [STEPS[name][0] for name in names]
-    steps = []
-    for name in chance.choices(names, weights, k=count):
-        if kept and chance.random() < 0.2:
+    steps: Steps = []
+    for number, name in enumerate(chance.choices(names, weights, k=count), 1):
+        if number % MODELS_EVERY == 0:
+            steps.append(("asks_for_models", 0))
+        elif kept and chance.random() < 0.2:
             steps.append(chance.choice(kept))
         else:
             steps.append((name, chance.randrange(2**32)))
@@ -142,7 +150,11 @@ def findings(where: str, seen: Seen) -> list[Finding]:
     ]
     if not seen.broken:
         rows += [
-            Finding(f"{where}: each request answered once", "ok", f"{seen.requests:,} requests"),
+            Finding(
+                f"{where}: each request answered once",
+                "ok",
+                f"{seen.requests:,} requests, {seen.runs:,} runs of the engine",
+            ),
             Finding(f"{where}: text equal to the client's", "ok", f"{seen.compared:,} comparisons"),
             Finding(f"{where}: no request waits long", "ok", f"longest {seen.longest:.2f} s"),
         ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from aix_lsp.server import app
-from tests.fuzz.in_process import OPTIONS, scripted_engine
+from tests.fuzz.in_process import OPTIONS, no_models_looked_for, scripted_engine
 
 if __name__ == "__main__":
     app.AixServer.__init__.__defaults__ = (OPTIONS, scripted_engine)
-    app.serve_stdio(OPTIONS)
+    with no_models_looked_for():
+        app.serve_stdio(OPTIONS)

@@ -31,6 +31,7 @@ DOCUMENT_STEPS = (
     "edits_what_is_closed",
     "damages_a_change",
     "damages_an_opening",
+    "edits_in_a_dialect",
     "opens_a_notebook",
     "changes_a_notebook",
     "closes_a_notebook",
@@ -54,7 +55,7 @@ class DocumentsMachine(RuleBasedStateMachine):
 
     @initialize(encoding=st.sampled_from(ENCODINGS))
     def begin(self, encoding: Any) -> None:
-        from tests.fuzz import wild  # noqa: F401  # its steps
+        from tests.fuzz import dialects, notebooks, wild  # noqa: F401  # their steps
 
         self.server = AixServer()
         self.server.session = Unstarted(encoding)  # type: ignore[assignment]

@@ -33,8 +33,9 @@ def peer() -> Peer:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [(name, value) for name in ("uri", "languageId", "text") for value in (None, 5, True, ["a"], {"a": 1})]
-    + [("version", value) for value in ("5", None, True, 1.5, float("inf"), 2**40, [])],
+    [(name, value) for name in ("uri", "languageId", "text") for value in (5, True, ["a"], {"a": 1})]
+    + [("uri", None), ("text", None)]
+    + [("version", value) for value in ("5", True, 1.5, float("nan"), [])],
 )
 def test_a_document_with_a_field_of_another_type_is_not_opened(peer: Peer, name: str, value: Any) -> None:
     opened: list[Any] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lsprotocol import types as lsp
 
 from aix_lsp.logs import said
+from aix_lsp.server.oddities import NO_VERSION
 from aix_lsp.workspace.documents import Change
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def change_document(
     """Apply the changes in order, and follow which offers they type through. Changes of an older version than the one
     that is known are dropped."""
     known = session.documents.get(uri)
+    if known is not None and version == NO_VERSION:
+        version = known.version
     if known is None or version < known.version or not changes:
         _log(session.documents.change(uri, version, []))
         return

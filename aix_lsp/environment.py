@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from typing import Final
 
 _PRIVATE: Final = re.compile(
-    r"token(?!iz)|secret|passw|passphrase|credential|api_?key|access_?key|private_?key|authorization|^aix_lsp_remote__",
+    r"token(?!iz)|secret|passw|passphrase|credential|(?:api|access|private|signing|encryption|master|account)_?key"
+    r"|authorization|_auth$|(?:^|_)(?:ssh)?pass$|_pwd$|(?:^|_)pat$|_dsn$|^database_url$|_webhook(?:_url)?$|^aix_lsp_remote__",
     re.IGNORECASE,
 )
+"""`PWD` and `SSH_AUTH_SOCK` are none; addresses of databases and of chat rooms hold their passwords."""
 
 
 def without_secrets(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

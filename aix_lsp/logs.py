@@ -33,6 +33,9 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 _PREFIX = os.urandom(4).hex()
 _NUMBERS = itertools.count(1)
 _WORD = re.compile(r"[\w./:@+$~\\-]{0,200}")
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+"""What moves the cursor of a terminal, or turns text around: the name of a folder may hold it."""
+
 _LONGEST = 600
 _MOST_PLACES = 12
 
@@ -81,7 +84,7 @@ def shown(value: object) -> Field:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Said | PurePath):
-        return " ".join(str(value).split())[:_LONGEST]
+        return _STEERING.sub("\ufffd", " ".join(str(value).split()))[:_LONGEST]
     if isinstance(value, str):
         return str(value) if _WORD.fullmatch(value) else f"<text of {len(value)} characters>"
     if isinstance(value, type):

@@ -12,12 +12,12 @@ import contextlib
 import errno
 import json
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from aix_lsp.files import lock_handle
+from aix_lsp.private import make_private_folder, open_private
 
 MOST_BYTES = 1_000_000
 """Of one of the two files."""
@@ -25,7 +25,7 @@ MOST_BYTES = 1_000_000
 _OVER = 4
 """Times `MOST_BYTES` at which a file that nobody can rename is left alone."""
 
-_NEW = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_NEW = os.O_RDWR | os.O_CREAT
 
 
 def default_file() -> Path:
@@ -76,10 +76,10 @@ class LogFile:
 
     def _open(self) -> int:
         try:
-            return _opened(self.path, os.O_APPEND)
+            return open_private(self.path, _NEW | os.O_APPEND)
         except FileNotFoundError:
-            _make_private(self.path.parent)
-            return _opened(self.path, os.O_APPEND)
+            make_private_folder(self.path.parent)
+            return open_private(self.path, _NEW | os.O_APPEND)
 
     def _rotate(self) -> None:
         with contextlib.suppress(BlockingIOError, PermissionError, FileNotFoundError), self._locked():
@@ -91,7 +91,7 @@ class LogFile:
     def _locked(self) -> Iterator[None]:
         """Holds the lock; BlockingIOError or PermissionError where another process has it. File systems without locks
         do without."""
-        handle = _opened(self.path.with_name(f"{self.path.name}.lock"))
+        handle = open_private(self.path.with_name(f"{self.path.name}.lock"), _NEW)
         try:
             try:
                 lock_handle(handle)
@@ -104,23 +104,6 @@ class LogFile:
             os.close(handle)
 
 
-def _make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are not there, for the user alone."""
-    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
-        missing.mkdir(exist_ok=True, mode=0o700)
-
-
-def _opened(path: Path, flags: int = 0) -> int:
-    """A file of the user's own, made for the user alone. Raises OSError, also for a link, for what is no file (a pipe
-    would hold the thread), and for somebody else's: in a folder that others can write, they may have put it there."""
-    handle = os.open(path, _NEW | flags, 0o600)
-    about = os.fstat(handle)
-    if stat.S_ISREG(about.st_mode) and (not hasattr(os, "getuid") or about.st_uid == os.getuid()):
-        return handle
-    os.close(handle)
-    raise OSError(errno.EPERM, "it is no regular file of yours")
-
-
 def older(path: Path) -> Path:
     """The file that a log was renamed to."""
     return path.with_name(f"{path.name}.1")
@@ -128,10 +111,11 @@ def older(path: Path) -> Path:
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a log, oldest first, of both files; what is no record is passed over, as are files that are not
-    there. Raises OSError for one that cannot be read."""
+    there. Raises OSError for one that cannot be read, and for what `LogFile` would not write either."""
     for file in (older(path), path):
         try:
-            lines = file.read_bytes().splitlines()
+            with os.fdopen(open_private(file, os.O_RDONLY), "rb") as opened:
+                lines = opened.read(_OVER * MOST_BYTES + MOST_BYTES).splitlines()
         except FileNotFoundError:
             continue
         for line in lines:

@@ -101,8 +101,10 @@ def collect(workspace: Path, options: Mapping[str, Any], *, load: bool = False) 
 
 def refuse_leaks(members: Mapping[str, bytes], secrets: Sequence[str]) -> None:
     """Look once more whether a member holds one of these. Raises Leak, which does not repeat it."""
+    named = [secret for secret in secrets if len(secret) >= _FEWEST_LETTERS]
+    forms = [form for secret in named for form in (secret, json.dumps(secret, ensure_ascii=False)[1:-1])]
     for name, data in members.items():
-        if any(len(secret) >= _FEWEST_LETTERS and secret.encode() in data for secret in secrets):
+        if any(form.encode() in data for form in forms):
             raise Leak(f"{name} would have held a token or the path of your folder; please report this line")
 
 

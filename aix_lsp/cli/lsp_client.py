@@ -204,7 +204,7 @@ class LspClient:
         assert self.process is not None
         await self.request("shutdown", None)
         self.notify("exit", None)
-        return await asyncio.wait_for(self.process.wait(), 10)
+        return await asyncio.wait_for(self.process.wait(), 60)
 
 
 def inline_params(uri: str, line: int, character: int, kind: int = 1) -> dict[str, Any]:

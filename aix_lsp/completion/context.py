@@ -156,8 +156,9 @@ class WorkspaceContext:
         """
         if _length(document) > MOST_CHARACTERS:
             return Silence("this document is too long to be looked through for keys and passwords", always=True)
-        if self._has_secret(document):
-            return Silence("this text holds what looks like a key or a password, which no model may see", always=True)
+        if (line := self._line_of_secret(document)) is not None:
+            found = "this text holds what looks like a key or a password, which no model may see"
+            return Silence(f"{found}; it stands on line {line}" if line else found, always=True)
         owner = None if document.path is None else self._owner(document.path)
         if owner is None or document.path is None:
             return Silence()
@@ -168,18 +169,23 @@ class WorkspaceContext:
 
     def is_private(self, document: DocumentSnapshot) -> bool:
         """Whether nothing of a document's text may be remembered or shown: it holds a secret, or its name says so."""
-        return holds_secrets(document) or _length(document) > MOST_CHARACTERS or self._has_secret(document)
+        if holds_secrets(document) or _length(document) > MOST_CHARACTERS:
+            return True
+        return self._line_of_secret(document) is not None
 
-    def _has_secret(self, document: DocumentSnapshot) -> bool:
+    def _line_of_secret(self, document: DocumentSnapshot) -> int | None:
+        """The line that a secret stands on; 0 for a notebook, whose editor counts lines by cells; None without one."""
         opened = None if document.path is None else self._documents.get(document.path)
         cells = (document.before, document.text, document.after)
         if opened is not None and cells == ("", opened.text, ""):
-            return opened.has_secret
+            return opened.secret_line if opened.has_secret else None
         finder = self._finders.pop(document.uri, None) or SecretFinder()
         self._finders[document.uri] = finder  # the latest last
         if len(self._finders) > MOST_RECENT:
             del self._finders[next(iter(self._finders))]
-        return finder.holds("\n".join(cells))
+        if not finder.holds("\n".join(cells)):
+            return None
+        return 0 if document.before or document.after else finder.line - 1
 
     def snippets(self, document: DocumentSnapshot, offset: int, settings: Settings) -> list[Snippet]:
         """The best snippets for a place, or those of the document's last request while they are good enough

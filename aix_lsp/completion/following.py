@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 _SLICE_SECONDS = 0.004
 _QUIET_SECONDS = 0.3
 _MOST_WAITED_SECONDS = 3.0
+_LOOK_AGAIN_S = 5.0
+_GONE = "it is not there, or cannot be read"
 
 
 class DiskFollower:
@@ -59,12 +62,23 @@ class DiskFollower:
         documents in it are."""
         if folder.building is not None:
             folder.building.cancel()
+            folder.building = None  # one that ends slowly must not be taken for one that will look again
         await self._forget_gone(folder, rules=False)
         folder.forget_rules()
         await _warm_up(folder)
         self._documents.all_stale()
-        folder.enter("failed", "it is not there, or cannot be read")
+        folder.enter("failed", _GONE)
         self._on_state(folder.path, "gone")
+        again = asyncio.ensure_future(self._look_again(folder))
+        self._builds.add(again)
+        again.add_done_callback(self._builds.discard)
+
+    async def _look_again(self, folder: Folder) -> None:
+        """The watcher tells when a folder is there again, unless it was away between two of its looks only."""
+        await asyncio.sleep(_LOOK_AGAIN_S)
+        is_known = self._folders.get(folder.path) is folder and folder.failure == _GONE
+        if is_known and await asyncio.to_thread(_is_there, folder):
+            self.paths_changed([folder.path])
 
     def index_now(self, folder: Folder) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""
@@ -192,7 +206,7 @@ class DiskFollower:
                 if folder.path not in self._folders or not inside:
                     continue
                 if needs_rescan(folder, inside):
-                    if not await asyncio.to_thread(folder.path.is_dir):
+                    if not await asyncio.to_thread(_is_there, folder):
                         await self.lose(folder)
                         continue
                     rules = any(map(folder.scanner.holds_rules, inside))
@@ -219,6 +233,11 @@ class DiskFollower:
             folder.index.remove(relative)
         else:
             folder.index.update(relative, text)
+
+
+def _is_there(folder: Folder) -> bool:
+    """Whether a folder is on disk. Path.is_dir raises where a mount is dead or a folder above cannot be searched."""
+    return os.path.isdir(folder.path)  # noqa: PTH112
 
 
 def _index_here(folder: Folder, job: IndexJob) -> None:

@@ -95,8 +95,10 @@ class IndexStore:
 
     def keep(self, kind: PartKind, files: Mapping[str, StoredFile], packed: bytes) -> None:
         """Keep an index for the next start. A full disk or a folder that cannot be written means that none is kept."""
-        if self._root is None or self._entry is None or not os.path.isdir(self._folder):  # noqa: PTH112
-            return  # a folder that is gone for a while (unmounted, moved) has its index still when it comes back
+        if self._root is None or self._entry is None:
+            return
+        if not files or not os.path.isdir(self._folder):  # noqa: PTH112
+            return  # a folder that is gone for a while (moved, an empty mount point) has its index when it comes back
         with contextlib.suppress(OSError):
             for folder in (self._root.parent, self._root, self._entry):
                 make_private_folder(folder)

@@ -36,6 +36,11 @@ class OpenText:
             self._secret = self._finder.holds(self.text)
         return self._secret
 
+    @property
+    def secret_line(self) -> int:
+        """The line of the secret, the first being 1; 0 without one."""
+        return self._finder.line if self._finder.holds(self.text) else 0
+
 
 class OpenDocuments:
     """Open documents by their paths."""
@@ -45,7 +50,8 @@ class OpenDocuments:
         self._recent: dict[Path, None] = {}  # the latest last
         self.stale: set[Path] = set()
         """Those whose text is not yet in the index that they belong to."""
-        self._edits: Counter[Path] = Counter()
+        self._edits = 0
+        self._own_edits: Counter[Path] = Counter()  # of those that are open
 
     def __contains__(self, path: Path) -> bool:
         return path in self._open
@@ -64,7 +70,8 @@ class OpenDocuments:
         """A document was opened or edited."""
         before = self._open.get(path)
         if before is not None and before.text != text:
-            self._edits[path] += 1
+            self._edits += 1
+            self._own_edits[path] += 1
         self._open[path] = OpenText(text, language_id, before)
         self.stale.add(path)
         self._recent.pop(path, None)
@@ -75,11 +82,13 @@ class OpenDocuments:
     def drop(self, path: Path) -> None:
         """A document was closed. It was worked on nevertheless."""
         self._open.pop(path, None)
+        self._own_edits.pop(path, None)
         self.stale.discard(path)
 
     def edits_elsewhere(self, path: Path | None) -> int:
-        """How many edits were made in other documents than this one."""
-        return self._edits.total() - (self._edits[path] if path is not None else 0)
+        """How many edits were made in other documents than this one, which never becomes less; those of this one before
+        it was closed count too."""
+        return self._edits - (self._own_edits[path] if path is not None else 0)
 
     def all_stale(self) -> None:
         """An index was replaced, or the folders are others now."""

@@ -33,6 +33,11 @@ class SecretFinder:
         self._text = text
         return self._span is not None
 
+    @property
+    def line(self) -> int:
+        """The line that the secret of the latest version begins on, the first being 1; 0 without one."""
+        return 0 if self._text is None or self._span is None else self._text.count("\n", 0, self._span[0]) + 1
+
     def _after_change(self, before: str, text: str) -> tuple[int, int] | None:
         start = common_start(before, text)
         tail = common_end(before, text, start)

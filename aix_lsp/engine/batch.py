@@ -19,7 +19,7 @@ from aix_lsp.engine.batch_decode import BatchDecoder
 from aix_lsp.engine.batch_row import Row
 from aix_lsp.engine.fresh import FreshBackend
 from aix_lsp.engine.generation import LoadedModel, explained
-from aix_lsp.engine.job import Job, describe
+from aix_lsp.engine.job import Job, model_failure
 from aix_lsp.engine.memory import cache_budget, release_memory
 from aix_lsp.engine.recovery import is_out_of_memory
 from aix_lsp.engine.worker import ModelThread
@@ -82,7 +82,7 @@ class BatchEngine(ModelThread):
                     wave.admit(another)
         except Exception as error:  # noqa: BLE001  # whatever broke, every request is answered
             # no exception is kept: its traceback would hold on to the memory to be freed
-            exhausted, failure = is_out_of_memory(error), f"the model failed: {describe(error)}"
+            exhausted, failure = is_out_of_memory(error), f"the model failed: {model_failure(error)}"
         left = wave.left
         wave.release()
         if exhausted:

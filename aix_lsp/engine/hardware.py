@@ -23,12 +23,13 @@ def share_processors() -> None:
 
     Spinning threads and an editor's other work starve each other: on two busy cores a token of the embedded
     model took 93 ms so, and 6.5 ms with sleeping threads; on idle cores sleeping costs up to a tenth. And let oneDNN
-    keep fewer kernels than its 1,024: it makes one for each length of a prompt's rest, and they add up to tens of
-    megabytes (docs/log.md). A choice in the environment is respected.
+    and PyTorch's layer above it keep fewer kernels than 1,024 each: one is made for each product at each length of a
+    prompt's rest, and they add up to hundreds of megabytes (docs/log.md). A choice in the environment is respected.
     """
     if "torch" not in sys.modules:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+        os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def free_memory(gpu: GpuInfo | None, device: str) -> int | None:
 
 def left_in_control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
     """Bytes that each limit on this process's memory leaves (a container's, a session's; Linux's control groups of
-    version 2). Beyond one of them the system kills the process. Pages of files that can be dropped count as free."""
+    version 2). Beyond one of them the system kills the process, or slows it until it hardly moves (`memory.high`).
+    Pages of files count as free, as in MemAvailable: weights that were read twice are among the active ones."""
     try:
         name = next(line[3:] for line in own.read_text().splitlines() if line.startswith("0::"))
     except (OSError, StopIteration):
@@ -125,12 +127,20 @@ def left_in_control_groups(root: Path = Path("/sys/fs/cgroup"), own: Path = Path
     group = root / name.strip("/")
     for folder in (group, *group.parents):
         if folder.is_relative_to(root):
-            with contextlib.suppress(OSError, ValueError, StopIteration):  # no limit says "max"
-                limit = int((folder / "memory.max").read_text())
-                used = int((folder / "memory.current").read_text())
-                stat = (folder / "memory.stat").read_text().splitlines()
-                dropped = next(int(line.split()[1]) for line in stat if line.startswith("inactive_file "))
-                yield max(0, limit - used + dropped)
+            with contextlib.suppress(OSError, ValueError):
+                limits = [text for name in ("memory.max", "memory.high") if (text := _line_of(folder / name)).isdigit()]
+                used = int(_line_of(folder / "memory.current"))
+                figures = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+                dropped = sum(int(figures[name]) for name in ("active_file", "inactive_file") if name in figures)
+                yield from (max(0, int(limit) - used + dropped) for limit in limits)
+
+
+def _line_of(path: Path) -> str:
+    """A line that the system tells ("max" where there is no limit); "" where it does not."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 def _free_on_mps() -> int | None:

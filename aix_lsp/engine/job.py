@@ -102,3 +102,9 @@ def describe(error: BaseException) -> str:
     if len(message) > _LONGEST_MESSAGE:
         message = f"{message[:_LONGEST_MESSAGE]}…"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def model_failure(error: BaseException) -> str:
+    """An exception of running a model, in one line. That code has the prompt in hand where it makes tokens of it and
+    text of them; but what PyTorch and the system raise speaks of tensors, devices and memory, and helps."""
+    return describe(error) if isinstance(error, RuntimeError | MemoryError | OSError) else named(error)

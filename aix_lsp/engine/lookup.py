@@ -16,6 +16,9 @@ from aix_lsp.types import Tokenizer
 if TYPE_CHECKING:
     from aix_lsp.engine.decode import Decoder
 
+_REMEMBERED_TEXTS = 1 << 12
+"""Tokens. A vocabulary may have 150,000; the prompts of an hour have some thousands."""
+
 
 class Lookup:
     """What the settings and a model's folder say is looked up for a decoder. Belongs to the model thread."""
@@ -27,7 +30,7 @@ class Lookup:
         weights = read_copy_weights(folder)
         self._weights = weights if settings.copy_prior == "auto" else None
         self._markers = markers
-        self._text_of = lru_cache(maxsize=None)(lambda token: tokenizer.decode([token]))
+        self._text_of = lru_cache(maxsize=_REMEMBERED_TEXTS)(lambda token: tokenizer.decode([token]))
         self._prior = self.new_prior(())
         self._proposer = (
             NgramProposer(markers, cost=decoder.guess_cost, always=settings.speculation == "on")

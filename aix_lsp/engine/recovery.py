@@ -41,21 +41,34 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class RestartLimit:
-    """Allows a restart as long as there were fewer than `most` in the last `window_s` seconds."""
+    """Allows a restart as long as there were fewer than `most` in the last `window_s` seconds, and fewer than `most`
+    since a request was last served: a large model takes longer than that to load."""
 
     def __init__(self, most: int = MOST_RESTARTS, window_s: float = RESTART_WINDOW_S) -> None:
         self.most = most
         self._window_s = window_s
         self._restarts: deque[float] = deque()
+        self._in_vain = 0
 
     def allows(self, now: float) -> bool:
         """Whether to restart at `now` (seconds of a monotonic clock); counts the restart if so."""
         while self._restarts and now - self._restarts[0] >= self._window_s:
             self._restarts.popleft()
-        if len(self._restarts) >= self.most:
+        if max(len(self._restarts), self._in_vain) >= self.most:
             return False
         self._restarts.append(now)
+        self._in_vain += 1
         return True
+
+    def served(self) -> None:
+        """A request was served: the model works, at least now and then."""
+        self._in_vain = 0
+
+    @property
+    def often(self) -> str:
+        """How often it has failed when no restart is allowed, for a person."""
+        times = f"{self.most + 1} times"
+        return f"{times} within a minute" if len(self._restarts) >= self.most else f"{times} in a row"
 
 
 @dataclass(frozen=True, slots=True)

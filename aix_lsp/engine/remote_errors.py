@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import httpx
 
@@ -34,9 +35,19 @@ class RemoteError(ModelError):
         self.status = status
 
 
-def connection_error(error: Exception, address: str, *, connect_timeout: float, proxy: str = "") -> RemoteError:
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """What is called instead of a server: its address as it may be shown, and where that comes from."""
+
+    shown: str
+    setting: str
+
+
+def connection_error(
+    error: Exception, address: str, *, connect_timeout: float, proxy: Proxy | None = None
+) -> RemoteError:
     """What an exception of httpx means. `address` is the server's, as it may be shown; `proxy` is what is called
-    instead of it ("the proxy http://…"), empty for none."""
+    instead of it."""
     causes = list(_chain(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -52,12 +63,19 @@ def connection_error(error: Exception, address: str, *, connect_timeout: float, 
                 f"no encrypted connection to {address} ({reason}); does the server speak https there?", down=True
             )
         if isinstance(cause, socket.gaierror):
-            if proxy:
-                return RemoteError(f"the name of {proxy} is not known; check remote.proxy", down=True)
+            if proxy is not None:
+                return RemoteError(
+                    f"the name of the proxy {proxy.shown} is not known; check {proxy.setting}", down=True
+                )
             return RemoteError(f"the name of the server {address} is not known; check remote.url", down=True)
     if isinstance(error, httpx.ProxyError):
-        return RemoteError(f"the proxy does not let {address} through; check remote.proxy", down=True)
-    called, check = (proxy, "; check remote.proxy") if proxy else (f"the server at {address}", "")
+        if str(error).startswith("407"):
+            return RemoteError(_proxy_wants_password(address), down=True, status=407)
+        check = "remote.proxy" if proxy is None else proxy.setting
+        return RemoteError(f"the proxy does not let {address} through; check {check}", down=True)
+    called, check = f"the server at {address}", ""
+    if proxy is not None:
+        called, check = f"the proxy {proxy.shown}", f"; check {proxy.setting}"
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
         return RemoteError(f"{called} did not answer the call within {connect_timeout:g} s{check}", down=True)
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
@@ -80,6 +98,10 @@ def _advice(error: ssl.SSLCertVerificationError) -> str:
     if error.verify_code in _OTHER_HOST:
         return "remote.url must have the name that it was issued for"
     return "if that server is yours, name the certificate authority's file in remote.ca_file"
+
+
+def _proxy_wants_password(address: str) -> str:
+    return f"the proxy before {address} wants a user and a password (407); put them into remote.proxy"
 
 
 def cut_off(address: str) -> RemoteError:
@@ -129,7 +151,7 @@ def _sentence(status: int, headers: httpx.Headers, body: bytes, address: str, mo
         wants = f"wants a token ({status}); set" if token_name.startswith("(") else f"refuses the token ({status}) of"
         return f"the server at {address} {wants} {token_name.strip('()')}"
     if status == 407:
-        return f"the proxy before {address} wants a user and a password (407); put them into remote.proxy"
+        return _proxy_wants_password(address)
     if status in (404, 405):
         if model and "model" in text:
             return f"the server at {address} does not know the model {model} ({status}); check remote.model"

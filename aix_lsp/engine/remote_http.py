@@ -23,7 +23,7 @@ import httpx
 
 import aix_lsp
 from aix_lsp.engine.base import ModelError
-from aix_lsp.engine.remote_errors import RemoteError, compressed, connection_error, garbage, status_error
+from aix_lsp.engine.remote_errors import Proxy, RemoteError, compressed, connection_error, garbage, status_error
 from aix_lsp.engine.remote_stream import StreamError
 from aix_lsp.logs import fields, new_request_id, request_id
 from aix_lsp.settings_remote import RemoteSettings
@@ -205,14 +205,17 @@ class RemoteClient:
             ) from None
 
 
-def _proxy_for(address: Address, settings: RemoteSettings) -> str:
-    """What is called instead of the server, as it may stand in a message; empty where the server itself is."""
+def _proxy_for(address: Address, settings: RemoteSettings) -> Proxy | None:
+    """What is called instead of the server; None where the server itself is. Of the environment as httpx reads it."""
     if settings.proxy:
-        return "" if settings.proxy == "none" else f"the proxy {without_credentials(settings.proxy)}"
-    host, scheme = address.root.host, address.root.scheme
-    if address.is_local or scheme not in urllib.request.getproxies() or urllib.request.proxy_bypass(host):
-        return ""
-    return "the proxy of the environment"
+        return None if settings.proxy == "none" else Proxy(without_credentials(settings.proxy), "remote.proxy")
+    if address.is_local or urllib.request.proxy_bypass(address.root.host):
+        return None
+    found = urllib.request.getproxies()
+    for scheme in (address.root.scheme, "all"):
+        if found.get(scheme):
+            return Proxy(without_credentials(found[scheme]), f"{scheme.upper()}_PROXY of the environment")
+    return None
 
 
 async def read_whole(response: httpx.Response) -> bytes:

@@ -32,7 +32,7 @@ from aix_lsp.engine.base import (
 from aix_lsp.engine.front import Front
 from aix_lsp.engine.generation import Backend, LoadedModel, run
 from aix_lsp.engine.import_gate import leave_with
-from aix_lsp.engine.job import Job, describe
+from aix_lsp.engine.job import Job, describe, model_failure
 from aix_lsp.engine.pulse import Pulse, Watch
 from aix_lsp.engine.recovery import RestartLimit, failed_with, is_out_of_memory
 from aix_lsp.logs import of_request
@@ -97,7 +97,7 @@ class ModelThread(Front):
 
     async def generate(self, request: GenerationRequest, *, client: str = "") -> Generation:
         """See `Front.generate`. Raises EngineError as well where the model stands still."""
-        watch = Watch(asyncio.get_running_loop(), self._look)
+        watch = Watch(asyncio.get_running_loop(), self._pulse, self._look)
         try:
             return await super().generate(request, client=client)
         finally:
@@ -198,6 +198,8 @@ class ModelThread(Front):
                 self._tell(LoadEvent("warning", step))
             step = ""
             if not isinstance(outcome, _Trouble):
+                if isinstance(outcome, Generation) and not job.cancelled:
+                    self._restarts.served()
                 job.answer(outcome)
                 break
             if outcome.kind in ("lost", "changed") and reloads < _MOST_RELOADS:
@@ -231,8 +233,8 @@ class ModelThread(Front):
             return _Trouble("memory", str(error)) if is_out_of_memory(error) else error
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever broke, the request is answered
             if is_out_of_memory(error):
-                return _Trouble("memory", f"memory ran out: {describe(error)}")
-            return _Trouble("crash", describe(error))
+                return _Trouble("memory", f"memory ran out: {model_failure(error)}")
+            return _Trouble("crash", model_failure(error))
         finally:
             self._moved()
 
@@ -298,7 +300,7 @@ class ModelThread(Front):
         one. Where it may not, everybody is told, and this is the end."""
         if self._restarts.allows(time.monotonic()):
             return True
-        often = f"{reason}, {self._restarts.most + 1} times within a minute" if self._restarts.most else reason
+        often = f"{reason}, {self._restarts.often}" if self._restarts.most else reason
         advice = "restart the server, and run `aix-lsp doctor` if it comes again"
         if other := self._backend.retreat():
             self._restarts = RestartLimit(self._restarts.most)

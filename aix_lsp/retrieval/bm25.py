@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,7 @@ __all__ = ["Bm25Index", "ChunkTerms", "Hit", "PackedSegment"]
 _MERGE_RATIO = 4
 _MERGE_LIMIT = 512  # chunks: some two milliseconds; larger merges are left to `pack`
 _DUE_VIEWS = 12
+_REMEMBERED_CHANGES = 1 << 14  # files: more than change while a folder is indexed; more at once are indexed anew
 
 
 class Hit(NamedTuple):
@@ -63,7 +64,8 @@ class Bm25Index:
         self._state = _State()
         self._writing = threading.Lock()
         self._clock = 0
-        self._changed: dict[str, int] = {}
+        self._changed: dict[str, int] = {}  # the latest last
+        self._forgotten = 0
         # the latest change to any chunks, which file's it was if one's alone, and the latest of all others before
         self._last_change = 0
         self._last_path: str | None = None
@@ -110,8 +112,9 @@ class Bm25Index:
         return self._others_changed if path is not None and path == self._last_path else self._last_change
 
     def changed_since(self, path: str, mark: int) -> bool:
-        """Whether a file was put in, replaced or removed after the moment `mark`."""
-        return self._changed.get(path, 0) > mark
+        """Whether a file was put in, replaced or removed after the moment `mark`; True too where that was so many
+        changes ago that nobody knows."""
+        return self._changed.get(path, self._forgotten) > mark
 
     def load(self, segment: PackedSegment, since: int | None = None) -> None:
         """Take in a segment that was built elsewhere; its files replace what is known of them.
@@ -131,7 +134,7 @@ class Bm25Index:
     def _swap(self, paths: Collection[str], added: View | None) -> None:
         """The new state without these files and with the chunks of `added`."""
         self._clock += 1
-        self._changed.update(dict.fromkeys(paths, self._clock))
+        self._note(paths)
         old = self._state
         views: list[View] = []
         gone: list[Hashes] = []
@@ -157,6 +160,14 @@ class Bm25Index:
             tokens=sum(view.tokens for view in views),
             average_idf=average_idf(histogram, chunks),
         )
+
+    def _note(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self._changed.pop(path, None)
+            self._changed[path] = self._clock
+        # files that a build makes and removes would add up, each by a name of its own
+        for path in list(islice(self._changed, max(len(self._changed) - _REMEMBERED_CHANGES, 0))):
+            self._forgotten = self._changed.pop(path)
 
     def pack(self) -> None:
         """Merge all segments into one without the dead. Changes and queries go on meanwhile."""

@@ -21,6 +21,10 @@ LARGEST_PARSED = 300_000
 
 _PARSED_AT_ONCE = 8_000  # characters: about a millisecond
 _PACK_AT = 512
+_PACK_AT_ROWS = 8_192
+"""Definitions, 0.8 KB each until they are packed: 7 MB."""
+_REMEMBERED_CHANGES = 1 << 14
+"""Files: more than change while a folder is indexed; more at once are indexed anew."""
 
 
 class DefinitionPlace(NamedTuple):
@@ -42,13 +46,14 @@ class DefinitionIndex:
         self._changed: dict[str, list[Row]] = {}
         self._by_name: dict[int, dict[str, list[Row]]] = {}
         self._clock = 0
-        self._moments: dict[str, int] = {}
+        self._rows = 0  # of the files that changed
+        self._moments: dict[str, int] = {}  # the latest last
         self._waiting: dict[str, tuple[str, str]] = {}  # path -> text and language identifier
         self._swapping = threading.Lock()
 
     def __len__(self) -> int:
         """Number of definitions, those of the bulk that are hidden by changes included."""
-        return len(self._packed) + sum(map(len, self._changed.values()))
+        return len(self._packed) + self._rows
 
     @property
     def nbytes(self) -> int:
@@ -57,8 +62,8 @@ class DefinitionIndex:
 
     @property
     def packing_due(self) -> bool:
-        """Whether so many files changed that `pack` is worth its time."""
-        return len(self._hidden) + len(self._changed) > _PACK_AT
+        """Whether so many files changed, or they define so much, that `pack` is worth its time."""
+        return len(self._hidden) + len(self._changed) > _PACK_AT or self._rows > _PACK_AT_ROWS
 
     def paths(self) -> set[str]:
         """The files that define anything."""
@@ -111,13 +116,19 @@ class DefinitionIndex:
     def _set(self, path: str, rows: list[Row]) -> None:
         self._waiting.pop(path, None)
         self._clock += 1
+        self._moments.pop(path, None)
         self._moments[path] = self._clock
+        if len(self._moments) > _REMEMBERED_CHANGES:
+            # files that a build makes and removes would add up, each by a name of its own
+            del self._moments[next(iter(self._moments))]
         if path in self._packed.numbers:
             self._hidden.add(path)
         self._lay_over(path, rows)
 
     def _lay_over(self, path: str, rows: list[Row]) -> None:
-        for row in self._changed.pop(path, ()):
+        before = self._changed.pop(path, ())
+        self._rows += len(rows) - len(before)
+        for row in before:
             files = self._by_name.get(row.name)
             if files is not None and files.pop(path, None) is not None and not files:
                 del self._by_name[row.name]

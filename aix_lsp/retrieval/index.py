@@ -28,6 +28,7 @@ from aix_lsp.types import DocumentSnapshot, Snippet
 
 _MORE_HITS = 24
 _EDITED_FILES = 16
+_EDITED_WORDS = 1 << 13
 _AHEAD = 2  # lines; where nothing stands below the cursor, what follows the lines that match counts most
 # Names that the missing line may use join the query, each as if it stood in the line thrice as often as is likely
 # (measured; docs/log.md).
@@ -68,7 +69,7 @@ class RetrievalIndex:
         """Of this index alone, also after it is gone."""
         self._bm25 = Bm25Index()
         self._chunk_lines = chunk_lines
-        self._builder = ChunkBuilder(chunk_lines, files=_EDITED_FILES)
+        self._builder = ChunkBuilder(chunk_lines, words=_EDITED_WORDS, files=_EDITED_FILES)
         self.definitions = definitions or DefinitionIndex()
 
     def __len__(self) -> int:

@@ -262,7 +262,7 @@ class _Facts(NamedTuple):
     parts: tuple[str, ...]
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 13)
 def _facts(path: str) -> _Facts:
     parts = path.split("/")
     names = tuple([part.split(".")[0].lower() for part in parts])

@@ -29,7 +29,7 @@ _SECONDARY = re.compile(
 _TEST_CLASS = re.compile(r"(?:^|/)\w*(?:Tests?|IT)\.(?:java|cs)$")
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 13)
 def is_secondary(path: str) -> bool:
     """Whether a path is that of a test or lies in a folder of tests or of others' code."""
     return _SECONDARY.search(path) is not None or _TEST_CLASS.search(path) is not None

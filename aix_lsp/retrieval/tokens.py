@@ -58,7 +58,7 @@ def _expanded(word: str, keywords: frozenset[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 13)
 def expand(word: str, keywords: frozenset[str]) -> tuple[str, ...]:
     """The terms of one identifier: itself, then its parts where there are several. A number has none."""
     return _expanded(word, keywords)
@@ -77,12 +77,12 @@ def path_tokens(path: str) -> list[str]:
     return tokenize(_EXTENSION.sub("", path), frozenset())
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 14)
 def _digest(term: str) -> bytes:
     return blake2b(term.encode("utf-8", "replace"), digest_size=8).digest()
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 13)
 def term_hash(term: str) -> int:
     """The 64-bit number of a term, from BLAKE2b: stable over processes, machines and versions."""
     return int.from_bytes(_digest(term), "little")

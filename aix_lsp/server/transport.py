@@ -1,8 +1,8 @@
 """Framing of LSP messages on a byte stream, and the streams themselves (stdio or one TCP client).
 
 LSP 3.18, "Base Protocol": header lines end in CRLF, names are compared without case, an empty line ends the
-header. A thread reads, because a blocked read must not hold the event loop; at most `IN_FLIGHT` messages
-wait for the loop, so that a client that floods is slowed down and does not fill the memory.
+header. A thread reads, because a blocked read must not hold the event loop; at most `IN_FLIGHT` messages of
+`IN_FLIGHT_BYTES` wait for the loop, so that a client that floods is slowed down and does not fill the memory.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import BinaryIO
 logger = logging.getLogger(__name__)
 
 IN_FLIGHT = 1024
+IN_FLIGHT_BYTES = 32 * 1024 * 1024
+"""One message that is larger waits alone."""
 MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
 _MOST_PASSED_OVER = 4 * 1024 * 1024 * 1024
@@ -31,10 +33,11 @@ _LONGEST_HEADER = 64
 
 def read_messages(stream: BinaryIO, on_large: Callable[[int], None] = lambda size: None) -> Iterator[bytes]:
     """Bodies of the messages on a stream, until its end. One that is too large is passed over; `on_large` is told its
-    bytes. A header without a usable Content-Length is passed over with a line in the log; what follows it is read as
-    the next header, and since a body ends without a line break, that may stand at the end of a line."""
+    bytes. A header without a usable Content-Length is passed over, with one line in the log until a message is read
+    again; what follows it is read as the next header, and since a body ends without a line break, that may stand at the
+    end of a line."""
     length: int | None = None
-    begun = b""
+    begun, told = b"", False
     while line := stream.readline(_PIECE_BYTES):
         header = (begun + line).strip()
         begun = b"" if line.endswith(b"\n") else line[-_LONGEST_HEADER:]
@@ -42,6 +45,9 @@ def read_messages(stream: BinaryIO, on_large: Callable[[int], None] = lambda siz
             _, found, value = header.lower().rpartition(b"content-length")
             if found and value.lstrip().startswith(b":"):
                 length = _content_length(value.lstrip()[1:].strip())
+                if length is None and not told:
+                    logger.error("a message header with a Content-Length that cannot be used was passed over")
+                    told = True
         elif length is not None and length > MAX_MESSAGE_BYTES:
             on_large(length)
             if not _pass_over(stream, length):
@@ -51,14 +57,13 @@ def read_messages(stream: BinaryIO, on_large: Callable[[int], None] = lambda siz
             body = stream.read(length)
             if len(body) < length:
                 return
-            length = None
+            length, told = None, False
             yield body
 
 
 def _content_length(value: bytes) -> int | None:
     # Python refuses to read a number of thousands of digits
     if not value.isdigit() or len(value) > 19 or int(value) > _MOST_PASSED_OVER:
-        logger.error("a message header with a Content-Length that cannot be used was passed over")
         return None
     return int(value)
 
@@ -125,6 +130,29 @@ class StreamWriter:
             self._on_broken()
 
 
+class _Room:
+    """Where messages wait: `enter` waits until there is place. One thread enters."""
+
+    def __init__(self) -> None:
+        self._messages = self._bytes = 0
+        self._changed = threading.Condition()
+
+    def enter(self, size: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._takes(size))
+            self._messages += 1
+            self._bytes += size
+
+    def leave(self, size: int) -> None:
+        with self._changed:
+            self._messages -= 1
+            self._bytes -= size
+            self._changed.notify()
+
+    def _takes(self, size: int) -> bool:
+        return not self._messages or (self._messages < IN_FLIGHT and self._bytes + size <= IN_FLIGHT_BYTES)
+
+
 def pump(
     stream: BinaryIO,
     loop: asyncio.AbstractEventLoop,
@@ -134,10 +162,10 @@ def pump(
 ) -> None:
     """Start the thread that reads `stream` and has `handle` called on the loop for every message, in order; `on_large`
     with the bytes of one that was too large, and `on_end` at the end."""
-    slots = threading.BoundedSemaphore(IN_FLIGHT)
+    room = _Room()
 
     def handle_one(body: bytes) -> None:
-        slots.release()
+        room.leave(len(body))
         handle(body)
 
     def too_large(size: int) -> None:
@@ -146,7 +174,7 @@ def pump(
     def run() -> None:
         try:
             for body in read_messages(stream, too_large):
-                slots.acquire()
+                room.enter(len(body))
                 loop.call_soon_threadsafe(handle_one, body)
         except (OSError, ValueError):
             logger.info("the client's stream broke")

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,7 +39,15 @@ _SAFE_OPTIONS: Final = (
     *("-c", "protocol.allow=never"),
     # a folder that merely looks like a repository's inside
     *("-c", "safe.bareRepository=explicit"),
+    # nor files to read, which may be devices without end
+    *("-c", f"core.attributesFile={os.devnull}"),
+    *("-c", f"diff.orderFile={os.devnull}"),
+    *("-c", "log.mailmap=false"),
 )
+
+_MOST_MEMORY: Final = 2 << 30
+"""Bytes that git may take for itself: its own files may be links to what has no end, such as `.git/commondir` to
+/dev/zero. A work tree of a million files takes a quarter."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,10 @@ class GitView:
 def find_git_view(root: Path) -> GitView | None:
     """Git's view of `root`, or None: no git, no work tree, somebody else's repository, or a folder that the
     repository around it ignores (a project inside a home folder that is itself under version control)."""
-    user_file = _users_exclude_file(root)
+    try:
+        user_file = _users_exclude_file(root)
+    except TimeoutError:
+        return None  # nor would it answer the next question
     # A repository may name any file as one of patterns: only the user's own is read.
     options = ("-c", f"core.excludesFile={user_file}")
     answer = _git(
@@ -129,8 +141,9 @@ def find_git_view(root: Path) -> GitView | None:
 
 
 def _users_exclude_file(root: Path) -> Path:
+    """The user's own ignore file, whether it is there or not. Raises TimeoutError where git does not answer."""
     asked = ("config", "-z", "--show-scope", "--type=path", "--get-all", "core.excludesFile")
-    named = _git(root, *asked, timeout=_QUESTION_TIMEOUT_S)
+    named = _answer(root, *asked, timeout=_QUESTION_TIMEOUT_S)
     words = (named or b"").split(b"\0")
     for scope, value in reversed([*zip(words[::2], words[1::2], strict=False)]):
         if scope in (b"global", b"system") and value.strip():
@@ -164,8 +177,16 @@ def _within(path: Path, root: Path) -> bool:
 def _git(
     root: Path, *arguments: str, timeout: float = _TIMEOUT_S, configured: Mapping[str, str] | None = None
 ) -> bytes | None:
-    """Standard output of one git command in `root`, or None when it fails or takes longer than `timeout` seconds.
-    `configured` are more values, by names that may hold anything."""
+    """`_answer`, or None where it takes too long."""
+    try:
+        return _answer(root, *arguments, timeout=timeout, configured=configured)
+    except TimeoutError:
+        return None
+
+
+def _answer(root: Path, *arguments: str, timeout: float, configured: Mapping[str, str] | None = None) -> bytes | None:
+    """Standard output of one git command in `root`, or None when it fails. `configured` are more values, by names that
+    may hold anything. Raises TimeoutError after `timeout` seconds."""
     program = _program(root)
     if program is None:
         return None
@@ -188,13 +209,24 @@ def _git(
         )
     except (OSError, ValueError):
         return None
+    _limit(process)
     with process:
         try:
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             _kill(process)
-            return None
+            raise TimeoutError from None
     return output if process.returncode == 0 else None
+
+
+def _limit(process: subprocess.Popen[bytes]) -> None:
+    """Bound git's memory, where the system lets that be said of a process that runs already: of Python's ways to say it
+    before, none is safe with threads."""
+    if sys.platform == "linux":
+        import resource
+
+        with contextlib.suppress(OSError, ValueError):  # it has ended, or its limit is lower
+            resource.prlimit(process.pid, resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

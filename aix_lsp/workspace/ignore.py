@@ -24,6 +24,8 @@ _OPEN_FLAGS: Final = os.O_RDONLY | sum(
 )
 """A pipe by the name of an ignore file is not waited for, and a link not followed, however late it came there."""
 
+_REMEMBERED_FOLDERS: Final = 1 << 16
+
 
 class Patterns:
     """The patterns of one ignore file, matched against paths relative to its folder."""
@@ -94,14 +96,21 @@ class IgnoreRules:
         self._prefix = prefix
         self._file_name = file_name
         self._weaker = tuple((0, Patterns(lines)) for lines in weaker)
+        self._prefix_folder = prefix.rstrip("/")
+        self._forget()
+
+    def _forget(self) -> None:
         self._chains: dict[str, tuple[tuple[int, Patterns], ...]] = {}
         self._owned: dict[str, bool] = {"": True}
         # What lies above the asking folder is given: git answers for that folder as if it were not ignored.
-        self._ignored_folders: dict[str, bool] = {prefix.rstrip("/"): False}
+        self._ignored_folders: dict[str, bool] = {self._prefix_folder: False}
 
     def ignored(self, path: str, *, folder: bool = False) -> bool:
         """True if the file (or folder) `path` is ignored, by itself or by a folder above it."""
         full = self._prefix + path
+        if len(self._ignored_folders) > _REMEMBERED_FOLDERS:
+            # a build makes and removes folders, each by a name of its own
+            self._forget()
         return self._folder_ignored(full) if folder else self._folder_ignored(_parent(full)) or self._decide(full)
 
     def _folder_ignored(self, folder: str) -> bool:

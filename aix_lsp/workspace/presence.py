@@ -8,6 +8,9 @@ import stat
 
 Identity = tuple[int, ...]
 
+_REST = 50
+_MOST_S = 60.0
+
 
 def identity(folder: str) -> Identity | None:
     """What differs when another folder stands at this path; None when there is none, or none that can be entered."""
@@ -18,6 +21,12 @@ def identity(folder: str) -> Identity | None:
     except (OSError, ValueError):
         return None
     return (status.st_dev, status.st_ino, *volume) if stat.S_ISDIR(status.st_mode) else None
+
+
+def pause_after(took: float, interval: float) -> float:
+    """Seconds from a look that took so long to the next: `interval`, or more over a slow network, which is to be busy
+    with it for a fiftieth of the time at most; a minute at most, since a disk that did not answer may be back."""
+    return max(interval, min(took * _REST, _MOST_S))
 
 
 def is_gone(folder: str) -> str:

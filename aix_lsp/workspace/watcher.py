@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from aix_lsp.workspace.observers import WatchedRoot, check_limit, event_types, polling_observer, system_observer
-from aix_lsp.workspace.presence import identity, is_gone
+from aix_lsp.workspace.presence import identity, is_gone, pause_after
 from aix_lsp.workspace.watch_plan import plan
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class WorkspaceWatcher:
 
     Mode "auto" takes the system's events and falls back to polling when its limit is reached, "poll" looks at all
     files every `poll_interval` seconds, "off" does nothing. A batch is posted `batch_delay` seconds after its first
-    change. Every `look_interval` seconds the roots themselves are looked at. `observer_factory` makes the observer of
+    change. Every `look_interval` seconds, or less often where a look takes long, the roots themselves are looked at.
+    `observer_factory` makes the observer of
     the system's events, for tests.
     """
 
@@ -227,12 +228,13 @@ class WorkspaceWatcher:
                 self._replace(root)
 
     def _replace(self, root: WatchedRoot) -> None:
+        fresh = WatchedRoot(root.name, self._post)
+        fresh.missed = 1
         with self._lock:
             if self._closed or self._roots.get(root.name) is not root:
                 return
             self._unwatch(root, root.real)
-            fresh = self._roots[root.name] = WatchedRoot(root.name, self._post)
-            fresh.missed = 1
+            self._roots[root.name] = fresh
             if fresh.identity is not None:
                 self._watch(fresh)
         self._post(root.name, False)
@@ -245,13 +247,12 @@ class WorkspaceWatcher:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        storm = 0.0
-        last = 0.0
-        looked = time.monotonic()
-        while self._wait_for_changes():
-            if time.monotonic() - looked >= self._look_interval:
+        storm = last = 0.0
+        look_at = time.monotonic() + self._look_interval
+        while self._wait_for_changes(look_at):
+            if (began := time.monotonic()) >= look_at:
                 self._look_at_roots()
-                looked = time.monotonic()
+                look_at = (ended := time.monotonic()) + pause_after(ended - began, self._look_interval)
             if not self._pending:
                 continue
             time.sleep(self._batch_delay)
@@ -272,9 +273,9 @@ class WorkspaceWatcher:
             if paths and not self._closed:
                 self._on_paths(frozenset(map(Path, paths)))
 
-    def _wait_for_changes(self) -> bool:
+    def _wait_for_changes(self, until: float) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._closed, self._look_interval)
+            self._changed.wait_for(lambda: self._pending or self._closed, max(until - time.monotonic(), 0.0))
             return not self._closed
 
     def _take(self) -> dict[str, bool]:

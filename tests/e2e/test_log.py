@@ -99,8 +99,9 @@ async def test_one_completion_can_be_followed_and_a_report_holds_nothing_of_the_
     client.notify("$/setTrace", {"value": "off"})
     await trace(client)
     async with asyncio.timeout(60):
-        while "answered" not in (followed := call("log", "--json", "--request", request_id)).stdout:
+        while not any("answered" in line and request_id in line for line in path.read_text().splitlines()):
             await asyncio.sleep(0.02)
+    followed = call("log", "--json", "--request", request_id)
     stages = {json.loads(line)["event"]: json.loads(line) for line in followed.stdout.splitlines()}
     wanted = ("received", "decided", "waits for a run", "asks the model", "generated", "fitted", "answered")
     assert [event for event in stages if event in wanted] == list(wanted)

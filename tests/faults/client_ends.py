@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import psutil
 
@@ -55,6 +56,11 @@ def _indexers(server: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+def _reads_files(indexer: psutil.Process) -> bool:
+    """Its imports are done, and it is at its work."""
+    return indexer.cpu_times().user > 0.5
+
+
 @fault("the indexer ends with the server, whichever way that went", group="client", quick=False)
 async def client_or_server_is_killed_while_indexing(stage: Stage) -> str:
     """SIGKILL to the editor, and SIGKILL to the server itself, while 3,000 files are read."""
@@ -62,9 +68,8 @@ async def client_or_server_is_killed_while_indexing(stage: Stage) -> str:
     seconds = []
     for whom in ("editor", "server"):
         async with holder(stage, **_NO_MODEL) as (editor, server):
-            (indexer,) = await until(lambda server=server: _indexers(server))
-            # its imports are done, and it reads
-            await until(lambda indexer=indexer: indexer.cpu_times().user > 0.5)
+            (indexer,) = await until(partial(_indexers, server))
+            await until(partial(_reads_files, indexer))
             (editor if whom == "editor" else server).kill()
             left = [indexer] if whom == "server" else [indexer, server]
             used = indexer.cpu_times().user

@@ -41,14 +41,35 @@ async def _flood(stage: Stage, count: int) -> str:
 
 @fault("each request of a burst is answered once, and no edit is lost", group="client")
 async def client_sends_a_burst(stage: Stage) -> str:
-    """500 edits, each with a request."""
-    return await _flood(stage, 500)
+    """200 edits, each with a request."""
+    return await _flood(stage, 200)
 
 
 @fault("each request of a flood is answered once, no edit is lost, and memory is bounded", group="client", quick=False)
 async def client_floods(stage: Stage) -> str:
     """10,000 edits, each with a request."""
     return await _flood(stage, _FLOOD)
+
+
+@fault("a flood of whole texts is slowed down, and memory is bounded", group="client", quick=False)
+async def client_floods_with_whole_texts(stage: Stage) -> str:
+    """240 MB of changes, sent as fast as the pipe takes them."""
+    editor = await stage.editor()
+    server = process_of(editor.client)
+    uri, text, most = "untitled:whole", "x = 1\n" * 350_000, 0.0
+    editor.mirror.open(uri, text)
+    await editor.mirror.check(editor.client)
+    before = resident_mb(server)
+    for turn in range(120):
+        editor.mirror.replace(uri, f"{turn}\n{text}")
+        await drain(editor.client)
+        most = max(most, resident_mb(server))
+    await editor.mirror.check(editor.client)
+    grown = max(most, resident_mb(server)) - before
+    assert grown < _FLOOD_MB, f"the server grew by {grown:.0f} MB"
+    editor.mirror.close(uri)
+    await editor.works()
+    return f"120 changes of 2 MB, {grown:.0f} MB"
 
 
 def _reads(client: LspClient, on: bool) -> None:

@@ -100,6 +100,31 @@ async def client_never_answers_the_server(stage: Stage) -> str:
     return "offers come, and it ends at shutdown"
 
 
+@fault(
+    "settings of initialize hold, and those that are pushed count once the question has expired",
+    group="client",
+    quick=False,
+)
+async def client_never_tells_its_settings(stage: Stage) -> str:
+    """workspace/configuration stays open: all is switched off at the start, and on by a push."""
+    editor = await stage.editor(initialize=False, ready=False)
+    editor.client.__class__ = Silent
+    off, on = {"completion": {"enabled": False}}, {"aix": {"completion": {"enabled": True}}}
+    await editor.client.initialize([stage.workspace], capabilities=_ASKS, options=off)
+    uri = "untitled:settings"
+    editor.mirror.open(uri, "def total(amounts):\n    return su")
+    await until_ready(editor.client)
+    assert not await editor.client.inline_completion(uri, 1, 13, kind=2)
+    editor.client.notify("workspace/didChangeConfiguration", {"settings": on})
+    async with asyncio.timeout(3 * GONE_S):
+        while not await editor.client.inline_completion(uri, 1, 13, kind=2):
+            await asyncio.sleep(0.5)
+    editor.mirror.close(uri)
+    await editor.works()
+    assert not editor.shown(), editor.shown()
+    return "off, and on by a push"
+
+
 _REPLIES: dict[str, Any] = {
     "errors": lambda message: {"error": {"code": -32601, "message": "no"}},
     "errors without a code": lambda message: {"error": "no"},
@@ -134,6 +159,7 @@ async def client_cancels_everything(stage: Stage) -> str:
             editor.client.cancel(cancelled)
         numbers.append(number)
         futures.append(future)
+    odd: Any
     for odd in (None, "x", [], {}, -1, 1.5):
         editor.client.notify("$/cancelRequest", {"id": odd})
     done = await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), GONE_S)

@@ -44,7 +44,8 @@ FAULTS: dict[str, Fault] = {}
 
 
 def fault(promise: str, *, group: Group, quick: bool = True) -> Callable[[Callable[[Stage], Awaitable[str]]], Any]:
-    """Register a fault; its name is the function's, with spaces. `quick` ones (a second or two) are in `make test`."""
+    """Register a fault; its name is the function's, with spaces. `quick` ones are in `make test`:
+    together they take 40 seconds of a core at most, so each group has only those there that say most."""
 
     def register(run: Callable[[Stage], Awaitable[str]]) -> Callable[[Stage], Awaitable[str]]:
         name = run.__name__.replace("_", " ")

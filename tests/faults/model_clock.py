@@ -16,7 +16,7 @@ JUMPS = {"a day ahead": DAY, "an hour back": -3600}
 REBATE = "def compute_{}_rebate(amount: float) -> float:\n    return amount * 0.5\n"
 
 
-@fault("answers, index, debounce, statistics and log go on, and nobody is bothered", group="model")
+@fault("answers, index, debounce, statistics and log go on, and nobody is bothered", group="model", quick=False)
 async def clock_jumps(stage: Stage) -> str:
     """Ahead by a day and back by an hour, between and during requests."""
     log = stage.folder / "server.log"

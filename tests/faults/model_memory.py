@@ -90,7 +90,7 @@ async def _while_serving(stage: Stage, kind: str, times: int, words: str, *, mod
     return told.replace(str(stage.folder), "")
 
 
-@fault("the request is answered, and the user is told once what is kept back", group="model")
+@fault("the request is answered, and the user is told once what is kept back", group="model", quick=False)
 async def gpu_out_of_memory_while_serving(stage: Stage) -> str:
     """Twice in a row: what the caches held is not enough."""
     return await _while_serving(stage, "gpu-memory", 2, "memory ran out: only the latest prompt", model="aix-mini")

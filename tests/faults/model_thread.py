@@ -19,10 +19,20 @@ async def _with_faults(stage: Stage, injected: Injected, model: str = "aix-mini"
 
 @fault("the model is loaded again, offers come again, and the user is told once", group="model")
 async def model_thread_raises(stage: Stage) -> str:
-    """A kernel fails in one request, and a library calls sys.exit in another."""
+    """A kernel fails in one request."""
+    return await _fails_and_is_loaded_again(stage, "error")
+
+
+@fault("the model is loaded again, offers come again, and the user is told once", group="model", quick=False)
+async def library_that_exits_while_serving(stage: Stage) -> str:
+    """A library calls sys.exit in one request, and a kernel fails in the next."""
+    return await _fails_and_is_loaded_again(stage, "exit", "error")
+
+
+async def _fails_and_is_loaded_again(stage: Stage, *kinds: str) -> str:
     injected = Injected(stage)
     editor = await _with_faults(stage, injected)
-    for kind in ("error", "exit"):
+    for kind in kinds:
         injected.set(SERVING, f"{kind} 1")
         await editor.works(offers=False)
         assert injected.happened(SERVING)

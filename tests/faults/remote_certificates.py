@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ssl
 from pathlib import Path
+from typing import Any
 
 import trustme
 
@@ -21,7 +22,7 @@ def context_of(authority: trustme.CA, name: str = "127.0.0.1", *, expired: bool 
     return context
 
 
-async def _refused(stage: Stage, context: ssl.SSLContext, words: str, advice: str, **options: str) -> str:
+async def _refused(stage: Stage, context: ssl.SSLContext, words: str, advice: str, **options: Any) -> str:
     """What an editor is told that must not send anything there."""
     async with ModelServer(tls=context) as server:
         editor = await remote_editor(stage, server, ready=False, **options)
@@ -33,7 +34,7 @@ async def _refused(stage: Stage, context: ssl.SSLContext, words: str, advice: st
         return told
 
 
-@fault("nothing is sent to a server that is not trusted, and the line says what helps", group="remote")
+@fault("nothing is sent to a server that is not trusted, and the line says what helps", group="remote", quick=False)
 async def remote_is_self_signed(stage: Stage) -> str:
     """Refused by default; with `remote.ca_file` it is trusted."""
     authority = trustme.CA()

@@ -48,7 +48,11 @@ def packed(encoding: str, content: bytes, kind: str) -> Fault:
     return Fault(reply=reply)
 
 
-@fault("a compressed answer, which nobody asked for, is refused unread, and memory stays as it was", group="remote")
+@fault(
+    "a compressed answer, which nobody asked for, is refused unread, and memory stays as it was",
+    group="remote",
+    quick=False,
+)
 async def remote_sends_a_gzip_bomb(stage: Stage) -> str:
     """A megabyte that is a gigabyte, and a few kilobytes that are the same; as a stream and as a whole answer."""
     content = bomb(_BOMB_MB)

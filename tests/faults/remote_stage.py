@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from tests.e2e.conftest import trace
 from tests.faults.fault import Editor, Stage
 from tests.unit.remote_server import FOLDER, ModelServer
 
@@ -18,14 +19,21 @@ SERVER_TEXT = "words-of-the-server"
 _PROMPT_WORDS = ("amounts", "def total")
 """What `Editor.works` types."""
 
+NO_PROXIES = {f"{kind}_proxy": "" for kind in ("http", "https", "all", "no")}
+"""Those of the developer's own environment do not count: small letters go before capitals."""
+
 BACK_S = 120.0
 """A server that is back is found after half a second to five; a machine under load may take longer."""
 
 
-async def remote_editor(stage: Stage, server: ModelServer, *, ready: bool = True, **options: Any) -> Editor:
-    """An editor for the project. `options` are those of `remote`; by default the token is one that may not be seen."""
+async def remote_editor(
+    stage: Stage, server: ModelServer, *, ready: bool = True, proxies: Mapping[str, str] = NO_PROXIES, **options: Any
+) -> Editor:
+    """An editor for the project. `options` are those of `remote`; by default the token is one that may not be seen.
+    `proxies` are variables of the environment."""
     remote = {"url": server.url, "tokenizer": FOLDER, "token": TOKEN, **options}
-    return await stage.editor(settings={"model": {"name": "remote"}, "remote": remote}, ready=ready)
+    environment = {**NO_PROXIES, **proxies}
+    return await stage.editor(settings={"model": {"name": "remote"}, "remote": remote}, ready=ready, env=environment)
 
 
 @asynccontextmanager
@@ -73,8 +81,12 @@ def assert_discreet(editor: Editor) -> None:
 
 
 async def fails_and_comes_back(server: ModelServer, editor: Editor, words: str) -> str:
-    """While the fault that was set lasts there is no offer and one message; without it offers come again."""
+    """While the fault that was set lasts there is no offer and one message; without it offers come again. A fault that
+    is told in the words of another before it opens no second message: that each gave these words is in its trace."""
     await editor.works(offers=False)
+    failed = await trace(editor.client)
+    assert failed["failed"], failed["reason"]
+    assert words in failed["reason"], failed["reason"]
     await editor.works(offers=False)
     told = await told_once(editor, words)
     server.fault = None

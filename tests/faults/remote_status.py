@@ -23,7 +23,7 @@ _FAILURES = [
 ]
 
 
-@fault("each status is told in one line, and offers come back", group="remote")
+@fault("each status is told in one line, and offers come back", group="remote", quick=False)
 async def remote_refuses_or_fails_with_a_status(stage: Stage) -> str:
     """Every status that a server or something in front of it may send, one after the other."""
     async with served(stage) as (server, editor):

@@ -40,12 +40,12 @@ def is_plain(character: str) -> bool:
     return character.isprintable() or character in "\t\n"
 
 
-@fault("no control character and no mark that turns the direction of text is offered", group="remote")
+@fault("no control character and no mark that turns the direction of text is offered", group="remote", quick=False)
 async def remote_sends_control_characters(stage: Stage) -> str:
     """As text and as tokens."""
     async with served(stage) as (server, editor):
         for kind in ("counting", "vllm"):
-            server.kind = kind  # type: ignore[assignment]
+            server.kind = kind
             for name, text in _CONTROLS.items():
                 server.text = text
                 for item in await offered(editor):

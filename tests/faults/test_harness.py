@@ -11,20 +11,23 @@ from tests.faults import __main__ as command
 from tests.faults.fault import Fault, NotHere, Stage, play, registered
 
 
-async def breaks(stage: Stage) -> str:
+async def planted_that_breaks(stage: Stage) -> str:
     assert stage.workspace.is_dir()
     raise AssertionError("an edit was lost")
 
 
-async def holds(stage: Stage) -> str:
+async def planted_that_holds(stage: Stage) -> str:
     return f"{len(stage.environment) > 3}"
 
 
-async def elsewhere(stage: Stage) -> str:
+async def planted_elsewhere(stage: Stage) -> str:
     raise NotHere("only on Windows")
 
 
-PLANTED = tuple(Fault(run.__name__, "no edit is lost", "model", False, run) for run in (breaks, holds, elsewhere))
+PLANTED = tuple(
+    Fault(run.__name__, "no edit is lost", "model", False, run)
+    for run in (planted_that_breaks, planted_that_holds, planted_elsewhere)
+)
 
 
 async def test_each_way_to_end_is_a_finding(tmp_path: Path) -> None:
@@ -41,7 +44,10 @@ async def test_each_way_to_end_is_a_finding(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "code"), [("breaks", 1), ("holds", 0), ("elsewhere", 1), ("no such fault", 1)])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("planted_that_breaks", 1), ("planted_that_holds", 0), ("planted_elsewhere", 1), ("no such fault", 1)],
+)
 def test_the_command_fails_unless_something_held_and_nothing_broke(
     name: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,7 +55,7 @@ def test_the_command_fails_unless_something_held_and_nothing_broke(
         assert command.main(["--only", name]) == code
     told = capsys.readouterr().out
     assert "faults: " in told.splitlines()[0]
-    assert (f"  broken   {name}" in told) is (name == "breaks")
+    assert (f"  broken   {name}" in told) is (name == "planted_that_breaks")
 
 
 @pytest.mark.parametrize("damaged", [{"version": 3}, {"sha256": "0"}, {"characters": 1}])

@@ -90,7 +90,9 @@ async def files_that_cannot_be_read(stage: Stage) -> str:
     return f"{', '.join(made)}; idle at {await idles(editor):.0%} of a core"
 
 
-@fault("names and bytes that are no UTF-8 end nothing, and come into no prompt as garbage", group="workspace")
+@fault(
+    "names and bytes that are no UTF-8 end nothing, and come into no prompt as garbage", group="workspace", quick=False
+)
 async def names_and_bytes_that_are_no_utf_8(stage: Stage) -> str:
     root = stage.workspace
     heron(root / "robin.py")

@@ -87,7 +87,9 @@ async def workspace_replaced_by_a_file(stage: Stage) -> str:
     return "followed again as a folder"
 
 
-@fault("a folder that is not there at the start is told once, and indexed when it comes", group="workspace")
+@fault(
+    "a folder that is not there at the start is told once, and indexed when it comes", group="workspace", quick=False
+)
 async def workspace_that_is_not_there_at_the_start(stage: Stage) -> str:
     place = stage.folder / "later"
     editor = await stage.editor([place], ready=False)
@@ -101,7 +103,11 @@ async def workspace_that_is_not_there_at_the_start(stage: Stage) -> str:
     return "indexed when it came"
 
 
-@fault("a file system that is unmounted is told once, and followed when it is mounted again", group="workspace")
+@fault(
+    "a file system that is unmounted is told once, and followed when it is mounted again",
+    group="workspace",
+    quick=False,
+)
 async def workspace_unmounted_and_mounted_again(stage: Stage) -> str:
     place = stage.folder / "mounted" / "project"
     place.parent.mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -23,7 +24,7 @@ def _repository(stage: Stage) -> None:
     run(["git", "add", "."], stage.workspace)
 
 
-@fault("a repository whose index is garbage is read by its ignore files", group="workspace")
+@fault("a repository whose index is garbage is read by its ignore files", group="workspace", quick=False)
 async def git_repository_that_is_broken(stage: Stage) -> str:
     _repository(stage)
     (stage.workspace / ".git" / "index").write_bytes(b"garbage" * 100)
@@ -53,7 +54,8 @@ async def git_that_hangs(stage: Stage) -> str:
     tools = stage.folder / "tools"
     tools.mkdir()
     # its child holds the pipe, as git's own children do
-    (tools / "git").write_text("#!/bin/sh\nsleep 617 &\nsleep 618\n")
+    mark = f"617.{time.time_ns() % 10**9}"  # no other run's
+    (tools / "git").write_text(f"#!/bin/sh\nsleep {mark} &\nsleep 618\n")
     (tools / "git").chmod(0o755)
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
     editor = await stage.editor(env={"PATH": path}, ready=False)
@@ -62,7 +64,7 @@ async def git_that_hangs(stage: Stage) -> str:
     await asking.until("robin.py")
     await editor.works()
     assert not editor.shown(), editor.shown()
-    left = [process.pid for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "617"]]
+    left = [process.pid for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", mark]]
     assert not left, f"processes {left} of git are left"
     return "snippets after its time limit"
 

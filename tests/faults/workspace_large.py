@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from aix_lsp.uris import path_to_uri
+from tests.e2e.conftest import status
 from tests.faults.fault import Editor, Stage, fault
 from tests.faults.workspace_means import Asking, folder_status, heron, idles, namespace, process_of, settled
 
@@ -17,6 +18,8 @@ LINE = "value = heron_migration(start, end)  # " + "x" * 80 + "\n"
 FILES = 300_000
 WITH_TEXT = 20_000
 LONG_S = 400.0
+LONGEST_S = 5.0
+"""How long a request may take meanwhile, on a machine that is busy with other things too."""
 
 # In one flat folder: most files are empty, the newest have text. $1 the place, $2 and $3 as above.
 _MANY_FILES = """mount -t tmpfs -o size=200m,nr_inodes=$(($2 + 1000)) none "$1"
@@ -43,7 +46,7 @@ def _memory(editor: Editor) -> float:
     return total / 1e6
 
 
-@fault("a file of 200 MB is never read", group="workspace")
+@fault("a file of 200 MB is never read", group="workspace", quick=False)
 async def file_of_200_mb(stage: Stage) -> str:
     heron(stage.workspace / "robin.py")
     large = stage.workspace / "large.py"
@@ -101,7 +104,7 @@ async def _document_of(stage: Stage, size: int) -> str:
     )
 
 
-@fault("a very long document is followed, and nothing is offered in it", group="workspace")
+@fault("a very long document is followed, and nothing is offered in it", group="workspace", quick=False)
 async def document_of_12_mb(stage: Stage) -> str:
     return await _document_of(stage, 12 << 20)
 
@@ -120,11 +123,14 @@ async def folder_of_300_000_files(stage: Stage) -> str:
     asking = Asking(editor, stage.workspace)
     began = time.monotonic()
     scanned, most, took = 0.0, 0.0, [0.0]
+    loaded = False
     indexing = asyncio.ensure_future(settled(editor, LONG_S))
     while not indexing.done():
+        loaded = loaded or (await status(editor.client))["state"] == "ready"  # until then a request waits for the model
         asked = time.monotonic()
         await asking.quoted()
-        took.append(time.monotonic() - asked)
+        if loaded:
+            took.append(time.monotonic() - asked)
         most = max(most, _memory(editor))
         if not scanned and (await folder_status(editor))["phase"] not in ("waiting", "scanning"):
             scanned = time.monotonic() - began
@@ -135,6 +141,7 @@ async def folder_of_300_000_files(stage: Stage) -> str:
     assert found["files"] > 0.9 * WITH_TEXT, found  # the oldest of them may be as old as some without text
     editor.was_told_once("more files than workspace.max_files")
     await editor.works()
+    assert max(took) < LONGEST_S, f"a request took {max(took):.1f} s while the folder was indexed"
     idle = await idles(editor, seconds=10)
     return (
         f"scanned in {scanned:.1f} s, indexed in {ended:.1f} s, server and indexer {most:.0f} MB, then "

@@ -19,7 +19,8 @@ from tests.faults.fault import Editor, NotHere
 
 ASKING = "from shop.heron import heron_migration\n\nroute = heron_migration("
 MARK = "heron_migration(start"
-ENOUGH_S = 15.0
+ENOUGH_S = 120.0
+"""For what takes a second on a machine at rest."""
 
 
 TEXT = "def heron_migration(start: str, end: str) -> str:\n    return start + {0} + end\n" + "".join(
@@ -100,13 +101,16 @@ def process_of(editor: Editor) -> psutil.Process:
 
 
 async def idles(editor: Editor, seconds: float = 1.0, share: float = 0.5) -> float:
-    """The share of a core that the server takes while nothing is asked of it. Raises AssertionError where it spins."""
+    """The share of a core that the server takes while nothing is asked of it, once what it had still to do is done.
+    Raises AssertionError where it spins: a minute and more without a calm while."""
     process = process_of(editor)
-    before = sum(process.cpu_times()[:2])
-    await asyncio.sleep(seconds)
-    used = (sum(process.cpu_times()[:2]) - before) / seconds
-    assert used < share, f"the server takes {used:.0%} of a core for nothing"
-    return float(used)
+    for _ in range(max(3, int(60 / seconds))):
+        before = sum(process.cpu_times()[:2])
+        await asyncio.sleep(seconds)
+        used = (sum(process.cpu_times()[:2]) - before) / seconds
+        if used < share:
+            return float(used)
+    raise AssertionError(f"the server takes {used:.0%} of a core for nothing")
 
 
 def lesser_rights() -> list[str]:

@@ -26,7 +26,7 @@ async def _follows(stage: Stage, name: str, most: int, folders: int = 0) -> str:
     return f"found by looking; idle at {await idles(editor):.0%} of a core"
 
 
-@fault("at the limit of watches changes are found by looking, told once", group="workspace")
+@fault("at the limit of watches changes are found by looking, told once", group="workspace", quick=False)
 async def watch_limit_reached(stage: Stage) -> str:
     return await _follows(stage, "max_inotify_watches", 1)
 

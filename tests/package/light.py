@@ -24,8 +24,12 @@ from tests.package.tools import new_environment, pip_install, python, run
 VERSIONS = ("3.12", "3.13")
 
 FEWEST_TESTS = 4_000
-"""Of the unit tests at least so many need no PyTorch (4,891 in November 2026): fewer would mean that what is to be
-imported late is imported at a module's top."""
+"""Of the tests at least so many need no PyTorch (4,891 of tests/unit alone in November 2026): fewer would mean that
+what is to be imported late is imported at a module's top."""
+
+TESTS = ("tests/unit", "tests/security", "tests/fuzz/test_any_text.py", "tests/fuzz/test_protocol_machine.py")
+"""What is run. Left out: tests/e2e, faults, soak and the other fuzzing, which are of servers with a model; those of the
+checkout (tests/package, tests/audit) and of editors."""
 
 TESTS_S = 5_400.0
 """Against a hang: they take 206 s on two idle cores, and many times as long on busy ones."""
@@ -174,7 +178,7 @@ def unit_tests(installation: Path, folder: Path) -> str:
     assert Path(where).is_relative_to(installation), where
     (folder / "aix_lsp").symlink_to(where)
     environment = {**bare(folder), "PATH": os.environ.get("PATH", "")}
-    command = [interpreter, "-m", "pytest", "-p", "tests.package.needs_torch", "tests/unit", "-q", "--tb=line"]
+    command = [interpreter, "-m", "pytest", "-p", "tests.package.needs_torch", *TESTS, "-q", "--tb=line"]
     ended = run([*command, "-p", "no:cacheprovider"], env=environment, cwd=folder, timeout=TESTS_S, check=False)
     return counted(ended.stdout)
 

@@ -71,9 +71,10 @@ class Attacked:
     async def everything_shown(self) -> str:
         """Status, trace, counts, the page of `aix.inspect`, and all notifications, as one text."""
         answers: list[Any] = [await self.command(name) for name in ("aix.status", "aix.trace")]
+        before = len(self.client.shown)
         await self.command("aix.inspect")
         async with asyncio.timeout(30):
-            while not self.client.shown:
+            while len(self.client.shown) == before:
                 await asyncio.sleep(0.02)
         page = uri_to_path(self.client.shown[-1])
         assert page is not None

@@ -150,7 +150,8 @@ async def test_another_user_reads_no_file_of_a_server_and_connects_to_none_of_it
             assert seen["read"] == []
             assert seen["connected"] == []
             assert seen["listed"] == [str(runtime)], "which the test made itself, open to all"
-            assert private_files(*(path for path in runtime.iterdir()), *pages) == []
+            assert private_files(*(path for path in runtime.iterdir()), *pages, server.log) == []
+            assert as_another_user(server.log)["read"] == []
             # the folder is opened and the token read by force: what is left is that the system tells who connects
             (socket_file,) = runtime.rglob("*.sock")
             (token_file,) = runtime.rglob("*.token")
@@ -261,8 +262,8 @@ def test_an_index_is_neither_kept_in_nor_read_from_a_folder_that_is_not_ours(ope
     job = IndexJob(root="/w", cache=str(cache), chunk_lines=10, max_file_bytes=1, ignore=(), max_files=1, reuse=True)
     store = IndexStore(job)
     assert not store.keeps
-    store.keep("bulk", {}, b"")
-    assert store.head("bulk") is None
+    store.keep("chunks", {}, b"")
+    assert store.head("chunks") is None
     assert list(cache.iterdir()) == []
 
 

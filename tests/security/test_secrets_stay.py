@@ -3,13 +3,19 @@ their files."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import struct
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from aix_lsp.languages import language_of
 from aix_lsp.retrieval.tokens import term_hash, tokenize
 from aix_lsp.uris import path_to_uri
+from tests.e2e.in_process import Call
 from tests.security.attacked import Attacked, attacked, engine_elsewhere, sent_to
 from tests.security.planted import BY_NAME, IN_TEXT
 from tests.unit.remote_server import ModelServer
@@ -45,13 +51,18 @@ def found_in(text: str) -> list[str]:
 
 
 async def test_no_planted_secret_reaches_prompt_index_trace_page_log_or_the_engine_elsewhere(
-    workspace: Path, environment: dict[str, str]
+    workspace: Path,
+    environment: dict[str, str],
+    short_folder: Path,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     plant(workspace)
     (workspace / "shop" / "invoice.py").unlink()
     (workspace / "shop" / "pricing.py").unlink()
     async with ModelServer("text", text="totals, exchange_rates)\n") as elsewhere:
-        values = {**environment, **engine_elsewhere(elsewhere)}
+        sockets = {"XDG_RUNTIME_DIR": str(short_folder), "AIX_LSP_INSPECT__SOCKET": "true"}
+        values = {**environment, **engine_elsewhere(elsewhere), **sockets}
         options = {"retrieval": {"snippets": 20}, "prompt": {"maxTokens": 900, "snippetShare": 0.8}}
         async with attacked(workspace, values, options=options) as server:
             assert await server.complete(workspace / "report.py", ASKED)
@@ -73,6 +84,10 @@ async def test_no_planted_secret_reaches_prompt_index_trace_page_log_or_the_engi
             assert await server.complete(workspace / "report_2.py", ASKED + "totals, ")
             for seen in (await server.everything_shown(), sent_to(elsewhere), server.logged()):
                 assert found_in(seen) == []
+            for name, value in {**values, "AIX_LSP_LOG__FILE": str(server.log)}.items():
+                monkeypatch.setenv(name, value)
+            environment.update(sockets)
+            assert found_in(await asyncio.to_thread(bundled, call, workspace, server.log)) == []
     kept = b"".join(path.read_bytes() for path in Path(environment["XDG_CACHE_HOME"]).rglob("*") if path.is_file())
     assert found_in(kept.decode("latin-1")) == []
     keywords = language_of("a.py", "python").keywords
@@ -82,6 +97,22 @@ async def test_no_planted_secret_reaches_prompt_index_trace_page_log_or_the_engi
             if len(term) >= 8:
                 assert struct.pack("=Q", term_hash(term)) not in kept, "the hash of a secret's word is in the index"
     assert struct.pack("=Q", term_hash("reconcile_ledger")) in kept
+
+
+def bundled(call: Call, workspace: Path, log: Path) -> str:
+    """All members of a report for a bug, as one text; the log has every secret in it, by whatever fault or hand."""
+    with log.open("a") as file:
+        for planted in IN_TEXT:
+            record = {"event": planted.text, "reason": planted.value, "level": planted.value, "logger": planted.value}
+            file.write(f"{json.dumps(record)}\n{planted.text}\n")
+    report = log.with_name("report.zip")
+    made = call("doctor", "--bundle", report, "--workspace", workspace)
+    assert made.returncode == 0, made.stderr
+    with zipfile.ZipFile(report) as archive:
+        members = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert len(json.loads(members["servers.json"])["servers"]) == 1
+    assert members["log.jsonl"].count("\n") > len(IN_TEXT)
+    return "\n".join(members.values())
 
 
 def _notebook(server: Attacked, folder: Path, cells: list[str]) -> str:

@@ -205,6 +205,25 @@ def test_a_loaded_segment_does_not_undo_changes_made_since_its_build_began() -> 
     check(index, {"a": [["built"]], "b": [["live"]]}, {"built": 1.0, "live": 1.0, "old": 1.0})
 
 
+def test_files_that_come_and_go_for_weeks_leave_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bm25, "_REMEMBERED_CHANGES", 8)
+    index = Bm25Index()
+    index.replace("stays.py", chunks_of([["lasting"]]))
+    long_ago = index.mark()
+    for number in range(50):
+        index.replace(f"made_{number}.py", chunks_of([["passing"]]))
+        index.remove(f"made_{number}.py")
+    assert len(index._changed) == 8
+    now = index.mark()
+    assert index.changed_since("made_49.py", long_ago)
+    assert index.changed_since("made_0.py", long_ago)  # nobody knows any more, so it is looked at
+    assert not index.changed_since("made_0.py", now)
+    assert not index.changed_since("stays.py", now)
+    # what changed since is still not overwritten
+    index.load(segment_of({"made_49.py": [["passing"]]}), since=long_ago)
+    assert index.paths() == {"stays.py"}
+
+
 def test_a_segment_survives_the_way_through_bytes() -> None:
     corpus = {"a/é.py": [["x1", "x1", "y1"], ["z1"]], "b.py": [["y1"]]}
     data = segment_of(corpus).to_bytes()

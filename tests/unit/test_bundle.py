@@ -112,6 +112,8 @@ def test_a_token_that_got_in_after_all_stops_the_report() -> None:
     with pytest.raises(bundle.Leak, match=r"a\.json would have held") as caught:
         bundle.refuse_leaks({"a.json": b"a s3cret"}, ["s3cret"])
     assert "s3cret" not in str(caught.value)
+    with pytest.raises(bundle.Leak):
+        bundle.refuse_leaks({"a.json": json.dumps({"a": 'C:\\me "x"'}).encode()}, ['C:\\me "x"'])
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_anything_is_collected(tmp_path: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from aix_lsp.completion import following
 from aix_lsp.completion.context import WorkspaceContext
 from aix_lsp.completion.folder import RESCAN_PATHS
 from aix_lsp.completion.index_job import IndexJob, Part
@@ -440,3 +444,57 @@ def test_nothing_is_offered_or_remembered_of_a_text_too_long_to_be_looked_throug
     assert (context.silence(at_most).reason, context.is_private(at_most)) == ("", False)
     assert context.silence(over).always
     assert context.is_private(over)
+
+
+async def test_a_mount_that_is_dead_is_a_folder_that_is_gone(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    await asker.ready()
+    looked = os.stat
+
+    def dead(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if isinstance(path, (str, Path)) and Path(path) == asker.root:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+        return looked(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", dead)
+    asker.context.paths_changed([asker.root])
+    await asker.until(lambda: asker.states[-1] == "gone")
+
+
+async def test_a_folder_that_is_lost_while_it_is_indexed_is_indexed_when_it_is_back(asker: Asker) -> None:
+    """Also where what was at work on it ends slowly."""
+    away = asker.root.with_name("away")
+    (folder,) = asker.context.folders
+    goes_on = asyncio.Event()
+
+    async def ends_slowly() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await goes_on.wait()
+
+    folder.building = asyncio.ensure_future(ends_slowly())
+    slow = folder.building
+    await asyncio.sleep(0)
+    asker.root.rename(away)
+    asker.context.paths_changed([asker.root])
+    await asker.until(lambda: asker.states[-1] == "gone")
+    away.rename(asker.root)
+    asker.context.paths_changed([asker.root])
+    await asker.until(lambda: asker.states[-1] == "ready")
+    assert asker.paths() == ["birds/heron.py"]
+    goes_on.set()
+    await asyncio.wait([slow])
+
+
+async def test_a_folder_that_was_away_for_a_moment_is_indexed_without_a_word_of_the_watcher(
+    asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_LOOK_AGAIN_S", 0.2)
+    await asker.ready()
+    away = asker.root.with_name("away")
+    asker.root.rename(away)
+    asker.context.paths_changed([asker.root])
+    await asker.until(lambda: asker.states[-1] == "gone")
+    away.rename(asker.root)
+    await asker.until(lambda: asker.states[-1] == "ready")
+    assert asker.paths() == ["birds/heron.py"]

@@ -125,7 +125,7 @@ TOKENS = {
     "github": "ghp_" + drawn(36),
     "github fine-grained": "github_pat_" + drawn(30),
     "gitlab": "glpat-" + drawn(20),
-    "slack": "xoxb-" + "12345678901-" + drawn(24),
+    "slack": "xoxb-" + "40718362955-" + drawn(24),
     "slack hook": "https://hooks.slack.com/services/T12345/B12345/" + drawn(24),
     "stripe": "sk_live_" + drawn(24),
     "stripe test": "rk_test_" + drawn(24),

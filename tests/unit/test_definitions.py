@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aix_lsp.retrieval import definitions
 from aix_lsp.retrieval.definitions import LARGEST_PARSED, DefinitionIndex, DefinitionPlace, build_definitions
 from aix_lsp.retrieval.definitions_packed import PackedDefinitions
 from aix_lsp.retrieval.index import RetrievalIndex
@@ -59,6 +60,33 @@ def test_packing_the_workspace_reads_long_files() -> None:
     index.pack()
     assert not index.packing_due
     assert index.definitions.find(["UserStore"])
+
+
+def test_files_that_come_and_go_for_weeks_leave_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(definitions, "_REMEMBERED_CHANGES", 8)
+    index = index_of({"stays.py": "def lasting():\n    pass\n"})
+    for number in range(50):
+        index.update(f"made_{number}.py", "def passing():\n    pass\n")
+        index.remove(f"made_{number}.py")
+    assert len(index._moments) <= 8
+    assert not index.find(["passing"])
+    assert index.find(["lasting"])
+
+
+def test_few_files_that_define_much_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(definitions, "_PACK_AT_ROWS", 20)
+    index = DefinitionIndex()
+    index.update("a.py", "x = 1\n" + "".join(f"def f_{number}():\n    pass\n" for number in range(19)))
+    assert len(index) == 20
+    assert not index.packing_due
+    index.update("b.py", "y = 1\n")
+    assert index.packing_due
+    index.pack()
+    assert not index.packing_due
+    assert len(index) == 21
+    index.remove("a.py")
+    assert index.find(["f_18"]) == {}
+    assert index.find(["y"])
 
 
 def test_case_matters() -> None:

@@ -91,7 +91,7 @@ async def test_a_failure_ends_its_request_only(failing: GenerationRequest, messa
 
 async def test_a_failing_model_ends_its_request_only() -> None:
     engine = ScriptedEngine([RuntimeError("broken kernel"), EngineError("out of memory"), "fine"])
-    with pytest.raises(EngineError, match=r"^the model failed: RuntimeError: broken kernel$"):
+    with pytest.raises(EngineError, match=r"^the model failed and .*; the error was RuntimeError: broken kernel$"):
         await engine.generate(request())
     with pytest.raises(EngineError, match=r"^out of memory$"):
         await engine.generate(request())

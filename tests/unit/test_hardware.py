@@ -38,7 +38,7 @@ def test_waiting_threads_sleep_unless_the_environment_says_otherwise(monkeypatch
     assert environment == {}  # torch is imported here already: too late to matter
     monkeypatch.delitem(sys.modules, "torch")
     share_processors()
-    few_kernels = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64"}
+    few_kernels = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "16"}
     assert environment == {"OMP_WAIT_POLICY": "PASSIVE"} | few_kernels
     environment["OMP_WAIT_POLICY"] = "ACTIVE"
     share_processors()

@@ -246,18 +246,18 @@ def test_somebody_elses_runtime_folder_is_left_alone(short_folder: Path, monkeyp
     assert place_of(ModelSettings()).folder == short_folder / "cache" / "aix-lsp" / "host"
 
 
-def test_a_long_path_is_met_in_a_short_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def test_a_long_path_is_met_in_a_short_folder(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_folder))
     settings = ModelSettings()
-    assert place_of(settings).folder == tmp_path / "aix-lsp"
-    long = tmp_path / ("x" * 90)
+    assert place_of(settings).folder == short_folder / "aix-lsp"
+    long = short_folder / ("x" * 90)
     long.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
     place = place_of(settings)
     assert len(str(place.socket_file)) <= 100
     assert str(os.getuid()) in place.folder.name
     monkeypatch.setenv("XDG_RUNTIME_DIR", "")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert place_of(settings).folder == tmp_path / "aix-lsp" / "host"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(short_folder))
+    assert place_of(settings).folder == short_folder / "aix-lsp" / "host"
     monkeypatch.setattr(host_place, "HAS_UNIX_SOCKETS", False)
     assert place_of(settings).key == place.key

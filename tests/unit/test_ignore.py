@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from aix_lsp.workspace import ignore
 from aix_lsp.workspace.ignore import IgnoreRules, Patterns, read_lines
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -52,6 +53,15 @@ def rules_of(lines: str) -> IgnoreRules:
 )
 def test_pattern_decides(lines: str, path: str, ignored: bool) -> None:
     assert rules_of(lines).ignored(path) is ignored
+
+
+def test_folders_that_come_and_go_for_weeks_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ignore, "_REMEMBERED_FOLDERS", 8)
+    rules = IgnoreRules(Path("/nowhere"), "inside/", weaker=[["*.log", "inside"]])
+    for number in range(50):
+        assert rules.ignored(f"made_{number}/a.log")
+        assert not rules.ignored(f"made_{number}/a.py")
+    assert max(map(len, (rules._ignored_folders, rules._chains, rules._owned))) <= 10
 
 
 def test_a_deeper_file_counts_more_and_a_weaker_one_less(tmp_path: Path) -> None:

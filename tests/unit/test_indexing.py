@@ -247,13 +247,19 @@ async def test_a_damaged_index_is_made_anew(job: IndexJob, kind: str, place: flo
     assert report.reused == 1
 
 
-def test_what_was_kept_of_a_folder_that_is_gone_for_a_while_stays(job: IndexJob) -> None:
+@pytest.mark.parametrize("empty", [False, True], ids=["moved", "an empty mount point"])
+@pytest.mark.usefixtures("every_change_is_kept")
+def test_what_was_kept_of_a_folder_that_is_gone_for_a_while_stays(job: IndexJob, empty: bool) -> None:
     put(job, **{f"heron{number}": f"def heron{number}(): pass\n" for number in range(40)})
     time.sleep(SURE_SECONDS)
     assert Result(job).read == 40
     away = Path(job.root).with_name("away")
     Path(job.root).rename(away)
+    if empty:
+        Path(job.root).mkdir()
     assert Result(job).read == 0
+    if empty:
+        Path(job.root).rmdir()
     away.rename(job.root)
     assert Result(job).read == 0
 

@@ -99,6 +99,11 @@ def test_fields_are_refused_like_arguments() -> None:
     assert shown("a_name.py:12") == "a_name.py:12"
 
 
+def test_the_name_of_a_folder_steers_no_terminal() -> None:
+    name = "/w/\x1b]0;title\x07\u202e\x9b2J"
+    assert shown(Path(name)) == shown(said(name)) == "/w/\ufffd]0;title\ufffd2J"
+
+
 def test_handlers_that_libraries_bring_get_no_words_of_libraries_either() -> None:
     made = discreet_record("huggingface_hub", logging.ERROR, "/lib/hub.py", 7, "%s", (SOURCE,), None)
     assert made.getMessage() == "huggingface_hub said something at hub.py:7"

@@ -1,12 +1,16 @@
-"""What the C library does with memory that threads free."""
+"""What the C library does with memory that threads free, and what PyTorch keeps of products that it made once."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
 
 import pytest
+import torch
+
+from aix_lsp.engine.int8 import Packed16, can_pack
 
 THREADS = """
 import ctypes, sys, threading
@@ -44,3 +48,29 @@ def heaps(**environment: str) -> int:
 def test_threads_share_two_heaps_unless_the_environment_says_otherwise() -> None:
     assert heaps() == 2
     assert heaps(MALLOC_ARENA_MAX="5") == 5
+
+
+class Account(ctypes.Structure):
+    """`struct mallinfo2`: what is given out lies in the heaps (the eighth field) or was mapped (the fifth)."""
+
+    _fields_ = [(f"f{number}", ctypes.c_size_t) for number in range(10)]
+
+
+def given_out() -> int:
+    try:
+        mallinfo = ctypes.CDLL("libc.so.6").mallinfo2
+    except (OSError, AttributeError):
+        pytest.skip("this is not glibc")
+    mallinfo.restype = Account
+    account = mallinfo()
+    return int(account.f7 + account.f4)
+
+
+@pytest.mark.skipif(not can_pack(), reason="this PyTorch has no packed products")
+def test_prompts_of_ever_other_lengths_take_no_more_memory() -> None:
+    product = Packed16(torch.ones(512, 256))
+    sizes = []
+    for length in range(20, 170):
+        product(torch.ones(length, 256))
+        sizes.append(given_out())
+    assert sizes[-1] - sizes[50] < 4 << 20

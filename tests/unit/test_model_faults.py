@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -79,6 +80,19 @@ async def test_a_thread_that_waits_for_a_host_is_not_taken_for_one_that_stands_s
     with serving(backend) as (engine, events):
         waiting = asyncio.create_task(engine.generate(request()))
         await asyncio.wait([waiting], timeout=0.1)
+        backend.goes_on.set()
+        assert (await asyncio.wait_for(waiting, PATIENCE_S)).text == "fine"
+        assert warnings(events) == []
+
+
+async def test_time_in_which_the_whole_process_did_not_run_is_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "STUCK_S", 0.5)
+    backend = Hanging()
+    with serving(backend) as (engine, events):
+        waiting = asyncio.create_task(engine.generate(request()))
+        await asyncio.wait([waiting], timeout=0.01)
+        time.sleep(0.6)  # as a process that was stopped, or a machine that slept
+        await asyncio.wait([waiting], timeout=0.01)
         backend.goes_on.set()
         assert (await asyncio.wait_for(waiting, PATIENCE_S)).text == "fine"
         assert warnings(events) == []
@@ -162,8 +176,10 @@ def test_a_container_s_limit_counts_as_the_end_of_the_memory(tmp_path: Path) -> 
         folder.mkdir()
         (folder / "memory.max").write_text(f"{limit}\n")
         (folder / "memory.current").write_text("3000\n")
-        (folder / "memory.stat").write_text("anon 1000\ninactive_file 500\n")
-    assert list(left_in_control_groups(tmp_path, own)) == [2500]
+        (folder / "memory.stat").write_text("anon 1000\ninactive_file 500\nactive_file 700\n")
+    assert list(left_in_control_groups(tmp_path, own)) == [3200]
+    (tmp_path / "outer" / "inner" / "memory.high").write_text("3100\n")
+    assert list(left_in_control_groups(tmp_path, own)) == [1300, 3200]
     assert list(left_in_control_groups(tmp_path, tmp_path / "none")) == []
 
 

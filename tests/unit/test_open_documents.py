@@ -36,6 +36,22 @@ def test_the_latest_file_comes_first_and_a_closed_one_was_worked_on_too() -> Non
     assert set(documents.recent()) == set(names[1:])
 
 
+def test_edits_elsewhere_only_become_more_and_nothing_is_kept_of_a_closed_document() -> None:
+    documents = OpenDocuments()
+    here, there = Path("here.py"), Path("there.py")
+    for path in (here, there):
+        documents.put(path, "x\n", "python")
+        documents.put(path, "y\n", "python")
+    documents.put(here, "z\n", "python")
+    assert documents.edits_elsewhere(here) == 1
+    assert documents.edits_elsewhere(there) == 2
+    assert documents.edits_elsewhere(None) == 3
+    documents.drop(there)
+    assert documents.edits_elsewhere(here) == 1
+    assert documents.edits_elsewhere(there) == 3
+    assert list(documents._own_edits) == [here]
+
+
 async def test_files_worked_on_lately_count_more_unless_switched_off(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.py").write_text(HERON + f"{name}_value = 1\n")

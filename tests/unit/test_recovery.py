@@ -87,6 +87,15 @@ def test_running_out_of_memory_is_told_from_other_failures(error: Exception, exp
 def test_a_few_restarts_a_minute_and_no_more() -> None:
     limit = RestartLimit(most=3, window_s=60)
     assert [limit.allows(now) for now in (0, 1, 2, 3, 59.9)] == [True, True, True, False, False]
+    limit.served()
     assert limit.allows(60.5)  # the first is a minute ago
     assert not limit.allows(60.6)
     assert not RestartLimit(most=0).allows(0)
+
+
+def test_a_model_that_takes_long_to_load_and_serves_nobody_is_not_loaded_for_ever() -> None:
+    limit = RestartLimit(most=3, window_s=60)
+    assert [limit.allows(now) for now in (0, 100, 200, 300)] == [True, True, True, False]
+    assert limit.often == "4 times in a row"
+    limit.served()
+    assert limit.allows(400)

@@ -321,3 +321,19 @@ def test_a_name_that_a_server_chose_is_harmless_in_a_message() -> None:
 def test_errors_keep_what_the_engine_needs() -> None:
     error = RemoteError("a line", down=True, status=503)
     assert (str(error), error.down, error.status) == ("a line", True, 503)
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"http_proxy": "http://me:pw@127.0.0.1:1"}, "HTTP_PROXY of the environment"),
+        ({"all_proxy": "http://me:pw@127.0.0.1:1"}, "ALL_PROXY of the environment"),
+    ],
+)
+async def test_a_proxy_of_the_environment_is_named_with_its_variable(
+    variables: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("http", "https", "all", "no"):
+        monkeypatch.setenv(f"{kind}_proxy", variables.get(f"{kind}_proxy", ""))
+    line = await first_look(RemoteSettings.model_validate({"url": "http://10.0.0.1:9", "tokenizer": FOLDER}))
+    assert line == f"the proxy http://127.0.0.1:1 refuses the connection; check {words}"

@@ -339,6 +339,19 @@ def test_without_a_working_git_the_folder_is_walked(
         time.sleep(0.01)
 
 
+@posix_only
+def test_a_git_that_does_not_answer_is_asked_one_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = tmp_path / "asked"
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "tools" / "git").write_text(f"#!/bin/sh\necho >> '{asked}'\nexec sleep 600\n")
+    (tmp_path / "tools" / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "tools"), "/usr/bin", "/bin"]))
+    monkeypatch.setattr(git, "_QUESTION_TIMEOUT_S", 2.0)
+    assert git.find_git_view(tmp_path / "root") is None
+    assert asked.read_text() == "\n"
+
+
 def lives(pid: int) -> bool:
     """Whether a process has not ended, waited for or not."""
     try:

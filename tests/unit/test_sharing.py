@@ -47,9 +47,9 @@ def test_every_model_but_the_embedded_one_is_shared_unless_told_otherwise(
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A place for hosts in this test's own folder."""
-    runtime = tmp_path / "r"
+    runtime = short_folder / "r"
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     return Place(runtime / "aix-lsp", "k")

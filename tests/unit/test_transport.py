@@ -130,6 +130,34 @@ def test_a_flood_waits_instead_of_filling_the_memory() -> None:
     assert (len(seen), ended) == (IN_FLIGHT + 50, [1])
 
 
+def test_large_messages_wait_for_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aix_lsp.server.transport.IN_FLIGHT_BYTES", 1000)
+    posted: queue.Queue[tuple[Callable[..., object], tuple[object, ...]]] = queue.Queue()
+    seen: list[int] = []
+
+    class Loop:
+        def call_soon_threadsafe(self, call: Callable[..., object], *arguments: object) -> None:
+            posted.put((call, arguments))
+
+    sizes = [400, 600, 1, 5000, 400]
+    stream = io.BytesIO(b"".join(framed(b"x" * size) for size in sizes))
+    pump(stream, Loop(), lambda body: seen.append(len(body)), lambda: None)  # type: ignore[arg-type]
+    # together: the first two; the third, once one of them is gone; the large one alone; the last, and the end
+    for count in (2, 1, 1, 2):
+        held = [posted.get(timeout=60) for _ in range(count)]
+        with pytest.raises(queue.Empty):
+            posted.get(timeout=0.05)
+        for call, arguments in held:
+            call(*arguments)
+    assert seen == sizes
+
+
+def test_headers_that_cannot_be_used_are_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    damaged = b"Content-Length: x\r\n" * 1000 + b"\r\n"
+    assert list(read_messages(io.BytesIO(damaged + framed(b"{}") + damaged + framed(b"[]")))) == [b"{}", b"[]"]
+    assert len(caplog.records) == 2
+
+
 def test_an_address_that_others_reach_is_refused_unless_forced() -> None:
     with pytest.raises(ValueError, match="can be reached from other machines"):
         accept_one("0.0.0.0", 0, force=False, announce=lambda line: None)

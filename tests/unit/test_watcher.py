@@ -18,7 +18,7 @@ from watchdog.observers.api import BaseObserver
 from aix_lsp.workspace import watch_plan
 from aix_lsp.workspace import watcher as module
 from aix_lsp.workspace.observers import system_observer
-from aix_lsp.workspace.presence import is_gone
+from aix_lsp.workspace.presence import is_gone, pause_after
 from aix_lsp.workspace.watch_plan import is_reported, list_watched, plan
 from aix_lsp.workspace.watcher import WorkspaceWatcher
 
@@ -457,3 +457,9 @@ def test_a_poll_looks_at_no_more_than_is_reported(tmp_path: Path) -> None:
         (tmp_path / path).touch()
     assert {entry.name for entry in list_watched(str(tmp_path))} == {".git", "src"}
     assert {entry.name for entry in list_watched(str(tmp_path / ".git"))} == {"HEAD", "index"}
+
+
+def test_roots_are_looked_at_less_often_where_a_look_takes_long() -> None:
+    assert pause_after(0.0001, interval=2.0) == 2.0
+    assert pause_after(0.1, interval=2.0) == 5.0
+    assert pause_after(600.0, interval=2.0) == 60.0

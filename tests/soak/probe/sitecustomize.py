@@ -2,9 +2,9 @@
 and the leaks that its own tests plant. Nothing happens in processes that are no server.
 
 On SIGUSR2 one JSON object is written to the file that AIX_SOAK_CENSUS names: asyncio's unfinished tasks, threads by
-name, and how many objects the garbage collector knows (by type, with AIX_SOAK_TYPES). With AIX_SOAK_TRIM free memory is
-given back to the system first, which the server does by itself once a minute. AIX_SOAK_PLANT is `memory`, `thread`,
-`handle` or `error`: what each inline completion leaks from then on.
+name, and how many objects the garbage collector knows (by type, with AIX_SOAK_TYPES). With AIX_SOAK_TRIM garbage is
+collected and free memory given back to the system first, which the server does by itself now and then. AIX_SOAK_PLANT
+is `memory`, `thread`, `handle` or `error`: what each inline completion leaks from then on.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def _census(*_: object) -> None:
     if os.environ.get("AIX_SOAK_TRIM"):
         from aix_lsp.engine.memory import give_back_unused
 
+        gc.collect()  # how much waits for the collector differs from rest to rest
         give_back_unused()
     unfinished = [task for task in list(asyncio.tasks._all_tasks) if not task.done()]  # type: ignore[attr-defined]
     objects = gc.get_objects()

@@ -50,7 +50,9 @@ def rows(wheel: Path, folder: Path, version: str, *, tests: bool = True) -> Iter
     yield row(f"{version}: a server without PyTorch", lambda: asyncio.run(alone(program, place)))
     yield row(f"{version}: a server with a model elsewhere", lambda: asyncio.run(remote(program, place)))
     if tests:
-        yield row(f"{version}: unit tests", lambda: unit_tests(installation, folder / f"tests-{version}"))
+        yield row(
+            f"{version}: tests that need no PyTorch", lambda: unit_tests(installation, folder / f"tests-{version}")
+        )
 
 
 def requirements() -> tuple[list[str], list[str]]:

@@ -7,7 +7,7 @@
 #     -v "$PWD:$PWD:ro" -v "$HOME/.cache/huggingface:/models:ro" aix-lsp
 #
 # The editor starts that second command as its language server: the workspace is mounted at the same path, read-only,
-# nothing in the container reaches the network, and all that it writes (the kept index, counts, sockets, compiled
+# nothing in the container reaches the network, and all that it writes (the kept index, counts, log, sockets, compiled
 # kernels, hence `exec`) lies in /tmp and is gone with it. Weights are mounted, never part of the image. The server runs
 # as user 10001, who must be able to read the workspace (or give docker --user "$(id -u)").
 #

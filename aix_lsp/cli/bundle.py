@@ -53,10 +53,13 @@ def run(
     load: bool,
     assignments: Sequence[str],
 ) -> None:
-    """Write the zip and say what is in it. An existing file is refused."""
+    """Write the zip and say what is in it. Raises UsageError, before anything is collected, where a file exists already
+    or its folder does not."""
     path = file or Path(time.strftime("aix-lsp-report-%Y%m%d-%H%M%S.zip"))
     if path.exists():
         raise UsageError(f"{path} exists already; name another file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path.absolute().parent} is no folder")
     members = collect(workspace, command_line(model, assignments), load=load)
     data = packed(members)
     with replaced_file(path, mode=0o600) as out:
@@ -68,7 +71,9 @@ def run(
         return
     for member in listed:
         print(f"  {member['bytes']:>9,}  {member['name']:<16} {member['what']}")  # noqa: T201
-    print("left out: " + "; ".join(LEFT_OUT))  # noqa: T201
+    print("left out:")  # noqa: T201
+    for what in LEFT_OUT:
+        print(f"  {what}")  # noqa: T201
     print(f"{path.resolve()}: {len(data):,} bytes. Look into it before you send it.")  # noqa: T201
 
 

@@ -310,6 +310,8 @@ def _show(findings: list[Finding]) -> None:
 
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}
     table = Table(show_header=False, box=None, padding=(0, 1))
+    for column in ("status", "check", "detail"):
+        table.add_column(column, overflow="fold")  # a long path is told whole
     for finding in findings:
         # names of folders and editors come from elsewhere
         detail, remedy = (escape(printable(said, keep="\n")) for said in (finding.detail, finding.remedy))

@@ -19,4 +19,6 @@ def examine_log(settings: LogSettings) -> Finding:
     if not os.access(nearest, os.W_OK):
         remedy = "make it writable, or name another file in log.file"
         return Finding("log", "warn", f"{path}: {nearest} cannot be written", remedy)
+    if not size:
+        return Finding("log", "ok", f"{path}: none yet; it begins when an editor starts the server")
     return Finding("log", "ok", f"{path}, {size / 1e6:.2f} MB; `aix-lsp log` shows its end")

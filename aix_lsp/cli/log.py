@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from aix_lsp.cli.servers import RunningServer, running
 from aix_lsp.cli.setup import read_settings
 from aix_lsp.completion.trace_words import printable
 from aix_lsp.engine.base import EngineError
-from aix_lsp.logs_file import file_for, read_records
+from aix_lsp.logs_file import file_for, older, read_records
 
 _LEVELS = ("debug", "info", "warning", "error", "settings")
 _FIRST = ("time", "level", "logger", "pid", "request", "event")
@@ -37,8 +37,17 @@ def run(*, last: int, request: str, as_json: bool, level: str, pid: int | None) 
     ][-last:]
     for record in records:
         print(json.dumps(record) if as_json else _in_words(record))  # noqa: T201
-    where = ", ".join(str(file) for file in files)
-    sys.stderr.write(f"aix-lsp: {printable(f'{len(records)} records of {where}')}\n")
+    sys.stderr.write(f"aix-lsp: {printable(_counted(len(records), request, files))}\n")
+
+
+def _counted(count: int, request: str, files: Sequence[Path]) -> str:
+    """How many records were shown, and of what; where there are none, why."""
+    where = ", ".join(map(str, files))
+    if not any(part.exists() for file in files for part in (older(file), file)):
+        return f"nothing is logged yet: {where} begins when an editor starts the server"
+    if request and not count:
+        return f"{where} has no record of request {request}"
+    return f"{count} {'record' if count == 1 else 'records'} of {where}, times in UTC"
 
 
 def log_files() -> list[Path]:

@@ -110,15 +110,24 @@ def test_a_package_without_a_licence_and_unexpected_copyleft_are_named() -> None
 def test_a_database_that_looked_at_nothing_held_nothing() -> None:
     unknown = {"name": "a", "skip_reason": "not found"}
     known = {"name": "b", "version": "1", "vulns": []}
-    with pytest.raises(NotHere, match="knows none of 1 packages; pip-audit"):
-        vulnerabilities.judged([unknown], ASKED)
-    assert vulnerabilities.judged([unknown, known], ASKED).startswith("1 packages, none known; not known to it: a")
+    with pytest.raises(NotHere, match="for osv knows 0 of 1 packages; on another machine: pip-audit"):
+        vulnerabilities.judged("osv", [unknown], ASKED)
+    told = vulnerabilities.judged("osv", [unknown, known, known], ASKED)
+    assert told == "2 packages, none has a known one; not known to it: a"
     with pytest.raises(AssertionError, match="b 1: CVE-1"):
-        vulnerabilities.judged([{**known, "vulns": [{"id": "CVE-1"}]}], ASKED)
+        vulnerabilities.judged("osv", [unknown, {**known, "vulns": [{"id": "CVE-1"}]}], ASKED)
     with pytest.raises(NotHere):
         vulnerabilities.judged_npm({"statusCode": 405})
     with pytest.raises(AssertionError, match=r"semver \(high\)"):
         vulnerabilities.judged_npm({"vulnerabilities": {"semver": {"severity": "high"}}})
+
+
+def test_only_a_database_that_does_not_answer_passes_for_one() -> None:
+    away = "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='api.osv.dev', port=443): Max retries"
+    assert isinstance(vulnerabilities.why_nothing("osv", f"Traceback\n{away}\n", ASKED), NotHere)
+    refused = "usage: pip-audit\npip-audit: error: argument -s: invalid choice: 'osw'\n"
+    for said in (refused, "KeyError: 'vulns'", ""):
+        assert isinstance(vulnerabilities.why_nothing("osv", said, ASKED), AssertionError)
 
 
 def test_the_command_fails_for_a_pin_that_nobody_needs(

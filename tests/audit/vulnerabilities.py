@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,11 @@ EXPLAINED: Mapping[str, str] = {}
 
 PATIENCE_S = 300.0
 
+UNREACHABLE = re.compile("Connect|Resolution|Timeout|SSL|Proxy|HTTPError|ServiceError")
+"""Names of the errors of requests, urllib3 and pip-audit that say that a database does not answer."""
+
+NPM_BY_HAND = "npm audit --package-lock-only in editors/vscode"
+
 
 def rows() -> Iterator[Finding]:
     """One row for each database."""
@@ -34,21 +41,36 @@ def python(service: str) -> str:
     """pip-audit over constraints.txt."""
     program = tool("pip-audit", PIP_AUDIT)
     words = ["-r", "constraints.txt", "--no-deps", "--disable-pip", "-f", "json", "--timeout", "15", "-s", service]
-    ended = run([program, *words, "--progress-spinner", "off"], cwd=ROOT, timeout=PATIENCE_S, check=False)
-    would = f"would run: pip-audit {' '.join(words)}"
+    by_hand = f"pip-audit {' '.join(words)}"
+    ended = asked([program, *words, "--progress-spinner", "off"], ROOT, by_hand)
     try:
         found = json.loads(ended.stdout)["dependencies"]
     except (ValueError, KeyError):
-        raise NotHere(f"the database {service} cannot be reached; {would}") from None
-    return judged(found, would)
+        raise why_nothing(service, ended.stderr, by_hand) from None
+    return judged(service, found, by_hand)
 
 
-def judged(packages: list[dict[str, Any]], would: str) -> str:
-    """What pip-audit's report comes to. Raises NotHere where it looked at nothing, AssertionError for what it found."""
+def asked(command: Sequence[str | Path], folder: Path, by_hand: str) -> subprocess.CompletedProcess[str]:
+    """What a program said that asks a database. Raises NotHere where that takes too long."""
+    try:
+        return run(command, cwd=folder, env=dict(os.environ), timeout=PATIENCE_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise NotHere(f"not looked at: no answer within {PATIENCE_S:.0f} s; on another machine: {by_hand}") from None
+
+
+def why_nothing(service: str, said: str, by_hand: str) -> Exception:
+    """What to raise where pip-audit reports nothing: only a database that does not answer may pass for one."""
+    last = (said.strip().splitlines() or ["it says nothing"])[-1]
+    if UNREACHABLE.search(last):
+        return NotHere(f"not looked at: {service} cannot be reached from here; on another machine: {by_hand}")
+    return AssertionError(f"pip-audit does not work: {last}")
+
+
+def judged(service: str, packages: list[dict[str, Any]], by_hand: str) -> str:
+    """What pip-audit's report comes to. Raises AssertionError for what it found, NotHere where the database did not
+    know most of the packages."""
     looked_at = [one for one in packages if "skip_reason" not in one]
     unknown = [str(one["name"]) for one in packages if "skip_reason" in one]
-    if not looked_at:
-        raise NotHere(f"the database knows none of {len(unknown)} packages; {would}")
     found = {
         f"{one['name']} {one['version']}: {flaw['id']}"
         for one in looked_at
@@ -56,30 +78,38 @@ def judged(packages: list[dict[str, Any]], would: str) -> str:
         if flaw["id"] not in EXPLAINED
     }
     assert not found, "; ".join(sorted(found))
-    more = f"; not known to it: {', '.join(unknown[:3])} and more, {len(unknown)} in all" if unknown else ""
-    return f"{len(looked_at)} packages, none known{more}"
+    if len(unknown) >= len(looked_at):
+        raise NotHere(
+            f"not looked at: what answers here for {service} knows {len(looked_at)} of {len(packages)} packages; "
+            f"on another machine: {by_hand}"
+        )
+    more = f"; not known to it: {', '.join(unknown[:3])}{' ...' * (len(unknown) > 3)}" if unknown else ""
+    return f"{len(looked_at)} packages, none has a known one{more}"
 
 
 def npm() -> str:
     """`npm audit` over the extension's lock file, in a copy, so that nothing is written here."""
     program = shutil.which("npm")
     if program is None:
-        raise NotHere("there is no npm here; would run: npm audit --package-lock-only in editors/vscode")
+        raise NotHere(f"not looked at: there is no npm here; on another machine: {NPM_BY_HAND}")
     with tempfile.TemporaryDirectory(prefix="aix-") as folder:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(EXTENSION / name, folder)
         words = [program, "audit", "--package-lock-only", "--json", "--fetch-retries=1", "--fetch-timeout=30000"]
-        ended = run(words, cwd=Path(folder), env=dict(os.environ), timeout=PATIENCE_S, check=False)
+        ended = asked(words, Path(folder), NPM_BY_HAND)
     try:
         return judged_npm(json.loads(ended.stdout))
     except ValueError:
-        raise NotHere("npm audit cannot be asked here; would run it in editors/vscode") from None
+        last = (ended.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise AssertionError(f"npm audit does not work: {last}") from None
 
 
 def judged_npm(report: dict[str, Any]) -> str:
     """What npm's report comes to."""
     if "vulnerabilities" not in report:
-        raise NotHere("the registry answers no audits here; would run: npm audit --package-lock-only in editors/vscode")
+        raise NotHere(
+            f"not looked at: the registry that npm asks here answers no audits; on another machine: {NPM_BY_HAND}"
+        )
     found = {f"{name} ({flaw['severity']})" for name, flaw in report["vulnerabilities"].items()}
     assert not found, ", ".join(sorted(found))
-    return f"{report['metadata']['dependencies']['total']} packages, none known"
+    return f"{report['metadata']['dependencies']['total']} packages, none has a known one"

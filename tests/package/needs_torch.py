@@ -22,6 +22,8 @@ NAMES = ("torch", "transformers", "accelerate", "peft")
 """PyTorch, and what is of no use without it."""
 
 _UNKNOWN_MODULE = "cannot import name "
+_FAILED_SERVER = "'state': 'failed', 'message': 'PyTorch is missing"
+"""How a test fails that waits for the model of a server process (`until_ready` of tests/e2e/conftest.py)."""
 
 
 class Noticed(MetaPathFinder):
@@ -72,15 +74,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Any:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """A test that fails after a try needs PyTorch. A fixture that other tests share fails for all of them with the
-    error of the first: what is raised again tells by its name."""
+    """A test that fails after a try needs PyTorch, as does one whose server process says so. A fixture that other tests
+    share fails for all of them with the error of the first: what is raised again tells by its name."""
     outcome = yield
     report: pytest.TestReport = outcome.get_result()
     if not report.failed:
         return
     error = call.excinfo.value if call.excinfo is not None else None
     again = isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] in NAMES
-    if again or _noticed.tries > item.stash[_before]:
+    if again or _FAILED_SERVER in str(error) or _noticed.tries > item.stash[_before]:
         report.outcome = "skipped"
         report.longrepr = (str(item.path), None, "needs PyTorch")
 

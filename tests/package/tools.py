@@ -53,7 +53,7 @@ def tool(program: str, requirements: Sequence[str]) -> Path:
     """A program of packages, installed once. Raises NotHere where they cannot be had."""
     parent = Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("aix-lsp-tests", False) / "tools")
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    key = hashlib.sha256("\0".join([version, sys.executable, *requirements]).encode()).hexdigest()[:12]
+    key = hashlib.sha256("\0".join([version, sys.base_prefix, *requirements]).encode()).hexdigest()[:12]
     folder = parent / f"{program}-{key}"
     found = folder / "bin" / program
     if not (folder / ".done").is_file():

@@ -11,6 +11,7 @@ import pytest
 from aix_lsp.cli import bundle, bundle_parts, bundle_servers
 from aix_lsp.cli.bundle_words import own_words, without_names
 from aix_lsp.cli.doctor import Finding
+from aix_lsp.cli.failure import UsageError
 from aix_lsp.completion.trace import record
 from aix_lsp.configuration import Configuration
 from aix_lsp.logs_file import LogFile
@@ -113,3 +114,13 @@ def test_a_token_that_got_in_after_all_stops_the_report() -> None:
     assert "s3cret" not in str(caught.value)
     with pytest.raises(bundle.Leak):
         bundle.refuse_leaks({"a.json": json.dumps({"a": 'C:\\me "x"'}).encode()}, ['C:\\me "x"'])
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_collected(tmp_path: Path) -> None:
+    def write(file: Path) -> None:
+        bundle.run(file=file, as_json=False, workspace=tmp_path / "none", model=None, load=False, assignments=())
+
+    with pytest.raises(UsageError, match="away is no folder"):
+        write(tmp_path / "away" / "a.zip")
+    with pytest.raises(UsageError, match="exists already"):
+        write(tmp_path)

@@ -49,10 +49,10 @@ async def until_gone(environment: dict[str, str]) -> None:
 
 
 async def test_windows_share_one_host_survive_its_death_and_it_ends_with_them(
-    start: StartServer, workspace: Path, environment: dict[str, str], tmp_path: Path
+    start: StartServer, workspace: Path, environment: dict[str, str], short_folder: Path
 ) -> None:
-    (tmp_path / "run").mkdir(mode=0o700)
-    environment["XDG_RUNTIME_DIR"] = str(tmp_path / "run")
+    (short_folder / "run").mkdir(mode=0o700)
+    environment["XDG_RUNTIME_DIR"] = str(short_folder / "run")
     uri = path_to_uri(workspace / "shop" / "invoice.py")
     windows = await asyncio.gather(*(start([workspace], arguments=SHARED) for _ in range(2)))
     for window in windows:
@@ -83,7 +83,7 @@ async def test_windows_share_one_host_survive_its_death_and_it_ends_with_them(
     assert hosts(environment) == [another]
     await windows[1].shutdown()
     await until_gone(environment)
-    left = [path.suffix for path in (tmp_path / "run" / "aix-lsp").iterdir()]
+    left = [path.suffix for path in (short_folder / "run" / "aix-lsp").iterdir()]
     assert left == [".lock"]
 
 

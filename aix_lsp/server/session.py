@@ -304,9 +304,9 @@ class Session:
         if self.started.is_set():
             self.service.close()
             self.engine.close()
-            self._watcher.close()
-            await self.context.close()
             self.save_statistics()
+            # a watcher that is still setting watches is held; neither the loop nor the end of the indexer waits for it
+            await asyncio.gather(asyncio.to_thread(self._watcher.close), self.context.close())
 
 
 def _local_path(uri: str) -> Path | None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -225,3 +226,30 @@ async def test_pushed_settings_are_found_under_our_name_or_alone(pushed: Any, wa
     messages = await client.run(opened("a = "), change, then=[asked(1, 4)])
     assert bool(result(messages, 1)["items"]) is wanted
     assert not [message for message in messages if message.get("method") == "window/showMessage"]
+
+
+async def test_a_watcher_that_is_still_setting_its_watches_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Client(lambda settings, on_event: ScriptedEngine("done"))
+    released, done = threading.Event(), list[str]()
+
+    async def hold() -> None:
+        session = client.server.session
+        monkeypatch.setattr(session._watcher, "close", lambda: released.wait(60))
+        monkeypatch.setattr(session, "save_statistics", lambda: done.append("statistics"))
+        close = session.context.close
+
+        async def closed() -> None:
+            await close()
+            done.append("context")
+
+        monkeypatch.setattr(session.context, "close", closed)
+
+    client.before_then = hold
+    try:
+        await client.run(then=[{"id": 1, "method": "workspace/executeCommand", "params": {"command": "aix.status"}}])
+        assert not released.is_set()
+        assert done[-2:] == ["statistics", "context"]  # shutdown has saved them too
+    finally:
+        released.set()

@@ -24,17 +24,17 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look, about a second apart. Bytes; `uss` is what would be freed if the server ended; `cpu` are seconds of the
-    server and of all its children, `children_uss` is of those that live; `load` is the machine's load average."""
+    """One look, about a second apart. Bytes; `own` is its own memory (`own_memory`); `cpu` are seconds of the
+    server and of all its children, `children_own` is of those that live; `load` is the machine's load average."""
 
     seconds: float
-    uss: int
+    own: int
     pss: int
     rss: int
     threads: int
     handles: int
     children: int
-    children_uss: int
+    children_own: int
     cpu: float
     keys: int
     runs: int
@@ -47,7 +47,7 @@ class Rest:
     least of several looks, so that what lives for a moment (a file that is read, a thread of a library) is not counted.
     Threads of asyncio's pool are counted apart (`pool`): it has at most four more than there are cores, and fills as it
     is needed. `idle` is the share of one core that the server takes; `names` says which handles, threads and tasks
-    there are. Bytes: `uss` as in a sample, `used` and `free` as the C library counts."""
+    there are. Bytes: `own` as in a sample, `used` and `free` as the C library counts."""
 
     seconds: float
     threads: int
@@ -57,11 +57,25 @@ class Rest:
     tasks: int
     objects: int
     idle: float
-    uss: int = 0
+    own: int = 0
     used: int = 0
     free: int = 0
     pool: int = 0
     names: Mapping[str, int] = field(default_factory=dict)
+
+
+def own_memory(process: psutil.Process) -> int:
+    """Bytes that the process has for itself, in memory or swapped out: on Linux anonymous pages. Elsewhere USS, which
+    has pages of libraries too as soon as no other process maps them: another program's end looks like growth there
+    (130 MiB of PyTorch)."""
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        return int(process.memory_full_info().uss)
+    try:
+        fields = dict(line.split(":", 1) for line in status.read_text(errors="replace").splitlines() if ":" in line)
+    except ProcessLookupError as error:
+        raise psutil.NoSuchProcess(process.pid) from error
+    return sum(int(fields.get(name, "0 kB").split()[0]) for name in ("RssAnon", "VmSwap")) * 1024
 
 
 class Scales:
@@ -79,17 +93,17 @@ class Scales:
 
     def sample(self, keys: int, runs: int) -> Sample:
         """Look now: some milliseconds."""
-        memory = self._process.memory_full_info()
-        children, children_uss = self._children()
+        memory, own = self._process.memory_full_info(), own_memory(self._process)
+        children, children_own = self._children()
         return Sample(
             round(self.seconds, 2),
-            memory.uss,
+            own,
             getattr(memory, "pss", memory.uss),
             memory.rss,
             self._process.num_threads(),
             self._handles(),
             children,
-            children_uss,
+            children_own,
             round(self.cpu(), 3),
             keys,
             runs,
@@ -138,7 +152,7 @@ class Scales:
             told.get("tasks", 0),
             told.get("objects", 0),
             round(max(0.0, idle), 4),
-            self._process.memory_full_info().uss,
+            own_memory(self._process),
             told.get("used", 0),
             told.get("free", 0),
             pool,
@@ -154,7 +168,7 @@ class Scales:
         count = size = 0
         for child in self._process.children(recursive=True):
             try:
-                size += child.memory_full_info().uss
+                size += own_memory(child)
                 count += 1
             except psutil.Error:
                 continue

@@ -215,9 +215,9 @@ class _Run:
 
     def _tell(self, place: str) -> None:
         if self._seen.samples:
-            uss = self._seen.samples[-1].uss / (1 << 20)
+            own = self._seen.samples[-1].own / (1 << 20)
             print(
-                f"  {self._seconds:6.0f} s  {place:<9}  {uss:5.0f} MiB  {self._seen.done['key']} keys", file=sys.stderr
+                f"  {self._seconds:6.0f} s  {place:<9}  {own:5.0f} MiB  {self._seen.done['key']} keys", file=sys.stderr
             )
 
     def read_log(self) -> None:

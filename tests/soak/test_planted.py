@@ -62,7 +62,7 @@ async def watched(kind: str, folder: Path) -> Seen:
             await process.wait()
         process._transport.close()  # type: ignore[attr-defined]
     seen.samples = [
-        Sample(number, one.uss, one.pss, one.rss, one.threads, one.handles, 0, 0, one.cpu, 0, 0, 0.0)
+        Sample(number, one.own, one.pss, one.rss, one.threads, one.handles, 0, 0, one.cpu, 0, 0, 0.0)
         for number, one in enumerate(samples)
     ]
     seen.rests = rests
@@ -76,7 +76,7 @@ async def test_what_each_request_leaks_is_seen(kind: str, promise: str, tmp_path
     assert promise in [finding.name.split()[0] for finding in broken]
     first, last = seen.samples[0], seen.samples[-1]
     if kind == "memory":
-        assert last.uss - first.uss > 30 * MIB
+        assert last.own - first.own > 30 * MIB
     else:
         assert getattr(last, promise) - getattr(first, promise) == 2 * (LOOKS - 1)
         assert getattr(seen.rests[1], promise) - getattr(seen.rests[0], promise) == 2 * LOOKS

@@ -48,7 +48,7 @@ def leaking(seen: Seen, **more: float) -> None:
 
 
 def memory(seen: Seen) -> None:
-    leaking(seen, uss=MIB / 10, rss=MIB / 10)
+    leaking(seen, own=MIB / 10, rss=MIB / 10)
 
 
 def threads(seen: Seen) -> None:
@@ -153,7 +153,7 @@ def test_of_a_leak_the_kind_that_is_more_is_told() -> None:
 def test_what_grows_in_the_warm_up_or_comes_and_goes_is_no_leak() -> None:
     seen = calm()
     seen.samples = [
-        replace(sample, uss=sample.uss + (300 * MIB if sample.seconds % 98 == 0 else 0), handles=99)
+        replace(sample, own=sample.own + (300 * MIB if sample.seconds % 98 == 0 else 0), handles=99)
         for sample in seen.samples
     ]
     seen.rests[3] = replace(seen.rests[3], handles=40, threads=40)
@@ -187,7 +187,7 @@ def test_the_memory_of_a_short_run_is_compared_at_rest() -> None:
     seen = calm()
     memory(seen)
     assert broken(seen, timing=False) == []
-    seen.rests[-1] = replace(seen.rests[-1], uss=510 * MIB)
+    seen.rests[-1] = replace(seen.rests[-1], own=510 * MIB)
     assert broken(seen, timing=False) == ["memory grows by at most 5% after the warm-up"]
 
 

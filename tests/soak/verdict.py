@@ -67,9 +67,9 @@ GROWS = f"memory grows by at most {MEMORY:.0%} after the warm-up"
 
 
 def growth(seen: Seen) -> float | None:
-    """How much the median of the server's own memory (USS) in the last tenth is above that in the first one; None where
+    """How much the median of the server's own memory in the last tenth is above that in the first one; None where
     a tenth has no samples."""
-    first, last = (_uss(seen, tenth) for tenth in (0, TENTHS - 1))
+    first, last = (_own(seen, tenth) for tenth in (0, TENTHS - 1))
     return last / first - 1 if first and last else None
 
 
@@ -83,8 +83,8 @@ def in_tenth(seen: Seen, values: Sequence[tuple[float, float]], tenth: int) -> l
     return [value for seconds, value in values if seen.tenth(seconds) == tenth]
 
 
-def _uss(seen: Seen, tenth: int) -> float | None:
-    found = [sample.uss for sample in seen.samples if seen.tenth(sample.seconds) == tenth]
+def _own(seen: Seen, tenth: int) -> float | None:
+    found = [sample.own for sample in seen.samples if seen.tenth(sample.seconds) == tenth]
     return statistics.median(found) if found else None
 
 
@@ -92,16 +92,16 @@ def _memory(seen: Seen) -> Finding:
     grown = growth(seen)
     if grown is None:
         return Finding(GROWS, "broken", "there are no samples")
-    first, last = (_uss(seen, tenth) or 0 for tenth in (0, TENTHS - 1))
-    told = f"{grown:+.1%}: median USS {first / MIB:.0f} MiB, then {last / MIB:.0f} MiB"
+    first, last = (_own(seen, tenth) or 0 for tenth in (0, TENTHS - 1))
+    told = f"{grown:+.1%}: median {first / MIB:.0f} MiB, then {last / MIB:.0f} MiB"
     return Finding(GROWS, _state(grown <= MEMORY), told)
 
 
 def _memory_at_rest(seen: Seen) -> Finding:
     if len(seen.rests) < 2:
         return Finding(GROWS, "broken", "the server did not come to rest twice")
-    first, last = seen.rests[0].uss, seen.rests[-1].uss
-    told = f"{last / first - 1:+.1%}: USS at rest {first / MIB:.0f} MiB, then {last / MIB:.0f} MiB"
+    first, last = seen.rests[0].own, seen.rests[-1].own
+    told = f"{last / first - 1:+.1%}: at rest {first / MIB:.0f} MiB, then {last / MIB:.0f} MiB"
     return Finding(GROWS, _state(last <= (1 + MEMORY) * first), told)
 
 
@@ -179,7 +179,7 @@ def _state(held: bool) -> State:
 
 def table(seen: Seen) -> list[str]:
     """A line per tenth: memory, requests and their latency, processor time, and the machine."""
-    lines = ["  tenth  USS MiB  children  threads  handles  requests  p50 ms  p95 ms  CPU ms/run  reference ms  load"]
+    lines = ["  tenth  own MiB  children  threads  handles  requests  p50 ms  p95 ms  CPU ms/run  reference ms  load"]
     for tenth in range(TENTHS):
         samples = [sample for sample in seen.samples if seen.tenth(sample.seconds) == tenth]
         if len(samples) < 2:
@@ -189,9 +189,9 @@ def table(seen: Seen) -> list[str]:
         runs = samples[-1].runs - samples[0].runs
         cpu = 1000 * (samples[-1].cpu - samples[0].cpu) / runs if runs else float("nan")
         middle = [
-            statistics.median(getattr(sample, name) for sample in samples) for name in ("uss", "threads", "handles")
+            statistics.median(getattr(sample, name) for sample in samples) for name in ("own", "threads", "handles")
         ]
-        children = max(sample.children_uss for sample in samples)
+        children = max(sample.children_own for sample in samples)
         p50, p95 = (percentile(answers, share) or float("nan") for share in (0.5, 0.95))
         reference = percentile(references, 0.95) or float("nan")
         load = statistics.fmean(sample.load for sample in samples)

@@ -20,7 +20,7 @@ run: $(INSTALLED)
 
 # two at a time, each file whole: most tests wait for a process half of their time
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # the remote engine against a server that serves aix_lsp/models/aix-mini: AIX_TEST_REMOTE_URL=http://127.0.0.1:8000
 test-remote: $(INSTALLED)

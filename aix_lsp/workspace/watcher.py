@@ -213,19 +213,24 @@ class WorkspaceWatcher:
 
     # The roots themselves
 
-    def _look_at_roots(self, lost: Iterable[str] = ()) -> None:
+    def _look_at_roots(self, lost: Iterable[str] = ()) -> float:
         """Watch anew what has become another folder, or is one again; `lost` are those whose watches have ended. Looks
-        at the disk without the lock, since a disk that does not answer must not hold up `close`."""
+        at the disk without the lock, since a disk that does not answer must not hold up `close`. Returns the seconds
+        that the disk took."""
         with self._lock:
             roots = list(self._roots.values())
+        took = 0.0
         for root in roots:
+            began = time.monotonic()
             now = identity(root.name)
+            took += time.monotonic() - began
             if now is None and root.identity is None:
                 root.missed += 1
                 if root.missed == _MISSED:
                     self._on_message(is_gone(root.name))
             elif now != root.identity or root.name in lost:
                 self._replace(root)
+        return took
 
     def _replace(self, root: WatchedRoot) -> None:
         fresh = WatchedRoot(root.name, self._post)
@@ -247,12 +252,13 @@ class WorkspaceWatcher:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        storm = last = 0.0
+        storm = last = took = 0.0
         look_at = time.monotonic() + self._look_interval
         while self._wait_for_changes(look_at):
-            if (began := time.monotonic()) >= look_at:
-                self._look_at_roots()
-                look_at = (ended := time.monotonic()) + pause_after(ended - began, self._look_interval)
+            if time.monotonic() >= look_at:
+                # one look that took long may have waited for a processor; two in a row did for the disk
+                before, took = took, self._look_at_roots()
+                look_at = time.monotonic() + pause_after(min(before, took), self._look_interval)
             if not self._pending:
                 continue
             time.sleep(self._batch_delay)

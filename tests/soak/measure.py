@@ -197,10 +197,14 @@ class Scales:
         if not hasattr(signal, "SIGUSR2"):
             return {}
         self._census.unlink(missing_ok=True)
-        self._process.send_signal(signal.SIGUSR2)
         async with asyncio.timeout(60):
             while not self._census.exists():
-                await asyncio.sleep(0.02)
+                # one that arrives just before a read blocks is heard by Python only when the next one comes
+                self._process.send_signal(signal.SIGUSR2)
+                for _ in range(100):
+                    if self._census.exists():
+                        break
+                    await asyncio.sleep(0.02)
         told: dict[str, Any] = json.loads(self._census.read_text(encoding="utf-8"))
         return told
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from aix_lsp.server import responsive
 from aix_lsp.server.responsive import pass_by_what_is_there, take_short_turns
 
 
@@ -19,6 +20,13 @@ def test_threads_wait_less_for_one_another() -> None:
         sys.setswitchinterval(usual)
 
 
+@pytest.fixture
+def much_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the start."""
+    monkeypatch.setattr(responsive._Left, "blocks", sys.getallocatedblocks() - 200_000)
+
+
+@pytest.mark.usefixtures("much_is_new")
 def test_what_is_there_is_looked_through_no_more_but_goes_when_nothing_refers_to_it() -> None:
     class Large:
         alive = 0
@@ -40,7 +48,9 @@ def test_what_is_there_is_looked_through_no_more_but_goes_when_nothing_refers_to
         gc.unfreeze()
 
 
-def test_where_little_was_made_what_goes_in_a_cycle_later_is_still_found() -> None:
+def test_where_little_was_made_what_goes_in_a_cycle_later_is_still_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responsive._Left, "blocks", sys.getallocatedblocks())
+
     class Cycle:
         alive = 0
 
@@ -62,6 +72,7 @@ def test_where_little_was_made_what_goes_in_a_cycle_later_is_still_found() -> No
         gc.unfreeze()
 
 
+@pytest.mark.usefixtures("much_is_new")
 def test_garbage_in_cycles_goes_before_what_is_there_is_passed_by() -> None:
     class Cycle:
         alive = 0
@@ -83,5 +94,19 @@ def test_garbage_in_cycles_goes_before_what_is_there_is_passed_by() -> None:
         pass_by_what_is_there()
         assert Cycle.alive == 0
         assert gc.get_freeze_count() > len(large) + len(later)
+    finally:
+        gc.unfreeze()
+
+
+@pytest.mark.usefixtures("much_is_new")
+def test_no_tuple_is_touched_that_another_thread_is_just_making(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who holds one makes its end a SystemError (`tuple(...)` of CPython wants it for itself)."""
+
+    def taken() -> list[object]:
+        raise AssertionError("all objects were taken hold of")
+
+    monkeypatch.setattr(gc, "get_objects", taken)
+    try:
+        pass_by_what_is_there()
     finally:
         gc.unfreeze()

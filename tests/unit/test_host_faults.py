@@ -190,8 +190,7 @@ async def test_a_broken_model_ends_the_host_and_the_next_request_finds_another(t
         assert [answer.text for answer in answers] == ["again fine", "again fine"]
         await asyncio.wait_for(first, PATIENCE_S)
         assert len(here.backends) == 2
-        # the window whose request it was not hears of it beside its answer, and twice where it joins just then; the user
-        # is told once (`server/progress.py`)
+        # the other window hears of it beside its answer, and twice where it joins just then; the user is told once
         async with asyncio.timeout(PATIENCE_S):
             while not (here.warnings(0) and here.warnings(1)):
                 await asyncio.sleep(0.01)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aix_lsp.files import lock_handle
-from aix_lsp.private import make_private_folder, open_private
+from aix_lsp.private import append_lines, make_private_folder, open_private
 
 MOST_BYTES = 1_000_000
 """Of one of the two files."""
@@ -63,13 +63,7 @@ class LogFile:
                 size = os.fstat(handle).st_size
             if size > _OVER * self._most:
                 raise OSError(errno.EFBIG, "it is full, and cannot be renamed")
-            if size:
-                # half a line, which a full disk may have left
-                os.lseek(handle, -1, os.SEEK_END)
-                if os.read(handle, 1) != b"\n":
-                    lines = b"\n" + lines
-            while lines:
-                lines = lines[os.write(handle, lines) :]
+            append_lines(handle, lines)
         finally:
             if handle >= 0:
                 os.close(handle)

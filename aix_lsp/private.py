@@ -45,3 +45,15 @@ def open_private(path: Path, flags: int) -> int:
         return handle
     os.close(handle)
     raise PermissionError(1, "it is no file of this user", str(path))
+
+
+def append_lines(handle: int, lines: bytes) -> None:
+    """Add whole lines to a file that `open_private` opened with `O_RDWR | O_APPEND`, on a new line where a full disk or
+    a crash has left half of one. In one call of the system, so that lines of two servers never mix. Raises OSError, and
+    then they are not written, or not all of them."""
+    if os.lseek(handle, 0, os.SEEK_END):
+        os.lseek(handle, -1, os.SEEK_END)
+        if os.read(handle, 1) != b"\n":
+            lines = b"\n" + lines
+    while lines:
+        lines = lines[os.write(handle, lines) :]

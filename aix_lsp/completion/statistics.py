@@ -25,7 +25,7 @@ from typing import Any, Literal
 import platformdirs
 
 from aix_lsp.logs import said
-from aix_lsp.private import make_private_folder, open_private
+from aix_lsp.private import append_lines, make_private_folder, open_private
 
 logger = logging.getLogger(__name__)
 
@@ -150,18 +150,11 @@ class Statistics:
 
 
 def _append(path: Path, lines: bytes) -> None:
-    """In one call of the system, so that lines of two servers never mix; after half a line, which a full disk or a
-    crash may have left, on a new one."""
     if not path.parent.is_dir():
         make_private_folder(path.parent)
     descriptor = open_private(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
-        if os.lseek(descriptor, 0, os.SEEK_END):
-            os.lseek(descriptor, -1, os.SEEK_END)
-            if os.read(descriptor, 1) != b"\n":
-                lines = b"\n" + lines
-        while lines:
-            lines = lines[os.write(descriptor, lines) :]
+        append_lines(descriptor, lines)
     finally:
         os.close(descriptor)
 

@@ -20,6 +20,19 @@ def test_threads_wait_less_for_one_another() -> None:
         sys.setswitchinterval(usual)
 
 
+class Cycle:
+    """Something that only the collector can free."""
+
+    alive = 0
+
+    def __init__(self) -> None:
+        self.itself = self
+        Cycle.alive += 1
+
+    def __del__(self) -> None:
+        Cycle.alive -= 1
+
+
 @pytest.fixture
 def much_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     """As at the start."""
@@ -50,17 +63,6 @@ def test_what_is_there_is_looked_through_no_more_but_goes_when_nothing_refers_to
 
 def test_where_little_was_made_what_goes_in_a_cycle_later_is_still_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(responsive._Left, "blocks", sys.getallocatedblocks())
-
-    class Cycle:
-        alive = 0
-
-        def __init__(self) -> None:
-            self.itself = self
-            Cycle.alive += 1
-
-        def __del__(self) -> None:
-            Cycle.alive -= 1
-
     gc.freeze()  # as after a load
     try:
         held = [Cycle() for _ in range(100)]
@@ -74,16 +76,6 @@ def test_where_little_was_made_what_goes_in_a_cycle_later_is_still_found(monkeyp
 
 @pytest.mark.usefixtures("much_is_new")
 def test_garbage_in_cycles_goes_before_what_is_there_is_passed_by() -> None:
-    class Cycle:
-        alive = 0
-
-        def __init__(self) -> None:
-            self.itself = self
-            Cycle.alive += 1
-
-        def __del__(self) -> None:
-            Cycle.alive -= 1
-
     large = [[] for _ in range(60_000)]  # type: ignore[var-annotated]
     gc.freeze()
     try:

@@ -20,6 +20,7 @@ from typing import Any
 
 from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, IndexReport, Part, ScannedPart, Stored
 from aix_lsp.completion.indexing import index
+from aix_lsp.workspace.git_process import end_running
 
 
 def header_of(part: Part) -> bytes:
@@ -50,8 +51,9 @@ def _be_nice() -> None:
 
 
 def _end_with_the_server() -> None:
-    """A server that is killed tells nobody, and a large folder takes minutes to the next part, the first thing that
-    would be noticed then. Where the system has no `poll` (Windows), that is how it stays."""
+    """And with a job that nobody waits for any more. A server that is killed tells nobody, and a large folder takes
+    minutes to the next part, the first thing that would be noticed then. Where the system has no `poll` (Windows), that
+    is how it stays."""
     if not hasattr(select, "poll"):
         return
     watch = select.poll()
@@ -59,6 +61,7 @@ def _end_with_the_server() -> None:
 
     def wait() -> None:
         watch.poll()
+        end_running()
         os._exit(1)
 
     threading.Thread(target=wait, name="aix-server-watch", daemon=True).start()

@@ -27,6 +27,7 @@ from aix_lsp.server.responsive import take_short_turns
 from aix_lsp.server.session import Session
 from aix_lsp.server.tracing import TracedProtocol
 from aix_lsp.server.transport import MAX_MESSAGE_BYTES, StreamWriter, accept_one, claim_stdio, pump
+from aix_lsp.workspace.git_process import end_running
 
 if TYPE_CHECKING:
     from aix_lsp.engine.base import Engine, OnEvent
@@ -213,4 +214,5 @@ def _leave(server: AixServer, code: int) -> NoReturn:
     if server.logs is not None:
         # not logging.shutdown: it waits for a disk as long as that takes
         server.logs.close()
+    end_running()
     os._exit(code)

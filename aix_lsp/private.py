@@ -53,14 +53,14 @@ def open_private(path: Path, flags: int) -> int:
 
 @contextlib.contextmanager
 def locked_beside(path: Path) -> Iterator[None]:
-    """Holds the lock `NAME.lock` beside a file of this user. Raises OSError: BlockingIOError or PermissionError where
-    another process has it. File systems without locks do without."""
+    """Holds the lock `NAME.lock` beside a file of this user. Raises OSError, BlockingIOError where another process has
+    it. File systems without locks do without."""
     handle = open_private(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT)
     try:
         try:
             lock_handle(handle)
-        except (BlockingIOError, PermissionError):
-            raise
+        except (BlockingIOError, PermissionError) as error:  # the latter is how Windows says it
+            raise BlockingIOError(*error.args) from None
         except OSError:
             pass
         yield

@@ -7,7 +7,6 @@ arrive in lumps, and a kilobyte may become a gigabyte.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import itertools
 import json
 import logging
@@ -22,6 +21,7 @@ import certifi
 import httpx
 
 import aix_lsp
+from aix_lsp.addresses import is_loopback
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.remote_errors import Proxy, RemoteError, compressed, connection_error, garbage, status_error
 from aix_lsp.engine.remote_stream import StreamError
@@ -58,7 +58,7 @@ class Address:
         """Whether the server is on this machine."""
         host = self.root.host
         try:
-            return ipaddress.ip_address(host).is_loopback
+            return is_loopback(host)
         except ValueError:
             return host == "localhost" or host.endswith(".localhost")
 

@@ -8,7 +8,6 @@ header. A thread reads, because a blocked read must not hold the event loop; at 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import queue
@@ -17,6 +16,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
+
+from aix_lsp.addresses import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ def accept_one(host: str, port: int, *, force: bool, announce: Callable[[str], N
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise ValueError(f"{host} is no address of this machine: {error.strerror}") from error
-    if not all(ipaddress.ip_address(str(item[4][0]).partition("%")[0]).is_loopback for item in addresses):
+    if not all(is_loopback(str(item[4][0])) for item in addresses):
         if not force:
             raise ValueError(
                 f"{host} can be reached from other machines, and the connection is neither encrypted nor asks for a "

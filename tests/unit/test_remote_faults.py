@@ -56,7 +56,7 @@ STATUSES = [
     (404, "<html>nginx</html>", "there is no /v1/completions"),
     (400, f"maximum context length is 1024 tokens: {SECRET}", "takes no prompt of that length"),
     (400, f'{{"detail": "{SECRET}"}}', "refused the request (400)"),
-    (429, "", "has too many requests (429); it asks to wait 7 s"),
+    (429, "", "has too many requests (429); it asks to wait 1 s"),
     (500, f"Traceback: {SECRET}", "failed (500); its log says why"),
     (503, '{"error": {"message": "Loading model"}}', "is not ready (503)"),
     (307, "", "sends us elsewhere (307)"),
@@ -68,10 +68,10 @@ async def test_each_status_is_one_line(status: int, body: str, line: str) -> Non
     async with ModelServer() as server:
         engine = RemoteEngine(settings_for(server), environment={})
         await engine.ready()
-        server.fault = Fault(status, body, headers=["Retry-After: 7", "Location: http://elsewhere.example/"])
+        server.fault = Fault(status, body, headers=["Retry-After: 1", "Location: http://elsewhere.example/"])
         assert line in await failure(engine)
         # What concerns one request alone leaves the server in its place.
-        assert (engine.state.phase == "ready") == (status in (400, 429, 500))
+        assert (engine.state.phase == "ready") == (status in (400, 500))
         server.fault = None
         await until(lambda: engine.state.phase == "ready")
         assert (await engine.generate(request())).text == "b + c\n"
@@ -301,13 +301,91 @@ async def test_no_more_is_taken_than_was_asked_for() -> None:
         await engine.wait_closed()
 
 
-@pytest.mark.parametrize("wait", ["9" * 4000, "-1", "²", "Wed, 21 Oct 2065 07:28:00 GMT", "7200"])
+@pytest.mark.parametrize("wait", ["9" * 4000, "-1", "0", "²", "Wed, 21 Oct 2065 07:28:00 GMT", "7200"])
 async def test_a_wait_that_nobody_can_mean_is_not_repeated(wait: str) -> None:
     async with ModelServer() as server:
         engine = RemoteEngine(settings_for(server), environment={})
         await engine.ready()
         server.fault = Fault(429, "", headers=[f"Retry-After: {wait}"])
         assert (await failure(engine)).endswith("(429); try again in a moment")
+        assert engine.state.phase == "ready"
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_server_that_asks_to_wait_is_left_alone_and_then_asked_as_before() -> None:
+    told: list[LoadEvent] = []
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), told.append, environment={})
+        await engine.ready()
+        server.fault = Fault(429, "", headers=["Retry-After: 2"])
+        began = time.monotonic()
+        assert "asks to wait 2 s" in await failure(engine)
+        server.fault = None
+        asked = len(server.seen)
+        for _ in range(3):
+            assert "asks to wait 2 s" in await failure(engine)
+        assert time.monotonic() - began < 1.5, "nobody waits for a server that is known to be busy"
+        await until(lambda: engine.state.phase == "ready")
+        assert time.monotonic() - began >= 2
+        assert len(server.seen) == asked, "a request was sent meanwhile, or the server was checked anew"
+        assert (await engine.generate(request())).text == "b + c\n"
+        assert [event.kind for event in told if event.kind != "progress"] == ["ready", "warning", "ready"]
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_no_server_is_waited_for_longer_than_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_LONGEST_WAIT_S", 0.2)
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        server.fault = Fault(429, "", headers=["Retry-After: 3600"])
+        assert "asks to wait 3600 s" in await failure(engine)
+        server.fault = None
+        await until(lambda: engine.state.phase == "ready")
+        assert (await engine.generate(request())).text == "b + c\n"
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_server_that_asks_to_wait_at_the_first_look_is_not_looked_at_meanwhile() -> None:
+    async with ModelServer() as server:
+        server.fault = Fault(429, "", headers=["Retry-After: 2"], everywhere=True)
+        engine = RemoteEngine(settings_for(server), environment={})
+        assert "asks to wait 2 s" in await failure(engine)
+        asked = len(server.seen)
+        await asyncio.sleep(1.2)
+        assert len(server.seen) == asked
+        server.fault = None
+        await until(lambda: engine.state.phase == "ready")
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_server_that_fails_while_it_asks_to_wait_is_checked_anew() -> None:
+    failed = asyncio.Event()
+
+    async def fail(writer: asyncio.StreamWriter) -> None:
+        await failed.wait()
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        server.fault = Fault(reply=fail)
+        other = asyncio.create_task(engine.generate(request(document="other")))
+        await until(lambda: server.completions)
+        server.fault = Fault(429, "", headers=["Retry-After: 1"])
+        assert "asks to wait 1 s" in await failure(engine)
+        failed.set()
+        with pytest.raises(RemoteError, match="is not ready"):
+            await other
+        server.fault = None
+        asked = len(server.seen)
+        await until(lambda: engine.state.phase == "ready")
+        assert len(server.seen) > asked
         engine.close()
         await engine.wait_closed()
 

@@ -7,6 +7,7 @@ arrive in lumps, and a kilobyte may become a gigabyte.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import itertools
 import json
@@ -163,7 +164,7 @@ class RemoteClient:
             try:
                 plain = response.headers.get("content-encoding", "").strip().lower() in ("", "identity")
                 if response.status_code != 200:
-                    content = await _read(response, _LARGEST_ERROR) if plain else b""
+                    content = await _beginning(response) if plain else b""
                     raise status_error(response, content, self.address.shown, model=model, token_name=self._token_name)
                 if not plain:
                     raise compressed(self.address.shown)
@@ -218,16 +219,24 @@ def _proxy_for(address: Address, settings: RemoteSettings) -> Proxy | None:
     return None
 
 
+async def _beginning(response: httpx.Response) -> bytes:
+    """What is there of an error's body, and of a long one the beginning: its status says what is wrong, however long
+    the page is, and whether it comes to its end or not."""
+    content = bytearray()
+    with contextlib.suppress(httpx.HTTPError):
+        async for part in response.aiter_bytes():
+            content += part
+            if len(content) >= _LARGEST_ERROR:
+                break
+    return bytes(content[:_LARGEST_ERROR])
+
+
 async def read_whole(response: httpx.Response) -> bytes:
     """An answer's body. Raises StreamError for one that is larger than any answer."""
-    return await _read(response, LARGEST_ANSWER)
-
-
-async def _read(response: httpx.Response, limit: int) -> bytes:
     content = bytearray()
     async for part in response.aiter_bytes():
         content += part
-        if len(content) > limit:
+        if len(content) > LARGEST_ANSWER:
             raise StreamError("more than an answer can be")
     return bytes(content)
 

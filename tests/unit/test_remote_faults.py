@@ -79,6 +79,25 @@ async def test_each_status_is_one_line(status: int, body: str, line: str) -> Non
         await engine.wait_closed()
 
 
+@pytest.mark.parametrize("length", [0, 200_000])
+async def test_an_error_is_told_by_its_status_however_long_its_page_is(length: int) -> None:
+    async def broken_off(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 1000000\r\n\r\n" + b"x" * length)
+        await writer.drain()
+
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        for fault in (Fault(502, "x" * length), Fault(reply=broken_off)):
+            server.fault = fault
+            assert "is not ready (502)" in await failure(engine)
+            assert engine.state.phase == "failed"
+            server.fault = None
+            await until(lambda: engine.state.phase == "ready")
+        engine.close()
+        await engine.wait_closed()
+
+
 @pytest.mark.parametrize(
     ("ends", "line"),
     [("cut", "broke off its answer"), ("garbage", "text that is no JSON"), ("error", "an error of its own")],

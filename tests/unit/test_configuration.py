@@ -66,6 +66,8 @@ def test_names_may_be_nested_dotted_prefixed_or_camel_case(
         ({"prompt": {"format": "msp"}}, "prompt.format"),
         ({"completion": {"bounce": 1}}, "completion.bounce is no option"),
         ({"nothing": 1}, "nothing is no option"),
+        ({"log": {"file": "~nobody-of-that-name/x"}}, "log.file = '~nobody-of-that-name/x': this is no path on this"),
+        ({"log": {"file": "a\0b"}}, "log.file"),
     ],
 )
 def test_a_bad_value_is_reported_and_the_rest_counts(
@@ -77,6 +79,7 @@ def test_a_bad_value_is_reported_and_the_rest_counts(
     assert "\n" not in problems[0]
     assert configuration.settings.retrieval.snippets == 2
     assert configuration.settings.completion == Settings().completion
+    assert configuration.settings.log == Settings().log
 
 
 @pytest.mark.parametrize("name", [item.name for item in options() if item.scope == "machine"])

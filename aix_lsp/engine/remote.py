@@ -214,7 +214,7 @@ class RemoteEngine:
             mends_itself = True
             try:
                 await self._look()
-            except (EngineError, ValueError, OSError) as error:
+            except (EngineError, OSError) as error:
                 # The server may come back; another tokenizer, model or address is up to the user.
                 mends_itself = isinstance(error, RemoteError) or not isinstance(error, ModelError)
                 self._gone(error)

@@ -273,6 +273,16 @@ async def test_what_only_the_user_can_mend_is_not_asked_again_and_again(monkeypa
         await engine.wait_closed()
 
 
+async def test_a_name_that_cannot_be_sent_is_none() -> None:
+    async with ModelServer(models=("half \ud83d",)) as server:
+        assert "lists no model; name one in remote.model" in await first_look(settings_for(server))
+    async with ModelServer(models=("half \ud83d", "aix-mini")) as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        assert (await engine.generate(request())).text == "b + c\n"
+        engine.close()
+        await engine.wait_closed()
+
+
 async def test_a_path_that_the_server_names_is_not_looked_for_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -338,6 +338,27 @@ async def test_a_folder_is_never_shown_as_being_indexed_for_ever(
     await asker.context.close()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no signals and no scripts")
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ("kill -9 $$", "the system or somebody ended the indexer by signal 9, as when the memory is short"),
+        ("exit 3", "the indexer ended with status 3"),
+    ],
+)
+async def test_an_indexer_that_ends_without_a_word_is_told_by_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, told: str
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nread job\n{last}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    asker = Asker(tmp_path)
+    asker.context.start_indexing(tmp_path)
+    await asker.until(lambda: asker.states[-1] == f"failed: {told}")
+    await asker.context.close()
+
+
 async def test_an_indexer_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asker = Asker(tmp_path)
     monkeypatch.setattr("sys.executable", "/nowhere/python")

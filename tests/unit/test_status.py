@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,6 +232,12 @@ class Told:
         self.lines.append(text)
 
     note = warn
+
+
+def test_a_folder_that_could_not_be_indexed_is_told_with_the_reason() -> None:
+    told = Told()
+    told.reports.index_state(Path("/home/me/shop"), "failed: broken index")
+    assert told.lines == ["the folder shop could not be indexed (broken index); no snippets come from it"]
 
 
 @pytest.mark.parametrize(

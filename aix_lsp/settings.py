@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
 
 from aix_lsp.settings_completion import CompletionSettings as CompletionSettings
 from aix_lsp.settings_model import ModelSettings as ModelSettings
@@ -187,7 +186,7 @@ class LogSettings(Section):
         except RuntimeError:  # ~somebody, who is not known here
             usable = False
         if not usable:
-            raise PydanticCustomError("path", "this is no path on this machine")
+            raise ValueError("this is no path on this machine")
         return value
 
 

@@ -46,6 +46,9 @@ LARGEST_ANSWER = 16_000_000
 
 _LARGEST_ERROR = 65_536
 
+_MOST_COOKIES = 4_096
+"""Characters of all together. Servers take 8 KB of header, or more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -161,6 +164,7 @@ class RemoteClient:
     ) -> AsyncIterator[httpx.Response]:
         try:
             response = await self._connected(method, path, body)
+            self._limit_cookies()
             try:
                 plain = response.headers.get("content-encoding", "").strip().lower() in ("", "identity")
                 if response.status_code != 200:
@@ -176,6 +180,12 @@ class RemoteClient:
         except httpx.HTTPError as error:
             limit = self._settings.connect_timeout_s
             raise connection_error(error, self.address.shown, connect_timeout=limit, proxy=self._proxy) from error
+
+    def _limit_cookies(self) -> None:
+        """What spreads requests over several servers knows us again by a cookie. One that sends more and more of them
+        gets none back: in the end it would refuse every request, for its header's length."""
+        if sum(len(cookie.name) + len(cookie.value or "") for cookie in self._client.cookies.jar) > _MOST_COOKIES:
+            self._client.cookies.clear()
 
     async def _connected(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         root = self.address.root

@@ -318,6 +318,24 @@ async def test_a_compressed_answer_is_refused_unread() -> None:
         await engine.wait_closed()
 
 
+async def test_cookies_come_back_and_never_pile_up() -> None:
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        whole = '{"choices": [{"index": 0, "text": "b", "finish_reason": "stop"}]}'
+        longest = 0
+        for number in range(12):
+            cookie = f"Set-Cookie: name{number}={'x' * 1000}"
+            server.fault = Fault(200, whole, headers=["Content-Type: application/json", cookie])
+            assert (await engine.generate(request())).text == "b"
+            sent = server.completions[-1].headers.get("cookie", "")
+            assert number != 1 or sent.startswith("name0=xxx")
+            longest = max(longest, len(sent))
+        assert longest < 4200
+        engine.close()
+        await engine.wait_closed()
+
+
 async def test_no_more_is_taken_than_was_asked_for() -> None:
     async with ModelServer(kind="counting") as server:
         engine = RemoteEngine(settings_for(server), environment={})

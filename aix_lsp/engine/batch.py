@@ -80,7 +80,7 @@ class BatchEngine(ModelThread):
                 wave.step()
                 while wave.has_room and (another := self._another()) is not None:
                     wave.admit(another)
-        except Exception as error:  # noqa: BLE001  # whatever broke, every request is answered
+        except BaseException as error:  # noqa: BLE001  # whatever broke, every request is answered
             # no exception is kept: its traceback would hold on to the memory to be freed
             exhausted, failure = is_out_of_memory(error), model_failure(error)
         left = wave.left

@@ -152,7 +152,7 @@ class RemoteEngine:
         error = task.exception()
         if isinstance(error, RemoteError) and error.down:
             self._gone(error)
-        if isinstance(error, Exception) and not isinstance(error, EngineError):
+        if error is not None and not isinstance(error, EngineError):
             raise EngineError(f"the request failed: {named(error)}") from error
         return task.result()
 

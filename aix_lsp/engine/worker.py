@@ -150,7 +150,9 @@ class ModelThread(Front):
         except ModelError as error:
             self._fail(error)
             return False
-        except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
+        except SystemExit:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
             self._fail(ModelError(f"the model could not be loaded: {describe(error)}"))
             return False
         self._present = True
@@ -232,7 +234,7 @@ class ModelThread(Front):
             return _Trouble("changed", str(error))
         except EngineError as error:
             return _Trouble("memory", str(error)) if is_out_of_memory(error) else error
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever broke, the request is answered
+        except BaseException as error:  # noqa: BLE001  # whatever broke, the request is answered
             if is_out_of_memory(error):
                 return _Trouble("memory", f"memory ran out: {model_failure(error)}")
             return _Trouble("crash", model_failure(error))

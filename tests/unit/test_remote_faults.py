@@ -20,6 +20,7 @@ from aix_lsp.engine.remote_check import check
 from aix_lsp.engine.remote_errors import RemoteError, shown_name
 from aix_lsp.engine.remote_http import Address, RemoteClient
 from aix_lsp.settings_remote import RemoteSettings
+from aix_lsp.types import GenerationRequest
 from tests.unit.remote_server import FOLDER, Fault, ModelServer, request, settings_for, until
 
 SECRET = "what_the_user_typed"
@@ -314,6 +315,24 @@ async def test_a_compressed_answer_is_refused_unread() -> None:
             server.fault = Fault(status, "no gzip", headers=["Content-Encoding: gzip"])
             line = await failure(engine)
             assert ("compresses its answers" if status == 200 else "failed (500)") in line
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_panic_over_one_prompt_is_one_line_and_the_next_is_sent() -> None:
+    class Panic(BaseException):
+        pass
+
+    def build(tokenizer: object, info: object) -> Any:
+        raise Panic(SECRET)
+
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        broken = GenerationRequest(build_prompt=build, max_new_tokens=4)
+        with pytest.raises(EngineError, match=r"^the prompt could not be built: Panic at ") as failed:
+            await engine.generate(broken)
+        assert SECRET not in str(failed.value)
+        assert (await engine.generate(request())).text == "b + c\n"
         engine.close()
         await engine.wait_closed()
 

@@ -218,7 +218,9 @@ class RemoteEngine:
                 # The server may come back; another tokenizer, model or address is up to the user.
                 mends_itself = isinstance(error, RemoteError) or not isinstance(error, ModelError)
                 self._gone(error)
-            except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
                 self._gone(RemoteError(f"the server could not be checked: {describe(error)}"))
             self._first_look.set()
             while self._server is not None:

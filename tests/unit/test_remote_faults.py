@@ -319,10 +319,26 @@ async def test_a_compressed_answer_is_refused_unread() -> None:
         await engine.wait_closed()
 
 
-async def test_a_panic_over_one_prompt_is_one_line_and_the_next_is_sent() -> None:
-    class Panic(BaseException):
-        pass
+class Panic(BaseException):
+    """What a library in Rust raises that panics."""
 
+
+async def test_a_panic_while_a_server_is_checked_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def panics(*_: object) -> None:
+        raise Panic("no such piece")
+
+    async with ModelServer() as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(remote, "check", panics)
+            engine = RemoteEngine(settings_for(server), environment={})
+            line = await asyncio.wait_for(failure(engine), 30)
+            assert line == "the server could not be checked: Panic: no such piece"
+        await until(lambda: engine.state.phase == "ready")
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_panic_over_one_prompt_is_one_line_and_the_next_is_sent() -> None:
     def build(tokenizer: object, info: object) -> Any:
         raise Panic(SECRET)
 

@@ -68,7 +68,12 @@ class IndexerProcess:
 
     async def _last_words(self) -> str:
         last = (await self._errors).decode(errors="replace").strip().splitlines()
-        return last[-1] if last else f"the indexer ended with {await self._process.wait()}"
+        if last:
+            return last[-1]
+        status = await self._process.wait()
+        if status < 0:  # systems without signals know no such status
+            return f"the system or somebody ended the indexer by signal {-status}, as when the memory is short"
+        return f"the indexer ended with status {status}"
 
     async def end(self) -> None:
         """End it if it still runs, with the git that it may have started, and read its pipes to their ends, without

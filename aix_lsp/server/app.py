@@ -135,6 +135,8 @@ class AixServer(LanguageServer):
             await asyncio.wait_for(self.session.close(), timeout=3)
         except TimeoutError:
             logger.warning("the session took too long to close")
+        except Exception as error:  # noqa: BLE001  # the process is to end, whatever is left undone
+            self.log_failure("closing the session", error)
         await asyncio.to_thread(stream.close)
         return code
 

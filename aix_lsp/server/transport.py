@@ -177,7 +177,7 @@ def pump(
             for body in read_messages(stream, too_large):
                 room.enter(len(body))
                 loop.call_soon_threadsafe(handle_one, body)
-        except (OSError, ValueError):
+        except (OSError, ValueError, MemoryError):  # of a message that is half read nothing behind it can be found
             logger.info("the client's stream broke")
         except RuntimeError:  # the loop is closed: the server is going down
             return
@@ -218,7 +218,8 @@ def accept_one(host: str, port: int, *, force: bool, announce: Callable[[str], N
         announce(f"warning: whoever reaches {host}:{port} can read the files that this server sees")
     family, kind, protocol, _, address = addresses[0]
     with socket.socket(family, kind, protocol) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # on Windows it lets another program take the same port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(1)
         shown = listener.getsockname()

@@ -75,7 +75,7 @@ def _in_words(record: Mapping[str, Any]) -> str:
     clock = str(record.get("time", ""))[11:23]
     more = "".join(f" {name}={value}" for name, value in record.items() if name not in _FIRST)
     belongs = f"  [{record['request']}]" if record.get("request") else ""
-    return printable(f"{clock} {record.get('level', ''):<7} {record.get('event', '')}{more}{belongs}")
+    return printable(f"{clock} {record.get('level', '')!s:<7} {record.get('event', '')}{more}{belongs}")
 
 
 def _set(level: str, pid: int | None, *, as_json: bool) -> None:

@@ -46,7 +46,7 @@ def _counted(count: int, request: str, files: Sequence[Path]) -> str:
     if not any(part.exists() for file in files for part in (older(file), file)):
         return f"nothing is logged yet: {where} begins when an editor starts the server"
     if request and not count:
-        return f"{where} has no record of request {request}"
+        return f"{where} has no record of request {request}; requests are followed at debug (aix-lsp log --level debug)"
     return f"{count} {'record' if count == 1 else 'records'} of {where}, times in UTC"
 
 

@@ -31,7 +31,9 @@ def test_a_log_that_has_not_begun_a_request_that_is_not_in_it_and_records_are_to
     assert told.out == "01:13:45.684 info    ready  [a-1]\n"
     assert told.err == f"aix-lsp: 1 record of {file}, times in UTC\n"
     shown("b-2")
-    assert capsys.readouterr().err == f"aix-lsp: {file} has no record of request b-2\n"
+    assert capsys.readouterr().err == (
+        f"aix-lsp: {file} has no record of request b-2; requests are followed at debug (aix-lsp log --level debug)\n"
+    )
     assert "shows its end" in examine_log(LogSettings(file=str(file))).detail
 
 

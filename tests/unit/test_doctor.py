@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_every_library_that_is_needed_is_imported_and_one_that_cannot_be_is_name
     )
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
 def test_a_place_where_no_log_would_be_written_is_a_warning(tmp_path: Path) -> None:
     file, link, folder = tmp_path / "file", tmp_path / "link", tmp_path / "folder"
     file.write_text("")

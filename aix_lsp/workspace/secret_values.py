@@ -79,8 +79,10 @@ _PLACEHOLDER: Final = re.compile(
 _HEX: Final = re.compile(r"[0-9a-fA-F-]{32,}")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9+/=~!@#%^&*-]+")
 
-_WRITTEN: Final = re.compile(r"A-Z|a-z|0-9|://|\{\{|\{\w*\}|%\(\w+\)|\$\(\w+\)|<\w+>|[A-Za-z_]{3}\(\w*\)")
-"""What tells patterns, templates, addresses and code from random characters."""
+_WRITTEN: Final = re.compile(
+    r"A-Z|a-z|0-9|://|\{\{|\{\w*\}|%\(\w+\)|\$\(\w+\)|<\w+>|[A-Za-z_]{3}\(\w*\)|[a-z]\([\d.,%*-]{3,}\)|\d\d:\d\d"
+)
+"""What tells patterns, templates, addresses, code, colours and times from random characters."""
 
 _MIN_DIGITS: Final = 2
 _MIN_BITS_PER_CHARACTER: Final = 3.5

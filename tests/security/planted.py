@@ -232,6 +232,9 @@ HARMLESS: tuple[str, ...] = (
     "    # the first pass.\n    Utf8ToUtf16Converter12 takes what is left",
     'passed = "Utf8ToUtf16Converter12To3"',
     'parser.add_argument("--token", default="read-from-the-keyring-2")',
+    'color_token = "rgba(12,34,56,.5)"',
+    'tokenCurve: "cubic-bezier(0.4,0,0.2,1)"',
+    'access_key_rotated_at: "2024-05-01T12:34:56.789Z"',
     "access_token_expires_at = datetime.utcnow() + timedelta(days=30)",
 )
 """Texts that look a little like secrets and must not silence a file."""

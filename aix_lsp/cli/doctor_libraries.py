@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import re
 
 from aix_lsp.cli.doctor import Finding
 
 _LONGEST = 100
 _WITH_A_CHECK_OF_ITS_OWN = "torch"
+_ON_TORCH = frozenset(("transformers",))
+"""Imports PyTorch: only whether it is there, for a PyTorch that is broken is told once."""
 
 
 def required() -> list[str]:
@@ -27,11 +30,15 @@ def examine_libraries() -> Finding:
     names = [name for name in required() if name != _WITH_A_CHECK_OF_ITS_OWN]
     broken = []
     for name in names:
+        module = name.replace("-", "_")
         try:
-            importlib.import_module(name.replace("-", "_"))
+            if name not in _ON_TORCH:
+                importlib.import_module(module)
+            elif importlib.util.find_spec(module) is None:
+                raise ModuleNotFoundError(f"No module named {module!r}")
         except Exception as error:  # noqa: BLE001  # a library that does not fit another fails with errors of any kind
             broken.append(f"{name} ({' '.join(f'{type(error).__name__}: {error}'.split())[:_LONGEST]})")
     if broken:
         remedy = "install aix-lsp again, in an environment of its own"
         return Finding("libraries", "fail", f"cannot be imported: {'; '.join(broken)}", remedy)
-    return Finding("libraries", "ok", f"{len(names)} can be imported")
+    return Finding("libraries", "ok", f"{len(names)} are there")

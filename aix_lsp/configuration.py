@@ -34,6 +34,8 @@ SOURCES: tuple[Source, ...] = (
 ENVIRONMENT_PREFIX = "AIX_LSP_"
 CONFIG_VARIABLE = "AIX_LSP_CONFIG"
 _LONGEST_SHOWN = 100
+_MAY_HOLD_SECRETS = ("remote.url", "remote.proxy", "remote.token_env")
+"""Options whose wrong values are not shown: a password in an address, or a token where its variable is to be named."""
 
 
 class _Sources(BaseSettings, Settings):  # type: ignore[misc]  # two configs of the same kind
@@ -107,7 +109,8 @@ class Configuration:
             elif (problem := _check(name, value)) is None:
                 layer[name] = value
             else:
-                shown = "(hidden)" if known.secret else _short(repr(value))
+                hidden = known.secret or name in _MAY_HOLD_SECRETS
+                shown = "(hidden)" if hidden else _short(repr(value))
                 problems.append(f"settings: {name} = {shown}: {problem} ({source})")
         self._layers[source] = layer
         self.settings = self._merged()
@@ -215,7 +218,7 @@ def _check(name: str, value: Any) -> str | None:
     try:
         _valid(name, value)
     except ValidationError as error:
-        return str(error.errors(include_url=False)[0]["msg"])
+        return str(error.errors(include_url=False)[0]["msg"]).removeprefix("Value error, ")
     except KeyError:
         return "unknown section"
     return None

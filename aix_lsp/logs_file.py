@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aix_lsp.files import lock_handle
-from aix_lsp.private import append_lines, make_private_folder, open_private
+from aix_lsp.private import append_lines, locked_beside, make_private_folder, open_private
 
 MOST_BYTES = 1_000_000
 """Of one of the two files."""
@@ -76,26 +75,10 @@ class LogFile:
             return open_private(self.path, _NEW | os.O_APPEND)
 
     def _rotate(self) -> None:
-        with contextlib.suppress(BlockingIOError, PermissionError, FileNotFoundError), self._locked():
+        with contextlib.suppress(BlockingIOError, PermissionError, FileNotFoundError), locked_beside(self.path):
             # another process may have renamed it since, and there may be no new one yet
             if self.path.stat().st_size > self._most // 2:
                 self.path.replace(older(self.path))
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Holds the lock; BlockingIOError or PermissionError where another process has it. File systems without locks
-        do without."""
-        handle = open_private(self.path.with_name(f"{self.path.name}.lock"), _NEW)
-        try:
-            try:
-                lock_handle(handle)
-            except (BlockingIOError, PermissionError):
-                raise
-            except OSError:
-                pass
-            yield
-        finally:
-            os.close(handle)
 
 
 def older(path: Path) -> Path:

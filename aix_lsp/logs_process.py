@@ -166,8 +166,9 @@ class Logs:
             self._lost += lines
             if not self._told:
                 self._told = True
+                why = error.strerror or str(error)
                 self._on_problem(
-                    f"the log file {self._file.path} cannot be written: {error.strerror}; the server works without it"
+                    f"the log file {self._file.path} cannot be written: {why}; the server works without it"
                 )
         else:
             self._lost = 0

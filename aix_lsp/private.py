@@ -3,11 +3,15 @@ below /tmp or in a folder that all may write to, is not used."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from aix_lsp.files import lock_handle
 
 PRIVATE_FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 """For `os.open`: a link is not followed, and a pipe not waited for."""
@@ -51,6 +55,23 @@ def open_private(path: Path, flags: int) -> int:
         return handle
     os.close(handle)
     raise PermissionError(errno.EPERM, "it is no file of this user", str(path))
+
+
+@contextlib.contextmanager
+def locked_beside(path: Path) -> Iterator[None]:
+    """Holds the lock `NAME.lock` beside a file of this user. Raises OSError, BlockingIOError where another process has
+    it. File systems without locks do without."""
+    handle = open_private(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            lock_handle(handle)
+        except (BlockingIOError, PermissionError) as error:  # the latter is how Windows says it
+            raise BlockingIOError(*error.args) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 def append_lines(handle: int, lines: bytes) -> None:

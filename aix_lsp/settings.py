@@ -11,9 +11,10 @@ inside a workspace nor from a client's per-folder settings. `window` options hol
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from aix_lsp.settings_completion import CompletionSettings as CompletionSettings
 from aix_lsp.settings_model import ModelSettings as ModelSettings
@@ -176,6 +177,17 @@ class LogSettings(Section):
         scope="machine",
         restart=True,
     )
+
+    @field_validator("file")
+    @classmethod
+    def _is_a_path(cls, value: str) -> str:
+        try:
+            usable = "\0" not in str(Path(value).expanduser())
+        except RuntimeError:  # ~somebody, who is not known here
+            usable = False
+        if not usable:
+            raise ValueError("this is no path on this machine")
+        return value
 
 
 class Settings(BaseModel):

@@ -3,11 +3,16 @@ workspace."""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Final, Literal
 
-from pydantic import SecretStr
+from pydantic import SecretStr, field_validator
 
 from aix_lsp.settings_option import Section, option
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LONG: Final = 20
+"""Characters. A shorter token nobody gives out; a longer name with both cases and digits nobody chooses."""
 
 
 class RemoteSettings(Section):
@@ -66,6 +71,17 @@ class RemoteSettings(Section):
         restart=True,
         min_length=1,
     )
+
+    @field_validator("token_env")
+    @classmethod
+    def _is_no_token(cls, value: str) -> str:
+        """Messages name the variable: a token that was put here by mistake would stand in them, and in the log."""
+        kinds = (str.islower, str.isupper, str.isdigit)
+        by_chance = len(value) >= _LONG and all(any(map(kind, value)) for kind in kinds)
+        if by_chance or not _VARIABLE.fullmatch(value):
+            raise ValueError("this is no name of a variable; a token itself goes into remote.token")
+        return value
+
     ca_file: str = option(
         "",
         "PEM file of the only certificate authorities that are trusted. Empty: the system's.",

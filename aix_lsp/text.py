@@ -24,6 +24,23 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def with_stop(said: str) -> str:
+    """A message as a sentence that another can follow: with a full stop, unless it is a question or has one."""
+    return said if said.endswith((".", "?", "!", "…")) else f"{said}."
+
+
+def continued(said: str, more: str) -> str:
+    """A message that goes on, in one line: behind a semicolon, or as a sentence of its own behind a question."""
+    if said.endswith(("?", "!")):
+        return f"{said} {more[:1].upper()}{more[1:]}"
+    return f"{without_stop(said)}; {more}"
+
+
+def without_stop(said: str) -> str:
+    """A message without the full stop that a library or the system has put there; dots that stand for more stay."""
+    return said[:-1] if said.endswith(".") and not said.endswith("..") else said
+
+
 def with_line_feeds(text: str) -> str:
     """The text with a line feed for every line end."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

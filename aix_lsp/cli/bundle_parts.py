@@ -17,7 +17,8 @@ from aix_lsp.cli.bundle_servers import language
 from aix_lsp.cli.bundle_words import own_words, vocabulary, without_names
 from aix_lsp.cli.doctor import Finding
 from aix_lsp.cli.doctor_libraries import required
-from aix_lsp.completion.statistics import read_rows, statistics_file, sum_of, summary
+from aix_lsp.completion.statistics import sum_of, summary
+from aix_lsp.completion.statistics_file import read_rows, statistics_file
 from aix_lsp.configuration import Configuration, getattr_dotted
 from aix_lsp.engine.known_models import KNOWN
 from aix_lsp.logs_file import read_records

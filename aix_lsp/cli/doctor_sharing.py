@@ -8,6 +8,7 @@ from aix_lsp.engine.host_client import in_words, look
 from aix_lsp.engine.host_place import place_of
 from aix_lsp.engine.sharing import shares
 from aix_lsp.settings import ModelSettings
+from aix_lsp.text import continued
 
 
 def examine_sharing(settings: ModelSettings) -> Finding:
@@ -27,4 +28,4 @@ def examine_sharing(settings: ModelSettings) -> Finding:
         return Finding("sharing", "warn", str(error), "without it each window loads a model of its own")
     if state is None:
         return Finding("sharing", "ok", f"one process for all windows (model.share); none runs now; {idle}")
-    return Finding("sharing", "ok", f"{in_words(state)}: {state.get('message')}; {idle}")
+    return Finding("sharing", "ok", continued(f"{in_words(state)}: {state.get('message')}", idle))

@@ -10,7 +10,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from aix_lsp.completion.statistics import PERCENTILES, Row, read_rows, statistics_file, sum_of, summary
+from aix_lsp.completion.statistics import PERCENTILES, sum_of, summary
+from aix_lsp.completion.statistics_file import Row, read_rows, statistics_file
 from aix_lsp.completion.trace_words import printable
 
 _NO_NAME = "(none)"

@@ -128,7 +128,7 @@ class DiskFollower:
             folder.rescan_due = folder.rules_changed = False
             try:
                 await self._index_once(folder)
-            except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
+            except Exception as error:  # noqa: BLE001  # else the folder would be shown as being indexed for ever
                 logger.warning(
                     "indexing %s failed: %s", "definitions" if folder.found else "a folder", type(error).__name__
                 )

@@ -20,6 +20,10 @@ from typing import Any
 
 from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, IndexReport, Part, ScannedPart, Stored
 from aix_lsp.completion.indexing import index
+from aix_lsp.logs import places
+from aix_lsp.workspace.git_process import end_running
+
+_LOOK_MS = 1_000
 
 
 def header_of(part: Part) -> bytes:
@@ -50,23 +54,37 @@ def _be_nice() -> None:
 
 
 def _end_with_the_server() -> None:
-    """A server that is killed tells nobody, and a large folder takes minutes to the next part, the first thing that
-    would be noticed then. Where the system has no `poll` (Windows), that is how it stays."""
+    """And with a job that nobody waits for any more. A server that is killed tells nobody, and a large folder takes
+    minutes to the next part, the first thing that would be noticed then. Where the system has no `poll` (Windows), that
+    is how it stays."""
     if not hasattr(select, "poll"):
         return
+    server = os.getppid()
     watch = select.poll()
-    watch.register(sys.stdin.fileno(), 0)  # POLLHUP comes unasked
+    watch.register(sys.stdin.fileno(), 0)  # POLLHUP comes unasked, but on macOS, where nothing comes unasked
 
     def wait() -> None:
-        watch.poll()
+        while not watch.poll(_LOOK_MS) and os.getppid() == server:
+            pass
+        end_running()
         os._exit(1)
 
     threading.Thread(target=wait, name="aix-server-watch", daemon=True).start()
 
 
 def main() -> None:
-    """Entry of the process."""
+    """Entry of the process. What fails is told without the error's message, which may quote a file: its last words are
+    shown to the user, and logged. Those of the system have none of it, and help."""
     _end_with_the_server()
+    try:
+        _work()
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001
+        sys.exit(f"{type(error).__name__} at {places(error)}")
+
+
+def _work() -> None:
     job = IndexJob(**json.loads(sys.stdin.readline()))
     output = sys.stdout.buffer
     for part in index(job, _be_nice):

@@ -17,6 +17,9 @@ from aix_lsp.environment import without_secrets
 _PIPE_BYTES = 1 << 20
 """How much is read ahead of the loop."""
 
+_END_S = 1.0
+"""How long it is waited for, when its job is no longer wanted, until it is killed."""
+
 
 class IndexerProcess:
     """A running indexer. Raises RuntimeError with its last words when it fails."""
@@ -65,16 +68,30 @@ class IndexerProcess:
 
     async def _last_words(self) -> str:
         last = (await self._errors).decode(errors="replace").strip().splitlines()
-        return last[-1] if last else f"the indexer ended with {await self._process.wait()}"
+        if last:
+            return last[-1]
+        status = await self._process.wait()
+        if status < 0:  # systems without signals know no such status
+            return f"the system or somebody ended the indexer by signal {-status}, as when the memory is short"
+        return f"the indexer ended with status {status}"
 
     async def end(self) -> None:
-        """Kill it if it still runs, and read its pipes to their ends, without which they would stay open."""
+        """End it if it still runs, with the git that it may have started, and read its pipes to their ends, without
+        which they would stay open."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()  # it ends by that, but on Windows, and where a disk holds it
+        late = asyncio.get_running_loop().call_later(_END_S if sys.platform != "win32" else 0, self._kill)
+        try:
+            await self._stream(self._process.stdout).read()
+            await self._errors
+            await self._process.wait()
+        finally:
+            late.cancel()
+
+    def _kill(self) -> None:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
-        await self._stream(self._process.stdout).read()
-        await self._errors
-        await self._process.wait()
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from aix_lsp.completion import trace_words as words
 from aix_lsp.completion.trace import Traced
+from aix_lsp.text import with_stop
 from aix_lsp.types import PromptPart, Snippet, Span
 
 _STYLE = Path(__file__).parent.parent / "data" / "inspect.css"
@@ -102,7 +103,7 @@ def _request(traced: Traced) -> Iterator[str]:
     yield '<div class="card"><h3>In the editor</h3>'
     if not result.items:
         bad = " bad" if result.failed else ""
-        yield f'<p class="why{bad}">No offer: {escape(result.reason or "no reason is known")}.</p>'
+        yield f'<p class="why{bad}">No offer: {escape(with_stop(result.reason or "no reason is known"))}</p>'
     yield f"<pre>{_in_the_editor(traced)}</pre>"
     for item in result.items[1:]:
         yield f'<p class="label">another candidate</p><pre class="ghost">{escape(item.text)}</pre>'

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from aix_lsp.completion import trace_words as words
 from aix_lsp.completion.trace import Traced
-from aix_lsp.text import with_line_feeds
+from aix_lsp.text import with_line_feeds, with_stop
 from aix_lsp.types import Snippet, Span
 
 _BAR = 40
@@ -101,7 +101,7 @@ def _section(traced: Traced) -> Iterator[str]:
         yield fence(item.text, traced.language)
         yield ""
     if not result.items:
-        yield f"None: {_plain(result.reason or 'no reason is known')}."
+        yield f"None: {_plain(with_stop(result.reason or 'no reason is known'))}"
         yield ""
     if result.raw:
         yield "As the model wrote it:"

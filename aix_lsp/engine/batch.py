@@ -21,7 +21,7 @@ from aix_lsp.engine.fresh import FreshBackend
 from aix_lsp.engine.generation import LoadedModel, explained
 from aix_lsp.engine.job import Job, model_failure
 from aix_lsp.engine.memory import cache_budget, release_memory
-from aix_lsp.engine.recovery import is_out_of_memory
+from aix_lsp.engine.recovery import failed_with, is_out_of_memory
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.settings import ModelSettings
 
@@ -80,9 +80,9 @@ class BatchEngine(ModelThread):
                 wave.step()
                 while wave.has_room and (another := self._another()) is not None:
                     wave.admit(another)
-        except Exception as error:  # noqa: BLE001  # whatever broke, every request is answered
+        except BaseException as error:  # noqa: BLE001  # whatever broke, every request is answered
             # no exception is kept: its traceback would hold on to the memory to be freed
-            exhausted, failure = is_out_of_memory(error), f"the model failed: {model_failure(error)}"
+            exhausted, failure = is_out_of_memory(error), model_failure(error)
         left = wave.left
         wave.release()
         if exhausted:
@@ -93,7 +93,7 @@ class BatchEngine(ModelThread):
                 super()._serve(each)
             return
         for each in left:
-            each.abandon(EngineError(failure) if failure else EngineClosed("the engine was closed"))
+            each.abandon(EngineError(failed_with(failure)) if failure else EngineClosed("the engine was closed"))
         if failure:
             self._restart(failure)
 

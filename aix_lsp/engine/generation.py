@@ -296,12 +296,13 @@ def wants_stop(request: GenerationRequest, text: str) -> bool:
 
 @contextlib.contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn whatever is raised inside into an EngineError that says what went wrong."""
+    """Turn whatever is raised inside into an EngineError that says what went wrong. A library in Rust that panics, a
+    tokenizer's for one, raises what is no Exception."""
     try:
         yield
-    except EngineError:
+    except (EngineError, SystemExit, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise EngineError(f"{what}: {named(error)}") from error
 
 

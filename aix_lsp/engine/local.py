@@ -17,6 +17,7 @@ from aix_lsp.engine.recovery import PRECISIONS, Standing, in_words, step_down
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.logs import said
 from aix_lsp.settings import ModelSettings
+from aix_lsp.text import continued, with_stop
 from aix_lsp.types import GenerationRequest, ModelInfo, Prompt
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ class LocalBackend(Backend):
         try:
             loaded = self._load(last, safe(self._settings), report)
         except ModelError as error:
-            raise ModelError(reason if str(error) == reason else f"{reason}; {error}") from error
-        report(LoadEvent("warning", f"{reason}. The embedded model {last.name} answers instead."))
+            raise ModelError(reason if str(error) == reason else continued(reason, str(error))) from error
+        report(LoadEvent("warning", f"{with_stop(reason)} The embedded model {last.name} answers instead."))
         return loaded
 
     def generate(

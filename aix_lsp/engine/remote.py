@@ -1,7 +1,8 @@
 """The engine that lets a server elsewhere run the model: vLLM, llama.cpp's, any with OpenAI's `/v1/completions`.
 
 The server is checked at start (`remote_check.py`). When it goes away, requests are answered at once with the reason,
-and it is looked at again after half a second, then less often, at most every few seconds while somebody types.
+and it is looked at again after half a second, then less often, at most every few seconds while somebody types. One that
+asks to be left alone for a while (429 with a Retry-After) is, and is then asked as before.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from aix_lsp.engine.remote_check import RemoteServer, check
 from aix_lsp.engine.remote_errors import RemoteError
 from aix_lsp.engine.remote_http import RemoteClient
 from aix_lsp.settings_remote import RemoteSettings
+from aix_lsp.text import continued
 from aix_lsp.types import Generation, GenerationRequest, ModelInfo
 
 _FIRST_PAUSE_S = 0.5
@@ -35,6 +37,8 @@ _IDLE_AFTER_S = 300.0
 """When nobody has asked for so long, a server that is away is looked at more rarely."""
 _IDLE_PAUSE_S = 60.0
 """Before the next look, where nobody asks, or where only the user can mend what is wrong."""
+_LONGEST_WAIT_S = 300.0
+"""A server that wants to be left alone for longer is asked once more after this time: it may be free by then."""
 
 
 class _Job:
@@ -75,6 +79,9 @@ class RemoteEngine:
         self._environment = environment
         self._client: RemoteClient | None = None
         self._server: RemoteServer | None = None
+        self._waiting: RemoteServer | None = None
+        """The server that was checked, while it wants to be left alone."""
+        self._busy_until = 0.0
         self._state = EngineState("loading", "not started")
         self._watch: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -118,14 +125,14 @@ class RemoteEngine:
             return self._server.info
         if self._fallback is not None:
             return await self._fallback.ready()
-        raise RemoteError(self._state.message, down=True)
+        raise self._away()
 
     async def generate(self, request: GenerationRequest) -> Generation:
         """Ask the server; see `Engine.generate`."""
         await self.ready()
         if self._client is None or self._server is None:
             if self._fallback is None:
-                raise RemoteError(self._state.message, down=True)
+                raise self._away()
             return await self._fallback.generate(request)
         self._make_way(request)
         task = asyncio.create_task(answer(self._client, self._server, request, self._settings))
@@ -145,7 +152,7 @@ class RemoteEngine:
         error = task.exception()
         if isinstance(error, RemoteError) and error.down:
             self._gone(error)
-        if isinstance(error, Exception) and not isinstance(error, EngineError):
+        if error is not None and not isinstance(error, EngineError):
             raise EngineError(f"the request failed: {named(error)}") from error
         return task.result()
 
@@ -170,6 +177,15 @@ class RemoteEngine:
         for task in (self._watch, self._closing):
             if task is not None:
                 await asyncio.wait({task})
+
+    def _away(self) -> RemoteError:
+        """For a request that cannot be sent."""
+        return RemoteError(self._state.message, down=True, wait_s=self._busy_s)
+
+    @property
+    def _busy_s(self) -> float:
+        """For how many seconds the server still wants to be left alone."""
+        return max(0.0, self._busy_until - time.monotonic())
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -198,17 +214,20 @@ class RemoteEngine:
             mends_itself = True
             try:
                 await self._look()
-            except (EngineError, ValueError, OSError) as error:
+            except (EngineError, OSError) as error:
                 # The server may come back; another tokenizer, model or address is up to the user.
                 mends_itself = isinstance(error, RemoteError) or not isinstance(error, ModelError)
                 self._gone(error)
-            except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
                 self._gone(RemoteError(f"the server could not be checked: {describe(error)}"))
             self._first_look.set()
-            if self._server is not None:
+            while self._server is not None:
                 pause = _FIRST_PAUSE_S
                 await self._lost.wait()
-            await self._rest(pause if mends_itself else _IDLE_PAUSE_S)
+                await self._leave_alone()
+            await self._rest(max(pause if mends_itself else _IDLE_PAUSE_S, self._busy_s))
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def _look(self) -> None:
@@ -217,26 +236,44 @@ class RemoteEngine:
         if self._state.phase == "loading":
             self._tell(LoadEvent("progress", f"looking for the server at {self._client.address.shown}", 10))
         server = await check(self._client, self._settings)
-        self._lost.clear()
-        self._server = server
         for warning in server.warnings:
             self._tell(LoadEvent("warning", warning))
-        message = f"{server.info.name} is ready (at {self._client.address.shown}, prompts as {server.prompt})"
+        self._there(server, self._client.address.shown)
+
+    def _there(self, server: RemoteServer, place: str) -> None:
+        self._lost.clear()
+        self._server = server
+        message = f"{server.info.name} is ready (at {place}, prompts as {server.prompt})"
         self._state = EngineState("ready", message)
         self._tell(LoadEvent("ready", message, 100))
+
+    async def _leave_alone(self) -> None:
+        """Wait as long as the server has asked for. It is not checked anew then, which would be several requests at
+        once, unless it has failed in another way meanwhile."""
+        await asyncio.sleep(self._busy_s)
+        if self._busy_s:  # the answer to another request has asked for more
+            await self._leave_alone()
+        elif self._waiting is not None and self._client is not None:
+            self._there(self._waiting, self._client.address.shown)
+            self._waiting = None
 
     def _gone(self, error: Exception) -> None:
         """The server cannot answer for now. Told once for each time that it goes away, and when the reason changes."""
         message = str(error) or type(error).__name__
         known = self._state.phase == "failed" and self._state.message == message
+        wait_s = error.wait_s if isinstance(error, RemoteError) else 0.0
+        if wait_s:
+            self._busy_until = max(self._busy_until, time.monotonic() + min(wait_s, _LONGEST_WAIT_S))
+        self._waiting = (self._server or self._waiting) if wait_s else None
         self._server = None
         self._state = EngineState("failed", message)
         self._lost.set()
         if self._make_fallback is not None and self._fallback is None and not self._closed:
             self._fallback = self._make_fallback()
         if not known and not self._closed:
-            meanwhile = "; the embedded model answers meanwhile" if self._fallback is not None else ""
-            self._tell(LoadEvent("warning", f"{message}{meanwhile}"))
+            if self._fallback is not None:
+                message = continued(message, "the embedded model answers meanwhile")
+            self._tell(LoadEvent("warning", message))
 
     async def _rest(self, pause: float) -> None:
         """Wait before the next look: longer when nobody asks, and until somebody does."""

@@ -201,7 +201,7 @@ def _built(server: RemoteServer, request: GenerationRequest) -> Prompt:
         return request.build_prompt(server.tokenizer, server.info)
     except EngineError:
         raise
-    except Exception as error:
+    except BaseException as error:  # also a panic of the tokenizer's library, which is no Exception
         raise EngineError(f"the prompt could not be built: {named(error)}") from error
 
 

@@ -122,7 +122,7 @@ class _Check:
                 "remote.url",
                 down=True,
             )
-        return [model for model in models if isinstance(model, dict) and isinstance(model.get("id"), str)]
+        return [model for model in models if isinstance(model, dict) and _can_be_sent(model.get("id"))]
 
     def _choose(self, listed: Sequence[Mapping[str, Any]]) -> str:
         names = [str(model["id"]) for model in listed]
@@ -155,3 +155,8 @@ class _Check:
         except RemoteError:
             return None
         return found if isinstance(found, dict) else None
+
+
+def _can_be_sent(name: object) -> bool:
+    """Whether a name can be asked for. JSON knows half of a surrogate pair, which UTF-8 does not."""
+    return isinstance(name, str) and not any("\ud800" <= character <= "\udfff" for character in name)

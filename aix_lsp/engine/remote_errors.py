@@ -27,12 +27,14 @@ _OTHER_HOST = (62, 64)
 
 class RemoteError(ModelError):
     """The server could not answer. `down` says that no other request would fare better for now, so that the server is
-    looked at again before the next one is sent; `status` is that of the HTTP answer, 0 without one."""
+    looked at again before the next one is sent; `status` is that of the HTTP answer, 0 without one; `wait_s` are the
+    seconds for which it has asked to be left alone, 0 where it has not."""
 
-    def __init__(self, message: str, *, down: bool = False, status: int = 0) -> None:
+    def __init__(self, message: str, *, down: bool = False, status: int = 0, wait_s: float = 0.0) -> None:
         super().__init__(message)
         self.down = down
         self.status = status
+        self.wait_s = wait_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,12 @@ def status_error(response: httpx.Response, body: bytes, address: str, *, model: 
     """What an HTTP status other than success means. `token_name` is the environment variable for the token, in
     brackets where none is set; of `body` only our own words are told."""
     status = response.status_code
+    wait_s = _wait(response.headers) if status == 429 else 0
     return RemoteError(
         _sentence(status, response.headers, body, address, model, token_name),
-        down=status in (401, 403, 404, 405, 407, 502, 503, 504) or 300 <= status < 400,
+        down=status in (401, 403, 404, 405, 407, 502, 503, 504) or 300 <= status < 400 or wait_s > 0,
         status=status,
+        wait_s=wait_s,
     )
 
 
@@ -157,9 +161,8 @@ def _sentence(status: int, headers: httpx.Headers, body: bytes, address: str, mo
             return f"the server at {address} does not know the model {model} ({status}); check remote.model"
         return f"there is no /v1/completions at {address} ({status}); check remote.url"
     if status == 429:
-        wait = headers.get("retry-after", "")
-        known = wait.isascii() and wait.isdigit() and len(wait) < 5 and int(wait) <= _LONGEST_WAIT_S
-        more = f"; it asks to wait {int(wait)} s" if known else "; try again in a moment"
+        wait_s = _wait(headers)
+        more = f"; it asks to wait {wait_s} s" if wait_s else "; try again in a moment"
         return f"the server at {address} has too many requests (429){more}"
     if status in (502, 503, 504):
         return f"the server at {address} is not ready ({status}); it may still be loading its model"
@@ -168,6 +171,14 @@ def _sentence(status: int, headers: httpx.Headers, body: bytes, address: str, mo
     if status == 413 or ("context" in text and ("length" in text or "exceed" in text or "maximum" in text)):
         return f"the server at {address} takes no prompt of that length ({status}); lower remote.context"
     return f"the server at {address} refused the request ({status})"
+
+
+def _wait(headers: httpx.Headers) -> int:
+    """For how many seconds a server wants to be left alone (RFC 9110, 10.2.3, "Retry-After"); 0 where it says none, or
+    none that can be meant."""
+    said = headers.get("retry-after", "").strip()
+    known = said.isascii() and said.isdigit() and len(said) < 5 and int(said) <= _LONGEST_WAIT_S
+    return int(said) if known else 0
 
 
 def detail(body: bytes) -> str:

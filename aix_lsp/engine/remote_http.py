@@ -7,7 +7,7 @@ arrive in lumps, and a kilobyte may become a gigabyte.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import contextlib
 import itertools
 import json
 import logging
@@ -22,6 +22,7 @@ import certifi
 import httpx
 
 import aix_lsp
+from aix_lsp.addresses import is_loopback
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.remote_errors import Proxy, RemoteError, compressed, connection_error, garbage, status_error
 from aix_lsp.engine.remote_stream import StreamError
@@ -45,6 +46,9 @@ LARGEST_ANSWER = 16_000_000
 
 _LARGEST_ERROR = 65_536
 
+_MOST_COOKIES = 4_096
+"""Characters of all together. Servers take 8 KB of header, or more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -58,7 +62,7 @@ class Address:
         """Whether the server is on this machine."""
         host = self.root.host
         try:
-            return ipaddress.ip_address(host).is_loopback
+            return is_loopback(host)
         except ValueError:
             return host == "localhost" or host.endswith(".localhost")
 
@@ -160,10 +164,11 @@ class RemoteClient:
     ) -> AsyncIterator[httpx.Response]:
         try:
             response = await self._connected(method, path, body)
+            self._limit_cookies()
             try:
                 plain = response.headers.get("content-encoding", "").strip().lower() in ("", "identity")
                 if response.status_code != 200:
-                    content = await _read(response, _LARGEST_ERROR) if plain else b""
+                    content = await _beginning(response) if plain else b""
                     raise status_error(response, content, self.address.shown, model=model, token_name=self._token_name)
                 if not plain:
                     raise compressed(self.address.shown)
@@ -175,6 +180,12 @@ class RemoteClient:
         except httpx.HTTPError as error:
             limit = self._settings.connect_timeout_s
             raise connection_error(error, self.address.shown, connect_timeout=limit, proxy=self._proxy) from error
+
+    def _limit_cookies(self) -> None:
+        """What spreads requests over several servers knows us again by a cookie. One that sends more and more of them
+        gets none back: in the end it would refuse every request, for its header's length."""
+        if sum(len(cookie.name) + len(cookie.value or "") for cookie in self._client.cookies.jar) > _MOST_COOKIES:
+            self._client.cookies.clear()
 
     async def _connected(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
         root = self.address.root
@@ -218,16 +229,24 @@ def _proxy_for(address: Address, settings: RemoteSettings) -> Proxy | None:
     return None
 
 
+async def _beginning(response: httpx.Response) -> bytes:
+    """What is there of an error's body, and of a long one the beginning: its status says what is wrong, however long
+    the page is, and whether it comes to its end or not."""
+    content = bytearray()
+    with contextlib.suppress(httpx.HTTPError):
+        async for part in response.aiter_bytes():
+            content += part
+            if len(content) >= _LARGEST_ERROR:
+                break
+    return bytes(content[:_LARGEST_ERROR])
+
+
 async def read_whole(response: httpx.Response) -> bytes:
     """An answer's body. Raises StreamError for one that is larger than any answer."""
-    return await _read(response, LARGEST_ANSWER)
-
-
-async def _read(response: httpx.Response, limit: int) -> bytes:
     content = bytearray()
     async for part in response.aiter_bytes():
         content += part
-        if len(content) > limit:
+        if len(content) > LARGEST_ANSWER:
             raise StreamError("more than an answer can be")
     return bytes(content)
 

@@ -15,6 +15,7 @@ from aix_lsp.engine.local import LocalBackend, idle_seconds, safe
 from aix_lsp.engine.tokenizer import fills_in
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.settings import ModelSettings
+from aix_lsp.text import with_stop
 from aix_lsp.types import GenerationRequest, Prompt
 
 
@@ -70,7 +71,7 @@ class ChosenBackend(Backend):
             reason = str(error)
         self._inner = LocalBackend(self._settings)
         loaded = self._inner.load(report)
-        report(LoadEvent("warning", f"{reason}. This window loads a model of its own (model.share)."))
+        report(LoadEvent("warning", f"{with_stop(reason)} This window loads a model of its own (model.share)."))
         return loaded
 
     def _shared(self) -> Backend:

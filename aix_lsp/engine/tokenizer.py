@@ -212,7 +212,9 @@ def _load_tokenizers(path: Path) -> _Library:
 
     try:
         inner = tokenizers.Tokenizer.from_str(path.read_text("utf-8"))
-    except Exception as error:  # the library raises the bare class
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # the library raises the bare class, and where it panics what is no Exception
         raise TokenizerError(f"{path} cannot be read: {one_line(error)[:200]}") from error
     inner.no_truncation()
     inner.no_padding()

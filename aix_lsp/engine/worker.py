@@ -36,6 +36,7 @@ from aix_lsp.engine.job import Job, describe, model_failure
 from aix_lsp.engine.pulse import Pulse, Watch
 from aix_lsp.engine.recovery import RestartLimit, failed_with, is_out_of_memory
 from aix_lsp.logs import of_request
+from aix_lsp.text import continued, without_stop
 from aix_lsp.types import Generation, GenerationRequest
 
 _MOST_RELOADS = 3
@@ -149,7 +150,9 @@ class ModelThread(Front):
         except ModelError as error:
             self._fail(error)
             return False
-        except Exception as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
+        except SystemExit:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever it was, those who wait must hear of it
             self._fail(ModelError(f"the model could not be loaded: {describe(error)}"))
             return False
         self._present = True
@@ -231,7 +234,7 @@ class ModelThread(Front):
             return _Trouble("changed", str(error))
         except EngineError as error:
             return _Trouble("memory", str(error)) if is_out_of_memory(error) else error
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever broke, the request is answered
+        except BaseException as error:  # noqa: BLE001  # whatever broke, the request is answered
             if is_out_of_memory(error):
                 return _Trouble("memory", f"memory ran out: {model_failure(error)}")
             return _Trouble("crash", model_failure(error))
@@ -300,11 +303,11 @@ class ModelThread(Front):
         one. Where it may not, everybody is told, and this is the end."""
         if self._restarts.allows(time.monotonic()):
             return True
-        often = f"{reason}, {self._restarts.often}" if self._restarts.most else reason
+        often = f"{without_stop(reason)}, {self._restarts.often}" if self._restarts.most else reason
         advice = "restart the server, and run `aix-lsp doctor` if it comes again"
         if other := self._backend.retreat():
             self._restarts = RestartLimit(self._restarts.most)
-            self._retreat = f"{often}; the embedded model {other} answers from now on; {advice}"
+            self._retreat = continued(often, f"the embedded model {other} answers from now on; {advice}")
             return True
-        self._fail(ModelError(f"{often}; {advice}"))
+        self._fail(ModelError(continued(often, advice)))
         return False

@@ -238,7 +238,7 @@ class _Running:
                 pause = next(waits, None)
                 if pause is None:
                     raise RunStopped(one_line(error)) from None
-                await asyncio.sleep(pause)
+                await asyncio.sleep(max(pause, error.wait_s))
             except ModelError:
                 raise
             except EngineError as error:

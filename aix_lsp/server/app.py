@@ -27,6 +27,7 @@ from aix_lsp.server.responsive import take_short_turns
 from aix_lsp.server.session import Session
 from aix_lsp.server.tracing import TracedProtocol
 from aix_lsp.server.transport import MAX_MESSAGE_BYTES, StreamWriter, accept_one, claim_stdio, pump
+from aix_lsp.workspace.git_process import end_running
 
 if TYPE_CHECKING:
     from aix_lsp.engine.base import Engine, OnEvent
@@ -134,6 +135,8 @@ class AixServer(LanguageServer):
             await asyncio.wait_for(self.session.close(), timeout=3)
         except TimeoutError:
             logger.warning("the session took too long to close")
+        except Exception as error:  # noqa: BLE001  # the process is to end, whatever is left undone
+            self.log_failure("closing the session", error)
         await asyncio.to_thread(stream.close)
         return code
 
@@ -213,4 +216,5 @@ def _leave(server: AixServer, code: int) -> NoReturn:
     if server.logs is not None:
         # not logging.shutdown: it waits for a disk as long as that takes
         server.logs.close()
+    end_running()
     os._exit(code)

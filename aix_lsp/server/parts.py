@@ -11,7 +11,8 @@ class Parts:
         from aix_lsp.completion.context import WorkspaceContext
         from aix_lsp.completion.index_cache import cache_folder
         from aix_lsp.completion.service import CompletionService
-        from aix_lsp.completion.statistics import Statistics, statistics_file
+        from aix_lsp.completion.statistics import Statistics
+        from aix_lsp.completion.statistics_file import statistics_file
         from aix_lsp.completion.trace import TraceLog
         from aix_lsp.configuration import Configuration
         from aix_lsp.engine.select import is_remote

@@ -48,7 +48,8 @@ class Reports:
             return
         self._indexing.discard(path)
         if state.startswith("failed"):
-            self._messages.warn(f"the folder {path.name} could not be indexed ({state}); no snippets come from it")
+            why = state.removeprefix("failed: ")
+            self._messages.warn(f"the folder {path.name} could not be indexed ({why}); no snippets come from it")
         elif state == "ready":
             pass_by_what_is_there()
             self._report_index(path)

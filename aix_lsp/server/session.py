@@ -19,6 +19,7 @@ from aix_lsp.server.parts import Parts
 from aix_lsp.server.progress import Messages
 from aix_lsp.server.reports import Reports
 from aix_lsp.server.switch import Switch
+from aix_lsp.text import continued
 from aix_lsp.uris import normalize, uri_to_path
 from aix_lsp.workspace.documents import DocumentStore
 from aix_lsp.workspace.presence import is_gone
@@ -103,7 +104,7 @@ class Session:
             # our own errors hold no text of the user's
             own = type(error).__module__.startswith("aix_lsp.")
             why = error if own else type(error).__name__
-            self.messages.warn(f"the server could not start: {why}; run `aix-lsp doctor`")
+            self.messages.warn(continued(f"the server could not start: {why}", "run `aix-lsp doctor`"))
             raise
         finally:
             self.settled.set()

@@ -8,7 +8,6 @@ header. A thread reads, because a blocked read must not hold the event loop; at 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import queue
@@ -17,6 +16,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
+
+from aix_lsp.addresses import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ def pump(
             for body in read_messages(stream, too_large):
                 room.enter(len(body))
                 loop.call_soon_threadsafe(handle_one, body)
-        except (OSError, ValueError):
+        except (OSError, ValueError, MemoryError):  # of a message that is half read nothing behind it can be found
             logger.info("the client's stream broke")
         except RuntimeError:  # the loop is closed: the server is going down
             return
@@ -208,7 +209,7 @@ def accept_one(host: str, port: int, *, force: bool, announce: Callable[[str], N
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise ValueError(f"{host} is no address of this machine: {error.strerror}") from error
-    if not all(ipaddress.ip_address(str(item[4][0]).partition("%")[0]).is_loopback for item in addresses):
+    if not all(is_loopback(str(item[4][0])) for item in addresses):
         if not force:
             raise ValueError(
                 f"{host} can be reached from other machines, and the connection is neither encrypted nor asks for a "
@@ -217,7 +218,8 @@ def accept_one(host: str, port: int, *, force: bool, announce: Callable[[str], N
         announce(f"warning: whoever reaches {host}:{port} can read the files that this server sees")
     family, kind, protocol, _, address = addresses[0]
     with socket.socket(family, kind, protocol) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # on Windows it lets another program take the same port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(1)
         shown = listener.getsockname()

@@ -1,20 +1,15 @@
-"""Git's view of a folder: which files it tracks or could track. Runs git, and nothing that a repository configures."""
+"""Git's view of a folder: which files it tracks or could track."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from aix_lsp.environment import without_secrets
+from aix_lsp.workspace.git_process import answer
 
 _TIMEOUT_S: Final = 20.0
 _QUESTION_TIMEOUT_S: Final = 10.0
@@ -22,32 +17,6 @@ _QUESTION_TIMEOUT_S: Final = 10.0
 waits for somebody) is done without."""
 
 _NO_FILTER: Final = (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
-
-_REDIRECTIONS: Final = frozenset(
-    {
-        *("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"),
-        *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_COUNT"),
-        *("GIT_NAMESPACE", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE"),
-    }
-)
-"""Variables that point git at another repository, as in a server started from a git hook."""
-
-_SAFE_OPTIONS: Final = (
-    # A repository's own configuration can name programs to run and servers to ask. A folder is opened to be read.
-    *("-c", "core.fsmonitor=false"),
-    *("-c", f"core.hooksPath={os.devnull}"),
-    *("-c", "protocol.allow=never"),
-    # a folder that merely looks like a repository's inside
-    *("-c", "safe.bareRepository=explicit"),
-    # nor files to read, which may be devices without end
-    *("-c", f"core.attributesFile={os.devnull}"),
-    *("-c", f"diff.orderFile={os.devnull}"),
-    *("-c", "log.mailmap=false"),
-)
-
-_MOST_MEMORY: Final = 2 << 30
-"""Bytes that git may take for itself: its own files may be links to what has no end, such as `.git/commondir` to
-/dev/zero. A work tree of a million files takes a quarter."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +90,14 @@ def find_git_view(root: Path) -> GitView | None:
         return None  # nor would it answer the next question
     # A repository may name any file as one of patterns: only the user's own is read.
     options = ("-c", f"core.excludesFile={user_file}")
-    answer = _git(
+    answered = _git(
         root,
         *(*options, "rev-parse", "--is-inside-work-tree", "--show-cdup", "--git-path", "info/exclude", "--show-prefix"),
         timeout=_QUESTION_TIMEOUT_S,
     )
-    if answer is None:
+    if answered is None:
         return None
-    inside, way_up, exclude, prefix = os.fsdecode(answer).removesuffix("\n").split("\n", 3)
+    inside, way_up, exclude, prefix = os.fsdecode(answered).removesuffix("\n").split("\n", 3)
     if inside != "true" or _git(root, *options, "check-ignore", "--quiet", ".") is not None:
         return None
     return GitView(
@@ -143,7 +112,7 @@ def find_git_view(root: Path) -> GitView | None:
 def _users_exclude_file(root: Path) -> Path:
     """The user's own ignore file, whether it is there or not. Raises TimeoutError where git does not answer."""
     asked = ("config", "-z", "--show-scope", "--type=path", "--get-all", "core.excludesFile")
-    named = _answer(root, *asked, timeout=_QUESTION_TIMEOUT_S)
+    named = answer(root, *asked, timeout=_QUESTION_TIMEOUT_S)
     words = (named or b"").split(b"\0")
     for scope, value in reversed([*zip(words[::2], words[1::2], strict=False)]):
         if scope in (b"global", b"system") and value.strip():
@@ -156,82 +125,11 @@ def _paths(listing: bytes) -> list[str]:
     return [os.fsdecode(path) for path in listing.split(b"\0") if path]
 
 
-def _program(root: Path) -> str | None:
-    """Git as the user's PATH has it, but for entries that a folder which is opened could fill: empty and relative ones,
-    and those inside `root`."""
-    for entry in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        folder = Path(entry)
-        if not folder.is_absolute() or (len(root.parts) > 1 and _within(folder, root)):
-            continue
-        found = shutil.which(folder / "git")
-        if found is not None and not (len(root.parts) > 1 and _within(Path(found), root)):
-            return found
-    return None
-
-
-def _within(path: Path, root: Path) -> bool:
-    """Whether a path leads into `root`, as it is written or through links."""
-    return path.is_relative_to(root) or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
-
-
 def _git(
     root: Path, *arguments: str, timeout: float = _TIMEOUT_S, configured: Mapping[str, str] | None = None
 ) -> bytes | None:
-    """`_answer`, or None where it takes too long."""
+    """`answer`, or None where it takes too long."""
     try:
-        return _answer(root, *arguments, timeout=timeout, configured=configured)
+        return answer(root, *arguments, timeout=timeout, configured=configured)
     except TimeoutError:
         return None
-
-
-def _answer(root: Path, *arguments: str, timeout: float, configured: Mapping[str, str] | None = None) -> bytes | None:
-    """Standard output of one git command in `root`, or None when it fails. `configured` are more values, by names that
-    may hold anything. Raises TimeoutError after `timeout` seconds."""
-    program = _program(root)
-    if program is None:
-        return None
-    environment = {name: value for name, value in without_secrets().items() if name not in _REDIRECTIONS}
-    environment |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
-    if configured:
-        environment["GIT_CONFIG_COUNT"] = str(len(configured))
-        for number, (name, value) in enumerate(configured.items()):
-            environment |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-    try:
-        process = subprocess.Popen(
-            [program, *_SAFE_OPTIONS, *arguments],
-            cwd=root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-            start_new_session=True,
-        )
-    except (OSError, ValueError):
-        return None
-    _limit(process)
-    with process:
-        try:
-            output, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            raise TimeoutError from None
-    return output if process.returncode == 0 else None
-
-
-def _limit(process: subprocess.Popen[bytes]) -> None:
-    """Bound git's memory, where the system lets that be said of a process that runs already: of Python's ways to say it
-    before, none is safe with threads."""
-    if sys.platform == "linux":
-        import resource
-
-        with contextlib.suppress(OSError, ValueError):  # it has ended, or its limit is lower
-            resource.prlimit(process.pid, resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End git and what it has started: whoever holds its end of the pipe would be waited for without end."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()

@@ -180,6 +180,7 @@ class WorkspaceWatcher:
             root.shallow.clear()
             if root.identity is not None:
                 self._watch(root)
+                self._post(root.name, False)  # what has changed since the watches ended
 
     def _stop_observer(self) -> None:
         observer, self._observer = self._observer, None

@@ -105,14 +105,22 @@ async def client_dies_and_the_pipe_stays_open(stage: Stage) -> str:
     return f"gone after {await until_gone(there):.1f} s"
 
 
+_NOT_IGNORED = (
+    "import os, signal, sys\n"
+    "for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):\n"
+    "    signal.signal(number, signal.SIG_DFL)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])\n"
+)
+
+
 @fault("a signal ends the server and its processes, with the exit code that says which", group="client", quick=False)
 async def server_is_told_to_end_by_a_signal(stage: Stage) -> str:
-    """SIGTERM, SIGINT, SIGHUP."""
+    """SIGTERM, SIGINT, SIGHUP, which a shell may have set to be ignored for what it runs in the background."""
     if sys.platform == "win32":
         raise NotHere("signals differ on Windows")
     seconds = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        editor = await stage.editor(env=_NO_MODEL, ready=False)
+        editor = await stage.editor(env=_NO_MODEL, ready=False, wrapper=[sys.executable, "-c", _NOT_IGNORED])
         there = family(process_of(editor.client))
         await editor.client.request("workspace/executeCommand", {"command": "aix.status"})
         assert editor.client.process is not None

@@ -111,11 +111,12 @@ async def client_never_reads(stage: Stage) -> str:
     _reads(editor.client, on=False)
     process = editor.client.process
     assert process is not None
+    asked = []
     for _ in range(6_000):
         if process.returncode is not None:
             break
         try:
-            editor.client.start_request("workspace/executeCommand", {"command": "aix.documents"})
+            asked.append(editor.client.start_request("workspace/executeCommand", {"command": "aix.documents"})[1])
             await drain(editor.client)
             most = max(most, resident_mb(server))
         except Exception:  # noqa: BLE001  # the server is gone
@@ -123,6 +124,7 @@ async def client_never_reads(stage: Stage) -> str:
     # its pipe must be read to its end before asyncio sees the process end
     _reads(editor.client, on=True)
     assert await asyncio.wait_for(process.wait(), GONE_S) == 1
+    await asyncio.gather(*asked, return_exceptions=True)
     grown = most - before
     assert grown < 3 * 64, f"the server grew by {grown:.0f} MB"
     return f"ended with 1 after {grown:.0f} MB"

@@ -12,7 +12,7 @@ _REFUSALS = [
     (404, [], "there is no /v1/completions"),
     (413, [], "takes no prompt of that length (413)"),
     (418, [], "refused the request (418)"),
-    (429, ["Retry-After: 7"], "has too many requests (429); it asks to wait 7 s"),
+    (429, ["Retry-After: 1"], "has too many requests (429); it asks to wait 1 s"),
 ]
 _FAILURES = [
     (500, [], "failed (500)"),

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from aix_lsp.uris import path_to_uri
+from tests.faults.client_stage import until
 from tests.faults.fault import NotHere, Stage, fault
 from tests.faults.workspace_means import Asking, heron, run
 
@@ -45,7 +47,10 @@ async def git_repository_that_is_broken(stage: Stage) -> str:
 
 
 @fault(
-    "a git that never answers is done without after a while, and nothing of it is left", group="workspace", quick=False
+    "a git that never answers is done without after a while, and nothing of it is left when the server or its indexer "
+    "ends",
+    group="workspace",
+    quick=False,
 )
 async def git_that_hangs(stage: Stage) -> str:
     if os.name != "posix":
@@ -58,14 +63,32 @@ async def git_that_hangs(stage: Stage) -> str:
     (tools / "git").write_text(f"#!/bin/sh\nsleep {mark} &\nsleep 618\n")
     (tools / "git").chmod(0o755)
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
+
+    def hang() -> list[int]:
+        """Those that wait for good."""
+        processes = psutil.process_iter(["cmdline"])
+        return [process.pid for process in processes if process.info["cmdline"] == ["sleep", mark]]
+
+    def none() -> bool:
+        return not hang()
+
+    editor = await stage.editor(env={"PATH": path}, ready=False)
+    await until(hang)  # asked by the indexer, which ends with the folder
+    editor.client.notify(
+        "workspace/didChangeWorkspaceFolders",
+        {"event": {"added": [], "removed": [{"uri": path_to_uri(stage.workspace), "name": "workspace"}]}},
+    )
+    await until(none)
+    await editor.client.shutdown()
     editor = await stage.editor(env={"PATH": path}, ready=False)
     asking = Asking(editor, stage.workspace)
     await editor.works(offers=False)
     await asking.until("robin.py")
     await editor.works()
     assert not editor.shown(), editor.shown()
-    left = [process.pid for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", mark]]
-    assert not left, f"processes {left} of git are left"
+    await until(hang)  # asked by the server itself
+    assert await editor.client.shutdown() == 0
+    await until(none)
     return "snippets after its time limit"
 
 

@@ -150,7 +150,8 @@ def _settings(folder: Path) -> Kept:
 
 
 def _counts(folder: Path) -> Kept:
-    from aix_lsp.completion.statistics import read_rows, read_totals, sum_of, summary
+    from aix_lsp.completion.statistics import read_totals, sum_of, summary
+    from aix_lsp.completion.statistics_file import read_rows
 
     path = folder / "statistics.jsonl"
     row = {"day": "2026-01-31", "language": "python", "offered": 12, "accepted": 3, "model_ms.20": 7, "cached_ms.-3": 2}

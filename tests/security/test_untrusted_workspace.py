@@ -25,7 +25,7 @@ from aix_lsp.configuration import Configuration
 from aix_lsp.engine.host_protocol import PROTOCOL, Unpacker, pack
 from aix_lsp.settings import Settings, options
 from aix_lsp.uris import path_to_uri
-from aix_lsp.workspace import git as git_module
+from aix_lsp.workspace import git_process
 from aix_lsp.workspace.git import find_git_view
 from aix_lsp.workspace.scanner import Scanner
 from tests.e2e.conftest import INVOICE, environment_in, workspace_in
@@ -306,8 +306,8 @@ def test_a_repository_without_end_takes_little_memory_and_nobody_waits_for_it(
     path = root / ".git" / file
     path.unlink(missing_ok=True)
     path.symlink_to("/dev/zero")
-    monkeypatch.setattr(git_module, "_MOST_MEMORY", 64 << 20)
-    monkeypatch.setattr(git_module, "_kill", lambda process: (process.kill(), killed.append(process)))
+    monkeypatch.setattr(git_process, "_MOST_MEMORY", 64 << 20)
+    monkeypatch.setattr(git_process, "_kill", lambda process: (process.kill(), killed.append(process)))
     view = find_git_view(root)
     assert view is None or view.last_commits() is None
     if sys.platform == "linux":  # elsewhere it is killed in the end

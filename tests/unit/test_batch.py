@@ -233,6 +233,35 @@ def test_where_memory_runs_out_fewer_run_at_once(tmp_path: Path, monkeypatch: py
         engines.close()
 
 
+def test_a_model_that_fails_is_told_in_one_line_and_loaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(save_model(tmp_path / "model", tiny_model("llama", seed=3)))
+    told: list[str] = []
+    engine = BatchEngine(
+        ModelSettings(name=folder, device="cpu", threads=1),
+        lambda event: told.append(event.message) if event.kind == "warning" else None,
+        most=2,
+    )
+    plain = BatchDecoder.step
+
+    def fail(self: BatchDecoder, *arguments: Any) -> Any:
+        monkeypatch.setattr(BatchDecoder, "step", plain)
+        raise RuntimeError("device-side assert triggered")
+
+    async def answers() -> list[Any]:
+        await engine.ready()
+        monkeypatch.setattr(BatchDecoder, "step", fail)
+        return [await outcome(engine, asked(number, [5, 6, 7], 4)) for number in range(2)]
+
+    broken, whole = asyncio.run(answers())
+    engine.close()
+    line = "the model failed and is loaded again; the error was RuntimeError: device-side assert triggered"
+    assert broken == ("EngineError", line)
+    assert len(whole) == 5
+    assert [message for message in told if "failed" in message] == [line]
+
+
 def test_a_model_that_runs_another_way_answers_one_by_one(tmp_path: Path, widths: list[int]) -> None:
     engines = Engines(str(save_model(tmp_path / "model", tiny_model("qwen3", head_dim=8))))
     try:

@@ -59,6 +59,32 @@ def test_names_may_be_nested_dotted_prefixed_or_camel_case(
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("token", ["sEcr3t"]),
+        ("token_env", "sk-proj-sEcr3t"),
+        ("token_env", "hf_sEcr3tAbCdEfGhIjKlMnOpQrStUvWx"),
+        ("token_env", ["sEcr3t"]),
+        ("url", ["http://me:sEcr3t@models.example"]),
+        ("proxy", ["http://me:sEcr3t@proxy.example"]),
+    ],
+)
+def test_what_may_hold_a_token_is_told_without_its_value(
+    configuration: Configuration, name: str, value: object
+) -> None:
+    (problem,) = configuration.set_layer("initializationOptions", {"remote": {name: value}})
+    assert problem.startswith(f"settings: remote.{name} = (hidden): ")
+    assert "sEcr3t" not in problem
+    assert configuration.settings.remote == Settings().remote
+
+
+@pytest.mark.parametrize("name", ["AIX_REMOTE_TOKEN", "token", "OpenAI_Token_2", "_X"])
+def test_any_name_of_a_variable_may_hold_the_token(configuration: Configuration, name: str) -> None:
+    assert not configuration.set_layer("initializationOptions", {"remote": {"token_env": name}})
+    assert configuration.settings.remote.token_env == name
+
+
+@pytest.mark.parametrize(
     ("values", "told"),
     [
         ({"completion": {"debounce_ms": "soon"}}, "completion.debounce_ms"),
@@ -66,6 +92,8 @@ def test_names_may_be_nested_dotted_prefixed_or_camel_case(
         ({"prompt": {"format": "msp"}}, "prompt.format"),
         ({"completion": {"bounce": 1}}, "completion.bounce is no option"),
         ({"nothing": 1}, "nothing is no option"),
+        ({"log": {"file": "~nobody-of-that-name/x"}}, "log.file = '~nobody-of-that-name/x': this is no path on this"),
+        ({"log": {"file": "a\0b"}}, "log.file"),
     ],
 )
 def test_a_bad_value_is_reported_and_the_rest_counts(
@@ -77,6 +105,7 @@ def test_a_bad_value_is_reported_and_the_rest_counts(
     assert "\n" not in problems[0]
     assert configuration.settings.retrieval.snippets == 2
     assert configuration.settings.completion == Settings().completion
+    assert configuration.settings.log == Settings().log
 
 
 @pytest.mark.parametrize("name", [item.name for item in options() if item.scope == "machine"])

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import shutil
+import struct
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -322,6 +323,40 @@ async def test_the_number_of_snippets_is_a_setting(asker: Asker) -> None:
     few = Settings.model_validate({"retrieval": {"snippets": 2}})
     assert len(asker.snippets()) == 3
     assert len(asker.snippets(few)) == 2
+
+
+async def test_a_folder_is_never_shown_as_being_indexed_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise struct.error("what is quoted here is private")
+
+    monkeypatch.setattr(following.DiskFollower, "_follow", broken)
+    asker = Asker(tmp_path)
+    asker.context.start_indexing(tmp_path)
+    await asker.until(lambda: asker.states[-1] == "failed: broken index")
+    await asker.context.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no signals and no scripts")
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ("kill -9 $$", "the system or somebody ended the indexer by signal 9, as when the memory is short"),
+        ("exit 3", "the indexer ended with status 3"),
+    ],
+)
+async def test_an_indexer_that_ends_without_a_word_is_told_by_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, told: str
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\nread job\n{last}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    asker = Asker(tmp_path)
+    asker.context.start_indexing(tmp_path)
+    await asker.until(lambda: asker.states[-1] == f"failed: {told}")
+    await asker.context.close()
 
 
 async def test_an_indexer_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,14 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(run: Run) -> None:
     results, engine = run(Given([sample(0)]), lambda number: away if number < 2 else "1")
     assert results[0].output.text == "1"
     assert len(engine.requests) == 3
+
+
+def test_a_server_that_asks_to_wait_is_asked_again_after_that_time(run: Run) -> None:
+    replies: list[str | Exception] = [RemoteError("too many requests", down=True, wait_s=0.3), "1\n"]
+    began = time.monotonic()
+    ((result,), _) = run(Given([sample(0)]), lambda number: replies.pop(0))
+    assert time.monotonic() - began >= 0.3
+    assert result.output.text == "1"
 
 
 def test_a_server_that_stays_away_stops_the_run_and_keeps_what_is_there(run: Run) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import select
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -339,6 +343,64 @@ def test_an_empty_index_takes_over_what_comes_first_and_a_full_one_waits_for_the
             if size != sizes[-1]:
                 sizes.append(size)
     assert sizes == [(0, 0), (5, 0), (10, 0), (10, 5), (10, 10)]
+
+
+_FAILS = """
+import os, sys
+from aix_lsp.completion import indexer
+
+def index(job, on_work):
+    {body}
+    yield
+
+indexer.index = index
+{before}
+indexer.main()
+"""
+
+
+def failing(body: str, job: IndexJob, before: str = "") -> subprocess.Popen[bytes]:
+    """The indexer's process with a job in which this happens."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _FAILS.format(body=body, before=before)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
+    process.stdin.flush()
+    return process
+
+
+def last_words(body: str, job: IndexJob) -> str:
+    """What the server is told; it keeps the pipe open until then, whose end would end the process."""
+    with failing(body, job) as process:
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+    assert process.returncode == 1
+    assert "hunter2" not in said
+    return said.splitlines()[-1]
+
+
+def test_the_last_words_of_an_indexer_quote_no_file(job: IndexJob) -> None:
+    assert last_words("raise KeyError('password = hunter2')", job).startswith("KeyError at <string>:")
+    full = last_words("raise OSError(28, 'No space left on device', '/x')", job)
+    assert full == "OSError: [Errno 28] No space left on device: '/x'"
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="the system has no poll")
+def test_an_indexer_ends_with_its_server_even_where_no_hang_up_is_told(job: IndexJob) -> None:
+    blind = """
+class Blind:
+    def register(self, *_): pass
+    def poll(self, milliseconds): import time; time.sleep(0.05)
+
+parents = iter([7, 7])
+indexer.select.poll, indexer.os.getppid = Blind, lambda: next(parents, 1)
+"""
+    with failing("import time; time.sleep(120)", job, blind) as process:
+        assert process.wait(60) == 1
 
 
 def test_parts_travel_as_they_are(job: IndexJob) -> None:

@@ -180,6 +180,22 @@ def test_a_file_that_cannot_be_written_is_told_once_and_written_again_once_it_ca
     assert [record["event"] for record in read_records(path)] == ["kept 0", "4 lines could not be written"]
 
 
+def test_a_reason_that_the_system_has_no_words_for_is_told_too(
+    logs: tuple[Logs, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, told = logs
+
+    def refused(file: LogFile, lines: bytes) -> None:
+        raise PermissionError("the folder belongs to somebody else")
+
+    monkeypatch.setattr(LogFile, "append", refused)
+    made.apply("warning", tmp_path / "a.jsonl")
+    assert made._kept is not None
+    log_to(made._kept, "lost")
+    until(lambda: bool(told))
+    assert told[0].endswith("cannot be written: the folder belongs to somebody else; the server works without it")
+
+
 def test_lines_from_before_the_settings_are_kept_and_a_level_counts_at_once(
     logs: tuple[Logs, list[str]], tmp_path: Path
 ) -> None:

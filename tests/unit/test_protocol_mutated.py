@@ -12,7 +12,8 @@ import pytest
 from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException, JsonRpcInternalError
 
-from aix_lsp.completion.statistics import read_rows, sum_of, summary
+from aix_lsp.completion.statistics import sum_of, summary
+from aix_lsp.completion.statistics_file import read_rows
 from aix_lsp.configuration import Configuration
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import read_json

@@ -15,7 +15,7 @@ from aix_lsp.engine.base import EngineClosed, EngineError, LoadEvent, ModelError
 from aix_lsp.engine.remote import RemoteEngine
 from aix_lsp.engine.scripted import ScriptedEngine
 from aix_lsp.logs import of_request
-from tests.unit.remote_server import TOKENIZER, Kind, ModelServer, request, settings_for, until
+from tests.unit.remote_server import TOKENIZER, Fault, Kind, ModelServer, request, settings_for, until
 
 Make = Callable[..., Awaitable[tuple[ModelServer, RemoteEngine, list[LoadEvent]]]]
 
@@ -230,7 +230,20 @@ async def test_another_model_answers_while_the_server_is_away_if_that_is_wanted(
     with pytest.raises(EngineError, match="refuses the connection"):
         await engine.generate(request())
     assert (await engine.generate(request())).text == "meanwhile"
-    assert "; the embedded model answers meanwhile" in told[-1].message
+    assert told[-1].message.endswith("; is it running? The embedded model answers meanwhile")
     await server.listen()
+    await until(lambda: engine.state.phase == "ready")
+    assert (await engine.generate(request())).model == "aix-mini"
+
+
+async def test_another_model_answers_while_the_server_asks_to_wait(make: Make) -> None:
+    server, engine, told = await make(fallback=lambda: ScriptedEngine("meanwhile"))
+    assert (await engine.generate(request())).model == "aix-mini"
+    server.fault = Fault(429, "", headers=["Retry-After: 1"])
+    with pytest.raises(EngineError, match="asks to wait 1 s"):
+        await engine.generate(request())
+    server.fault = None
+    assert (await engine.generate(request())).text == "meanwhile"
+    assert told[-1].message.endswith("; it asks to wait 1 s; the embedded model answers meanwhile")
     await until(lambda: engine.state.phase == "ready")
     assert (await engine.generate(request())).model == "aix-mini"

@@ -20,6 +20,7 @@ from aix_lsp.engine.remote_check import check
 from aix_lsp.engine.remote_errors import RemoteError, shown_name
 from aix_lsp.engine.remote_http import Address, RemoteClient
 from aix_lsp.settings_remote import RemoteSettings
+from aix_lsp.types import GenerationRequest
 from tests.unit.remote_server import FOLDER, Fault, ModelServer, request, settings_for, until
 
 SECRET = "what_the_user_typed"
@@ -56,7 +57,7 @@ STATUSES = [
     (404, "<html>nginx</html>", "there is no /v1/completions"),
     (400, f"maximum context length is 1024 tokens: {SECRET}", "takes no prompt of that length"),
     (400, f'{{"detail": "{SECRET}"}}', "refused the request (400)"),
-    (429, "", "has too many requests (429); it asks to wait 7 s"),
+    (429, "", "has too many requests (429); it asks to wait 1 s"),
     (500, f"Traceback: {SECRET}", "failed (500); its log says why"),
     (503, '{"error": {"message": "Loading model"}}', "is not ready (503)"),
     (307, "", "sends us elsewhere (307)"),
@@ -68,13 +69,32 @@ async def test_each_status_is_one_line(status: int, body: str, line: str) -> Non
     async with ModelServer() as server:
         engine = RemoteEngine(settings_for(server), environment={})
         await engine.ready()
-        server.fault = Fault(status, body, headers=["Retry-After: 7", "Location: http://elsewhere.example/"])
+        server.fault = Fault(status, body, headers=["Retry-After: 1", "Location: http://elsewhere.example/"])
         assert line in await failure(engine)
         # What concerns one request alone leaves the server in its place.
-        assert (engine.state.phase == "ready") == (status in (400, 429, 500))
+        assert (engine.state.phase == "ready") == (status in (400, 500))
         server.fault = None
         await until(lambda: engine.state.phase == "ready")
         assert (await engine.generate(request())).text == "b + c\n"
+        engine.close()
+        await engine.wait_closed()
+
+
+@pytest.mark.parametrize("length", [0, 200_000])
+async def test_an_error_is_told_by_its_status_however_long_its_page_is(length: int) -> None:
+    async def broken_off(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 1000000\r\n\r\n" + b"x" * length)
+        await writer.drain()
+
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        for fault in (Fault(502, "x" * length), Fault(reply=broken_off)):
+            server.fault = fault
+            assert "is not ready (502)" in await failure(engine)
+            assert engine.state.phase == "failed"
+            server.fault = None
+            await until(lambda: engine.state.phase == "ready")
         engine.close()
         await engine.wait_closed()
 
@@ -254,6 +274,16 @@ async def test_what_only_the_user_can_mend_is_not_asked_again_and_again(monkeypa
         await engine.wait_closed()
 
 
+async def test_a_name_that_cannot_be_sent_is_none() -> None:
+    async with ModelServer(models=("half \ud83d",)) as server:
+        assert "lists no model; name one in remote.model" in await first_look(settings_for(server))
+    async with ModelServer(models=("half \ud83d", "aix-mini")) as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        assert (await engine.generate(request())).text == "b + c\n"
+        engine.close()
+        await engine.wait_closed()
+
+
 async def test_a_path_that_the_server_names_is_not_looked_for_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +319,58 @@ async def test_a_compressed_answer_is_refused_unread() -> None:
         await engine.wait_closed()
 
 
+class Panic(BaseException):
+    """What a library in Rust raises that panics."""
+
+
+async def test_a_panic_while_a_server_is_checked_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def panics(*_: object) -> None:
+        raise Panic("no such piece")
+
+    async with ModelServer() as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(remote, "check", panics)
+            engine = RemoteEngine(settings_for(server), environment={})
+            line = await asyncio.wait_for(failure(engine), 30)
+            assert line == "the server could not be checked: Panic: no such piece"
+        await until(lambda: engine.state.phase == "ready")
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_panic_over_one_prompt_is_one_line_and_the_next_is_sent() -> None:
+    def build(tokenizer: object, info: object) -> Any:
+        raise Panic(SECRET)
+
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        broken = GenerationRequest(build_prompt=build, max_new_tokens=4)
+        with pytest.raises(EngineError, match=r"^the prompt could not be built: Panic at ") as failed:
+            await engine.generate(broken)
+        assert SECRET not in str(failed.value)
+        assert (await engine.generate(request())).text == "b + c\n"
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_cookies_come_back_and_never_pile_up() -> None:
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        whole = '{"choices": [{"index": 0, "text": "b", "finish_reason": "stop"}]}'
+        longest = 0
+        for number in range(12):
+            cookie = f"Set-Cookie: name{number}={'x' * 1000}"
+            server.fault = Fault(200, whole, headers=["Content-Type: application/json", cookie])
+            assert (await engine.generate(request())).text == "b"
+            sent = server.completions[-1].headers.get("cookie", "")
+            assert number != 1 or sent.startswith("name0=xxx")
+            longest = max(longest, len(sent))
+        assert longest < 4200
+        engine.close()
+        await engine.wait_closed()
+
+
 async def test_no_more_is_taken_than_was_asked_for() -> None:
     async with ModelServer(kind="counting") as server:
         engine = RemoteEngine(settings_for(server), environment={})
@@ -301,13 +383,91 @@ async def test_no_more_is_taken_than_was_asked_for() -> None:
         await engine.wait_closed()
 
 
-@pytest.mark.parametrize("wait", ["9" * 4000, "-1", "²", "Wed, 21 Oct 2065 07:28:00 GMT", "7200"])
+@pytest.mark.parametrize("wait", ["9" * 4000, "-1", "0", "²", "Wed, 21 Oct 2065 07:28:00 GMT", "7200"])
 async def test_a_wait_that_nobody_can_mean_is_not_repeated(wait: str) -> None:
     async with ModelServer() as server:
         engine = RemoteEngine(settings_for(server), environment={})
         await engine.ready()
         server.fault = Fault(429, "", headers=[f"Retry-After: {wait}"])
         assert (await failure(engine)).endswith("(429); try again in a moment")
+        assert engine.state.phase == "ready"
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_server_that_asks_to_wait_is_left_alone_and_then_asked_as_before() -> None:
+    told: list[LoadEvent] = []
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), told.append, environment={})
+        await engine.ready()
+        server.fault = Fault(429, "", headers=["Retry-After: 2"])
+        began = time.monotonic()
+        assert "asks to wait 2 s" in await failure(engine)
+        server.fault = None
+        asked = len(server.seen)
+        for _ in range(3):
+            assert "asks to wait 2 s" in await failure(engine)
+        assert time.monotonic() - began < 1.5, "nobody waits for a server that is known to be busy"
+        await until(lambda: engine.state.phase == "ready")
+        assert time.monotonic() - began >= 2
+        assert len(server.seen) == asked, "a request was sent meanwhile, or the server was checked anew"
+        assert (await engine.generate(request())).text == "b + c\n"
+        assert [event.kind for event in told if event.kind != "progress"] == ["ready", "warning", "ready"]
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_no_server_is_waited_for_longer_than_some_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_LONGEST_WAIT_S", 0.2)
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        server.fault = Fault(429, "", headers=["Retry-After: 3600"])
+        assert "asks to wait 3600 s" in await failure(engine)
+        server.fault = None
+        await until(lambda: engine.state.phase == "ready")
+        assert (await engine.generate(request())).text == "b + c\n"
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_server_that_asks_to_wait_at_the_first_look_is_not_looked_at_meanwhile() -> None:
+    async with ModelServer() as server:
+        server.fault = Fault(429, "", headers=["Retry-After: 2"], everywhere=True)
+        engine = RemoteEngine(settings_for(server), environment={})
+        assert "asks to wait 2 s" in await failure(engine)
+        asked = len(server.seen)
+        await asyncio.sleep(1.2)
+        assert len(server.seen) == asked
+        server.fault = None
+        await until(lambda: engine.state.phase == "ready")
+        engine.close()
+        await engine.wait_closed()
+
+
+async def test_a_server_that_fails_while_it_asks_to_wait_is_checked_anew() -> None:
+    failed = asyncio.Event()
+
+    async def fail(writer: asyncio.StreamWriter) -> None:
+        await failed.wait()
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with ModelServer() as server:
+        engine = RemoteEngine(settings_for(server), environment={})
+        await engine.ready()
+        server.fault = Fault(reply=fail)
+        other = asyncio.create_task(engine.generate(request(document="other")))
+        await until(lambda: server.completions)
+        server.fault = Fault(429, "", headers=["Retry-After: 1"])
+        assert "asks to wait 1 s" in await failure(engine)
+        failed.set()
+        with pytest.raises(RemoteError, match="is not ready"):
+            await other
+        server.fault = None
+        asked = len(server.seen)
+        await until(lambda: engine.state.phase == "ready")
+        assert len(server.seen) > asked
         engine.close()
         await engine.wait_closed()
 

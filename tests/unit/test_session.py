@@ -114,6 +114,23 @@ async def test_a_start_that_fails_is_told_and_requests_are_answered(capsys: pyte
     assert "private" not in json.dumps(messages)
 
 
+async def test_a_session_that_cannot_be_closed_keeps_no_process(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stubborn(ScriptedEngine):
+        asked = 0
+
+        def close(self) -> None:
+            self.asked += 1
+            if self.asked == 1:
+                raise RuntimeError("this text is private")
+
+    client = Client(lambda settings, on_event: Stubborn("b + c"))
+    await client.run(opened("a = "), then=[asked(1, 4)])
+    assert "closing the session failed: RuntimeError" in caplog.text
+    assert "private" not in caplog.text
+
+
 async def test_a_wrong_setting_that_keeps_it_from_starting_is_named() -> None:
     def unfit(settings: Any, on_event: Any) -> Engine:
         raise ModelError("remote.url is no address")

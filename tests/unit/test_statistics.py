@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 
 from aix_lsp.cli.stats import first_day, run
 from aix_lsp.completion.statistics import (
-    Row,
     Statistics,
     bucket_of,
     latencies,
     percentile,
-    read_rows,
     read_totals,
     sum_of,
     summary,
 )
+from aix_lsp.completion.statistics_file import Row, read_rows
 
 BUCKET = 10 ** (1 / 16)
 

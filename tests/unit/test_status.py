@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.unit.fake_clock import FakeClock
 MODEL = ModelInfo("aix-mini", 4096, device="cpu", languages=("python",))
 READY = View(EngineState("ready", "aix-mini is ready (cpu, float32)"), MODEL, language="python")
 AWAY = EngineState("failed", "the server at example:1 cannot be reached")
+ASKS = EngineState("failed", "the server at example:1 refuses the connection; is it running?")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,12 @@ AWAY = EngineState("failed", "the server at example:1 cannot be reached")
         (View(EngineState("failed", "no such model")), "failed", "no such model"),
         (View(AWAY, is_remote=True), "degraded", AWAY.message),
         (View(AWAY, MODEL, is_remote=True), "degraded", f"{AWAY.message}; aix-mini answers meanwhile"),
+        (View(ASKS, MODEL, is_remote=True), "degraded", f"{ASKS.message} aix-mini answers meanwhile"),
+        (
+            View(ASKS, is_remote=True, folders=[Folder("shop", trouble="shop is not indexed (why)")]),
+            "degraded",
+            f"{ASKS.message} shop is not indexed (why)",
+        ),
         (replace(READY, folders=[Folder("shop", indexing=True)]), "indexing", "indexing shop"),
         (replace(READY, folders=[Folder("shop", True), Folder("b", True)]), "indexing", "indexing shop, b"),
         (replace(READY, folders=[Folder("shop", True)], busy=True), "busy", "indexing shop"),
@@ -224,6 +232,12 @@ class Told:
         self.lines.append(text)
 
     note = warn
+
+
+def test_a_folder_that_could_not_be_indexed_is_told_with_the_reason() -> None:
+    told = Told()
+    told.reports.index_state(Path("/home/me/shop"), "failed: broken index")
+    assert told.lines == ["the folder shop could not be indexed (broken index); no snippets come from it"]
 
 
 @pytest.mark.parametrize(

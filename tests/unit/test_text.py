@@ -6,7 +6,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aix_lsp.text import Encoding, TextBuffer, index_of, line_spans, line_start, width, with_line_feeds
+from aix_lsp.text import (
+    Encoding,
+    TextBuffer,
+    continued,
+    index_of,
+    line_spans,
+    line_start,
+    width,
+    with_line_feeds,
+    with_stop,
+    without_stop,
+)
 
 ENCODINGS: tuple[Encoding, ...] = ("utf-8", "utf-16", "utf-32")
 
@@ -185,3 +196,20 @@ def test_a_line_starts_behind_the_nearest_line_break_before_a_position(text: str
     start = next((place for place in range(len(before), 0, -1) if before[place - 1] in "\r\n"), 0)
     assert line_start(text, position) == start
     assert line_start(before) == start
+
+
+@pytest.mark.parametrize(
+    ("said", "one_line", "sentence"),
+    [
+        ("it is away", "it is away; restart it", "it is away."),
+        ("it is away.", "it is away; restart it", "it is away."),
+        ("is it running?", "is it running? Restart it", "is it running?"),
+        ("no room!", "no room! Restart it", "no room!"),
+        ("it said: out of …", "it said: out of …; restart it", "it said: out of …"),
+        ("it said: out of...", "it said: out of...; restart it", "it said: out of..."),
+    ],
+)
+def test_a_message_goes_on_by_its_end(said: str, one_line: str, sentence: str) -> None:
+    assert continued(said, "restart it") == one_line
+    assert with_stop(said) == sentence
+    assert without_stop(sentence).rstrip(".") == said.rstrip(".")

@@ -99,6 +99,16 @@ async def test_messages_arrive_in_order_and_the_end_is_told() -> None:
     assert seen == bodies
 
 
+async def test_a_message_that_the_memory_has_no_room_for_ends_the_server_and_not_its_reader_alone() -> None:
+    class NoRoom(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise MemoryError
+
+    ended = asyncio.Event()
+    pump(NoRoom(framed(b"x")), asyncio.get_running_loop(), lambda body: None, ended.set)
+    await asyncio.wait_for(ended.wait(), 60)
+
+
 def test_a_flood_waits_instead_of_filling_the_memory() -> None:
     posted: queue.Queue[tuple[Callable[..., object], tuple[object, ...]]] = queue.Queue()
     seen: list[bytes] = []

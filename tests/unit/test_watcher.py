@@ -399,6 +399,8 @@ def test_it_falls_back_when_the_limit_is_reached_later(tmp_path: Path, recorder:
     assert len(recorder.messages) == 1
     (tmp_path / "new" / "a.py").write_text("1")
     recorder.wait_for(tmp_path / "new" / "a.py")
+    # no event tells of what changed between the last watch and the first look
+    assert tmp_path in recorder.paths
 
 
 def test_polling_does_not_follow_links_in_circles(tmp_path: Path, recorder: Recorder, start: Start) -> None:

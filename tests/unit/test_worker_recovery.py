@@ -66,7 +66,11 @@ def warnings(events: list[LoadEvent]) -> list[str]:
     return [event.message for event in events if event.kind == "warning"]
 
 
-@pytest.mark.parametrize("fault", [RuntimeError("broken kernel"), SystemExit(3), KeyError("x")], ids=repr)
+class Panic(BaseException):
+    """What a library in Rust raises that panics; its message may quote what it had in hand."""
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("broken kernel"), SystemExit(3), KeyError("x"), Panic("x")], ids=repr)
 async def test_a_failure_ends_its_request_and_the_model_is_loaded_again(fault: BaseException) -> None:
     backend = Faulty(fault, RuntimeError("again"))
     with serving(backend) as (engine, events):
@@ -78,6 +82,31 @@ async def test_a_failure_ends_its_request_and_the_model_is_loaded_again(fault: B
         await asyncio.sleep(0)
         assert len(warnings(events)) == 1
         assert engine.state.phase == "ready"
+
+
+async def test_a_panic_over_one_prompt_ends_that_request_alone() -> None:
+    def build(tokenizer: object, info: object) -> Prompt:
+        raise Panic("inside of `password = hunter2`")
+
+    backend = Faulty()
+    with serving(backend) as (engine, events):
+        with pytest.raises(EngineError, match=r"^the prompt could not be built: Panic at ") as failed:
+            await asyncio.wait_for(engine.generate(request(build_prompt=build)), PATIENCE_S)
+        assert "hunter2" not in str(failed.value)
+        assert (await engine.generate(request())).text == "fine"
+        assert (backend.loads, warnings(events)) == (1, [])
+
+
+async def test_a_panic_while_loading_is_told() -> None:
+    class Panicking(Faulty):
+        def load(self, report: Report) -> LoadedModel:
+            raise Panic("no such piece")
+
+    with serving(Panicking()) as (engine, events):
+        with pytest.raises(ModelError, match="the model could not be loaded: Panic: no such piece"):
+            await asyncio.wait_for(engine.ready(), PATIENCE_S)
+        await asyncio.sleep(0)
+        assert warnings(events) == ["the model could not be loaded: Panic: no such piece"]
 
 
 async def test_those_who_wait_for_another_document_are_served_after_the_restart() -> None:

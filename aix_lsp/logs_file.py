@@ -88,11 +88,14 @@ def older(path: Path) -> Path:
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a log, oldest first, of both files; what is no record is passed over, as are files that are not
-    there. Raises OSError for one that cannot be read, and for what `LogFile` would not write either."""
+    there. Of a file that is larger than `LogFile` makes one, the end. Raises OSError for one that cannot be read, and
+    for what `LogFile` would not write either."""
     for file in (older(path), path):
         try:
             with os.fdopen(open_private(file, os.O_RDONLY), "rb") as opened:
-                lines = opened.read(_OVER * MOST_BYTES + MOST_BYTES).splitlines()
+                most = _OVER * MOST_BYTES + MOST_BYTES
+                opened.seek(max(0, os.fstat(opened.fileno()).st_size - most))
+                lines = opened.read(most).splitlines()
         except FileNotFoundError:
             continue
         for line in lines:

@@ -4,6 +4,7 @@ below /tmp or in a folder that all may write to, is not used."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -43,12 +44,17 @@ def is_ours(path: Path) -> bool:
 def open_private(path: Path, flags: int) -> int:
     """A handle of a file of this user, made with mode 0600 where `flags` make it. Raises OSError, also for a link, for
     what is no file, and for another user's."""
-    handle = os.open(path, flags | PRIVATE_FLAGS, 0o600)
+    try:
+        handle = os.open(path, flags | PRIVATE_FLAGS, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # "too many levels of symbolic links", of one that was not followed
+            raise OSError(errno.ELOOP, "it is a link", str(path)) from None
+        raise
     found = os.fstat(handle)
     if stat.S_ISREG(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid()):
         return handle
     os.close(handle)
-    raise PermissionError(1, "it is no file of this user", str(path))
+    raise PermissionError(errno.EPERM, "it is no file of this user", str(path))
 
 
 @contextlib.contextmanager

@@ -125,7 +125,7 @@ def inspect(
     if health:
         from aix_lsp.cli import health as check
 
-        check.run()
+        check.run(as_json=json, pid=pid)
         return
     from aix_lsp.cli.inspect import run
 

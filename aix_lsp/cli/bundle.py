@@ -19,6 +19,7 @@ import aix_lsp
 from aix_lsp.cli import bundle_parts
 from aix_lsp.cli.assignments import command_line
 from aix_lsp.cli.bundle_servers import servers
+from aix_lsp.cli.bundle_words import vocabulary
 from aix_lsp.cli.failure import UsageError
 from aix_lsp.configuration import Configuration
 from aix_lsp.files import replaced_file
@@ -91,7 +92,7 @@ def collect(workspace: Path, options: Mapping[str, Any], *, load: bool = False) 
         "settings.json": _json(bundle_parts.settings(configuration, problems)),
         "statistics.json": _json(bundle_parts.statistics()),
         "servers.json": _json(servers()),
-        "log.jsonl": "".join(f"{line}\n" for line in bundle_parts.log_lines(log_files())).encode(),
+        "log.jsonl": "".join(f"{line}\n" for line in bundle_parts.log_lines(log_files())).encode("utf-8", "replace"),
     }
     settings = configuration.settings.remote
     secrets = (settings.token.get_secret_value(), os.environ.get(settings.token_env, ""), str(Path.home()))
@@ -101,7 +102,8 @@ def collect(workspace: Path, options: Mapping[str, Any], *, load: bool = False) 
 
 def refuse_leaks(members: Mapping[str, bytes], secrets: Sequence[str]) -> None:
     """Look once more whether a member holds one of these. Raises Leak, which does not repeat it."""
-    named = [secret for secret in secrets if len(secret) >= _FEWEST_LETTERS]
+    # a token that is one of our own words, as for a server that asks for none (`none`, `token`), says nothing there
+    named = [secret for secret in secrets if len(secret) >= _FEWEST_LETTERS and secret.lower() not in vocabulary()]
     forms = [form for secret in named for form in (secret, json.dumps(secret, ensure_ascii=False)[1:-1])]
     for name, data in members.items():
         if any(form.encode() in data for form in forms):

@@ -16,6 +16,7 @@ import aix_lsp
 from aix_lsp.cli.bundle_servers import language
 from aix_lsp.cli.bundle_words import own_words, vocabulary, without_names
 from aix_lsp.cli.doctor import Finding
+from aix_lsp.cli.doctor_libraries import required
 from aix_lsp.completion.statistics import sum_of, summary
 from aix_lsp.completion.statistics_file import read_rows, statistics_file
 from aix_lsp.configuration import Configuration, getattr_dotted
@@ -50,7 +51,6 @@ def findings(found: Iterable[Finding]) -> list[dict[str, str]]:
 
 def versions() -> dict[str, Any]:
     """Of this program, Python, the system and the libraries."""
-    names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in _required()}
     return {
         "aix-lsp": aix_lsp.__version__,
         "python": platform.python_version(),
@@ -60,15 +60,8 @@ def versions() -> dict[str, Any]:
         "machine": platform.machine(),
         "libc": " ".join(platform.libc_ver()),
         "isolated": bool(sys.flags.isolated or sys.flags.safe_path),
-        "libraries": {name: version for name in sorted(names) if (version := _version(name))},
+        "libraries": {name: version for name in required() if (version := _version(name))},
     }
-
-
-def _required() -> list[str]:
-    try:
-        return [line for line in importlib.metadata.requires("aix-lsp") or [] if "extra ==" not in line]
-    except importlib.metadata.PackageNotFoundError:
-        return []
 
 
 def _version(name: str) -> str:

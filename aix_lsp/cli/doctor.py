@@ -48,8 +48,11 @@ def examine(workspace: Path, options: Mapping[str, Any], *, load: bool = False) 
     configuration = Configuration()
     problems = configuration.read_user_file() + configuration.read_environment()
     problems += configuration.set_layer("command line", options)
+    from aix_lsp.cli.doctor_libraries import examine_libraries
+
     yield _python()
     yield _settings(problems)
+    yield examine_libraries()
     yield from _engine(configuration.settings, load=load)
     for check in (_workspace, _kept_index, _watches):
         yield _guarded(check, workspace, configuration.settings, remedy="")
@@ -104,8 +107,12 @@ def _torch() -> Finding:
 
     try:
         return Finding("torch", "ok", torch_in_words())
-    except (ImportError, OSError) as error:
+    except ImportError as error:
         return Finding("torch", "fail", f"PyTorch cannot be loaded: {error}", "install it: pip install torch")
+    except Exception as error:  # noqa: BLE001  # what is left of a broken installation fails with errors of any kind
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        remedy = "install it again: pip install --force-reinstall torch"
+        return Finding("torch", "fail", f"PyTorch cannot be loaded: {words[:_LONGEST]}", remedy)
 
 
 def _processor() -> Finding:

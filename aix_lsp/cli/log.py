@@ -46,7 +46,7 @@ def _counted(count: int, request: str, files: Sequence[Path]) -> str:
     if not any(part.exists() for file in files for part in (older(file), file)):
         return f"nothing is logged yet: {where} begins when an editor starts the server"
     if request and not count:
-        return f"{where} has no record of request {request}"
+        return f"{where} has no record of request {request}; requests are followed at debug (aix-lsp log --level debug)"
     return f"{count} {'record' if count == 1 else 'records'} of {where}, times in UTC"
 
 
@@ -75,7 +75,7 @@ def _in_words(record: Mapping[str, Any]) -> str:
     clock = str(record.get("time", ""))[11:23]
     more = "".join(f" {name}={value}" for name, value in record.items() if name not in _FIRST)
     belongs = f"  [{record['request']}]" if record.get("request") else ""
-    return printable(f"{clock} {record.get('level', ''):<7} {record.get('event', '')}{more}{belongs}")
+    return printable(f"{clock} {record.get('level', '')!s:<7} {record.get('event', '')}{more}{belongs}")
 
 
 def _set(level: str, pid: int | None, *, as_json: bool) -> None:

@@ -55,7 +55,8 @@ def _groups(rows: list[Row], key: Callable[[Row], str]) -> dict[str, Any]:
 
 def _nothing(path: Path, days: int | None, language: str | None) -> str:
     asked = (f" for {language}" if language else "") + (f" since {first_day(days)}" if days is not None else "")
-    return f"nothing has been counted{asked} yet; servers count in {path} while statistics.enabled is on"
+    count = f"servers count while statistics.enabled is on, and write to {path} once a minute"
+    return f"nothing has been counted{asked} yet; {count}"
 
 
 def _show(data: Mapping[str, Any]) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from aix_lsp.alike import common_end, common_start
 from aix_lsp.workspace.secrets import secret_span
 
-_REACH = 300
-"""So far apart may the parts of a secret be: a name of 80 characters before a value of 200, and quotes."""
+_REACH = 400
+"""So far apart may the parts of a secret be: a name of 80 characters before a value of 200, and what lies between."""
 
 _LONGEST_LINE = 4096
 

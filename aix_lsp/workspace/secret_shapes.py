@@ -18,7 +18,7 @@ _HEADERS: Final = tuple(
     for needle, pattern in (
         (
             "PRIVATE KEY",
-            r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|---- BEGIN SSH2 ENCRYPTED PRIVATE[ ]KEY",
+            r"\b(?:BEGIN|END) (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|---- BEGIN SSH2 ENCRYPTED PRIVATE[ ]KEY",
         ),
         ("PuTTY-User-Key-File", r"PuTTY-User-Key-File-\d"),
         ("$ANSIBLE_VAULT;", r"\$ANSIBLE_VAULT;\d\.\d;AES"),
@@ -40,7 +40,7 @@ _WORDS: Final = tuple(
         ("AIza", r"\bAIza[\w-]{35}"),
         ("GOCSPX-", r"\bGOCSPX-[\w-]{20,}"),
         ("ya29.", r"\bya29\.[\w-]{30,}"),
-        (":APA91b", r"\b[\w-]{7,}:APA91b[\w-]{100,}"),
+        (":APA91b", r"(?<![\w-])[\w-]{7,}:APA91b[\w-]{100,}"),
         ("AccountKey=", r"AccountKey=[A-Za-z0-9+/]{80,}"),
         ("SharedAccessKey=", r"SharedAccessKey=[A-Za-z0-9+/]{40,}"),
         ("sig=", r"[?&]sig=[A-Za-z0-9%+/]{40,}(?:%3D|=)"),
@@ -76,7 +76,7 @@ _WORDS: Final = tuple(
         ("CCIPAT_", r"\bCCIPAT_[\w-]{30,}"),
         ("bkua_", r"\bbkua_[a-f0-9]{40}"),
         # models
-        ("sk-", r"\bsk-(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{32,}"),
+        ("sk-", r"\bsk-(?=[\w-]{0,64}\d)(?=[\w-]{0,64}[A-Z])(?=[\w-]{0,64}[a-z])[\w-]{32,}"),
         ("hf_", r"\bhf_[A-Za-z0-9]{30,}"),
         ("gsk_", r"\bgsk_[A-Za-z0-9]{48,}"),
         ("xai-", r"\bxai-[A-Za-z0-9]{70,}"),
@@ -117,7 +117,7 @@ _WORDS: Final = tuple(
         ("PMAK-", r"\bPMAK-[a-f0-9]{24}-[a-f0-9]{34}"),
         ("figd_", r"\bfigd_[\w-]{40,}"),
         # of no one maker
-        ("eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
+        ("eyJ", r"\beyJ[\w-]{10,2000}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
         ("$2", r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{53}"),
         ("$apr1$", r"\$apr1\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}"),
         (":543", r"(?<![^\s\"'#])[\w.*-]+:543\d:[\w*-]+:[\w.-]+:(?=\S*\d)[^\s:/\"']{8,}"),

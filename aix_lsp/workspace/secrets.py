@@ -14,19 +14,29 @@ from aix_lsp.workspace.secret_shapes import shape_span
 from aix_lsp.workspace.secret_values import value_span
 
 _ALWAYS: Final = (
-    *(".env", ".env.*", "*.env", ".envrc"),
+    *(".env", ".env.*", "*.env", ".envrc", ".envrc.*", ".secrets.*"),
     *("*.pem", "*.key", "*.p8", "*.p12", "*.pfx", "*.pkcs12", "*.ppk", "*.jks", "*.keystore", "*.keytab", "*.kdbx"),
     *("*.gpg", "*.asc", "*.age", "*.ovpn", "*.keychain", "*.keychain-db", "*.mobileprovision", "*.agekey"),
     *("*.tfvars", "*.tfvars.json", "*.tfstate", "*.tfstate.*", ".terraformrc", "terraform.rc"),
     *(".netrc", "_netrc", ".npmrc", ".pypirc", ".git-credentials", ".pgpass", "pgpass.conf", ".my.cnf", ".mylogin.cnf"),
     *(".dockercfg", ".dockerconfigjson", ".s3cfg", ".boto", ".vault-token", ".vault_pass*", ".htpasswd", "htpasswd"),
-    *(".*_history", ".gem-credentials", "wp-config.php", "wp-config-*.php", "local.settings.json", "kubeconfig"),
+    *(".*_history", ".gem-credentials", "wp-config.php", "wp-config-*.php", "local.settings.json"),
+    *(
+        "kubeconfig",
+        "kubeconfig.*",
+        "kubeconfig-*",
+        "*.publishsettings",
+        "connectionstrings.config",
+        "keystore.properties",
+    ),
+    *("sftp.json", "sftp-config.json", "token.txt", "tokens.txt"),
 )
 """Names that are secret whatever their extension."""
 
 _UNLESS_SOURCE: Final = (
     *("id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*"),
     *("credentials", "credentials.*", "credential.*", "*-credentials.*", "*_credentials.*", "*.credentials"),
+    *("credentials-*", "credentials_*", "*-credentials", "*_credentials"),
     *("secret", "secret.*", "secrets", "secrets.*", "*-secret.*", "*-secrets.*", "*_secret.*", "*_secrets.*"),
     *("*.secret", "*.secrets", "password.*", "passwords", "passwords.*", "*.password", "vault.yml", "vault.yaml"),
     *("service-account*", "service_account*", "serviceaccount*", "*-service-account*.json", "client_secret*"),
@@ -60,6 +70,9 @@ _SOURCE: Final = frozenset(
 )
 """Extensions of program source and prose."""
 
+_COPY: Final = re.compile(r"(?:~|\.(?:bak|backup|copy|old|orig|save|tmp))+\Z")
+"""Endings of copies that editors and people leave beside a file."""
+
 _ALWAYS_PATTERN: Final = re.compile("|".join(map(translate, _ALWAYS)))
 _UNLESS_SOURCE_PATTERN: Final = re.compile("|".join(map(translate, _UNLESS_SOURCE)))
 
@@ -71,6 +84,7 @@ def is_secret_path(path: str) -> bool:
     """
     path = "/" + path.lower().replace("\\", "/")
     *folders, name = path.split("/")
+    name = _COPY.sub("", name.strip("#"))
     if name.endswith(".pub"):
         return False
     if _ALWAYS_PATTERN.match(name) or not _FOLDERS.isdisjoint(folders):

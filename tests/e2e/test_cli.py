@@ -114,7 +114,18 @@ def test_doctor_checks_everything_and_says_what_to_do(cli: Cli) -> None:
     findings = cli.json("doctor", "--workspace", ".")
     checks = {finding["check"]: finding for finding in findings}
     assert set(checks) == {
-        *("python", "settings", "torch", "processor", "gpu", "flash-attn", "quantization", "choice", "model"),
+        *(
+            "python",
+            "settings",
+            "libraries",
+            "torch",
+            "processor",
+            "gpu",
+            "flash-attn",
+            "quantization",
+            "choice",
+            "model",
+        ),
         *("tokenizer", "sharing", "workspace", "kept index", "watching", "log", "running"),
     }
     assert {finding["status"] for finding in findings} <= {"ok", "warn"}

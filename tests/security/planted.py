@@ -54,6 +54,10 @@ def _hex(length: int) -> str:
     return drawn(length, _HEX)
 
 
+_DJANGO = "abcdefghijklmnopqrstuvwxyz0123456789!@#$%^&*(-_=+)"
+_PRINTED = _LETTERS + "!#$%&()*+,-./:;<=>?@[]^_{|}~"
+
+
 def _digits(length: int) -> str:
     return "".join(_random.choice("123456789") for _ in range(length))
 
@@ -152,6 +156,26 @@ IN_TEXT: tuple[Planted, ...] = (
     _plain("plain JavaScript key", drawn(32), "const cfg = {{ apiKey: '{}' }};"),
     _plain("command line", drawn(24), "mysql --user=app --password={} app"),
     _plain("shell default", drawn(32), "TOKEN=${{API_TOKEN:-{}}}"),
+    _plain("Django as startproject draws it", drawn(50, _DJANGO), "SECRET_KEY = 'django-insecure-{}'"),
+    _plain("password with any punctuation", drawn(28, _PRINTED), 'DB_PASSWORD = "{}"'),
+    _plain("password of a Kubernetes manifest", drawn(24), "- name: DB_PASSWORD\n  value: {}\n"),
+    _plain("password of a task definition", drawn(24), '{{"name": "DB_PASSWORD", "value": "{}"}}'),
+    _plain("default of a Terraform variable", drawn(24), 'variable "db_password" {{\n  default = "{}"\n}}\n'),
+    _plain("XML attribute", drawn(24), '<add key="DbPassword" value="{}"/>'),
+    _plain("JSON in a string", drawn(24), 'post("{{\\"password\\":\\"{}\\"}}")'),
+    _plain("setter", drawn(24), 'source.setPassword("{}");'),
+    _plain("default of an environment variable", drawn(32), 'os.environ.get("API_KEY", "{}")'),
+    _plain("the other one where there is none", drawn(32), 'const apiKey = process.env.API_KEY || "{}";'),
+    _plain("macro", drawn(32), '#define API_KEY "{}"'),
+    _plain("array", drawn(32), 'char api_key[] = "{}";'),
+    _plain("Rust constant", drawn(32), 'const API_KEY: &str = "{}";'),
+    _plain("annotated in Python", drawn(32), 'api_key: str | None = "{}"'),
+    _plain("wrapped", drawn(32), 'api_key = SecretStr("{}")'),
+    _plain("formatted header", drawn(40), 'headers = {{"Authorization": f"Bearer {}"}}'),
+    _plain("Laravel", _mix(43) + "=", "APP_KEY=base64:{}"),
+    _plain("short for password", drawn(20), "DB_PASS={}"),
+    _plain("short for password in a name of two words", drawn(20), "const smtpPass = '{}'"),
+    Planted("end of a private key", (_end := drawn(64)), f"{_end}\n-----END RSA PRIVATE" + " KEY-----\n"),
 )
 
 BY_NAME: tuple[str, ...] = (
@@ -202,6 +226,15 @@ HARMLESS: tuple[str, ...] = (
     "aws_access_key_id = AKIAIOSFODNN7" + "EXAMPLE",
     'GITHUB = "gh' + "p_" + "x" * 36 + '"',
     "postgres://postgres:postgres@localhost:5432/app",
+    'TOKEN = "[A-Za-z0-9]{32}(?:-[0-9]{2})?"',
+    'token = f"{prefix1}:{user_id2}:{number3}"',
+    'credentials("me:pw@' + 'proxy:3128", "https://proxy:3128")',
+    "    # the first pass.\n    Utf8ToUtf16Converter12 takes what is left",
+    'passed = "Utf8ToUtf16Converter12To3"',
+    'parser.add_argument("--token", default="read-from-the-keyring-2")',
+    'color_token = "rgba(12,34,56,.5)"',
+    'tokenCurve: "cubic-bezier(0.4,0,0.2,1)"',
+    'access_key_rotated_at: "2024-05-01T12:34:56.789Z"',
     "access_token_expires_at = datetime.utcnow() + timedelta(days=30)",
 )
 """Texts that look a little like secrets and must not silence a file."""

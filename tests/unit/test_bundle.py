@@ -116,6 +116,24 @@ def test_a_token_that_got_in_after_all_stops_the_report() -> None:
         bundle.refuse_leaks({"a.json": json.dumps({"a": 'C:\\me "x"'}).encode()}, ['C:\\me "x"'])
 
 
+def test_a_token_that_is_a_word_of_the_program_does_not_stop_the_report() -> None:
+    bundle.refuse_leaks(
+        {"settings.json": b'{"remote.token": "(hidden)", "choice": "none"}'}, ["none", "token", "EMPTY"]
+    )
+
+
+def test_a_record_that_no_text_can_hold_does_not_stop_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_bytes(b'{"level": "info", "event": "\\ud800 ready"}\n')
+    monkeypatch.setattr("aix_lsp.cli.log.log_files", lambda: [file])
+    monkeypatch.setattr("aix_lsp.cli.doctor.examine", lambda *_, **__: iter(()))
+    monkeypatch.setattr(bundle, "servers", dict)
+    (line,) = bundle.collect(tmp_path, {})["log.jsonl"].splitlines()
+    assert json.loads(line)["event"] == "? ready"
+
+
 def test_a_report_that_cannot_be_written_is_refused_before_anything_is_collected(tmp_path: Path) -> None:
     def write(file: Path) -> None:
         bundle.run(file=file, as_json=False, workspace=tmp_path / "none", model=None, load=False, assignments=())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +19,10 @@ from tests.unit.traces import log_of
 __all__ = ["runtime"]
 
 
-async def asked() -> int:
+async def asked(*, as_json: bool = False, pid: int | None = None) -> int:
     """The command's exit code."""
     try:
-        await asyncio.to_thread(health.run)
+        await asyncio.to_thread(lambda: health.run(as_json=as_json, pid=pid))
     except SystemExit as end:
         return int(str(end.code))
     return 0
@@ -38,9 +39,21 @@ async def test_a_server_that_answers_is_well_until_its_model_has_failed(
         assert await asked() == 1
 
 
+async def test_one_process_can_be_asked_for_and_the_answer_be_had_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serving(OneSession(log_of(), {"uri": tmp_path})):
+        assert await asked(as_json=True, pid=os.getpid()) == 0
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["well"]
+        assert [(server["pid"], server["state"]) for server in answer["servers"]] == [(os.getpid(), "ready")]
+        assert await asked(as_json=True, pid=1) == 1
+        assert json.loads(capsys.readouterr().out) == {"well": False, "servers": [], "problems": []}
+
+
 async def test_where_none_runs_nothing_is_well(capsys: pytest.CaptureFixture[str]) -> None:
     assert await asked() == 1
-    assert "no server of yours runs" in capsys.readouterr().err
+    assert "no such server of yours runs" in capsys.readouterr().err
 
 
 async def test_a_server_that_does_not_answer_is_not_well(

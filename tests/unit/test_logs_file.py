@@ -92,6 +92,17 @@ def test_who_reads_a_log_waits_for_no_pipe_in_its_place(tmp_path: Path) -> None:
         list(read_records(tmp_path / "a.jsonl"))
 
 
+def test_of_a_file_that_something_else_has_made_too_large_the_end_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aix_lsp.logs_file.MOST_BYTES", 100)
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"a": {number}}}\n' for number in range(1_000, 2_000)))
+    read = [record["a"] for record in read_records(path)]
+    assert read == [*range(2_000 - len(read), 2_000)]
+    assert 40 < len(read) < 50
+
+
 def test_several_writers_lose_no_line_when_the_file_is_renamed(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     # the file that is full is renamed once: what stood in it before is in the second file

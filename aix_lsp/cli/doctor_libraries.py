@@ -1,0 +1,44 @@
+"""The part of `doctor` that says whether the libraries that this program needs are there and can be imported."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+
+from aix_lsp.cli.doctor import Finding
+
+_LONGEST = 100
+_WITH_A_CHECK_OF_ITS_OWN = "torch"
+_ON_TORCH = frozenset(("transformers",))
+"""Imports PyTorch: only whether it is there, for a PyTorch that is broken is told once."""
+
+
+def required() -> list[str]:
+    """The names of the packages that this one is declared to need, without those of extras; empty where it was not
+    installed by its metadata."""
+    try:
+        lines = importlib.metadata.requires("aix-lsp") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    return sorted({re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line})
+
+
+def examine_libraries() -> Finding:
+    """Whether each can be imported: an installation may have been broken off, or another may have replaced a part."""
+    names = [name for name in required() if name != _WITH_A_CHECK_OF_ITS_OWN]
+    broken = []
+    for name in names:
+        module = name.replace("-", "_")
+        try:
+            if name not in _ON_TORCH:
+                importlib.import_module(module)
+            elif importlib.util.find_spec(module) is None:
+                raise ModuleNotFoundError(f"No module named {module!r}")
+        except Exception as error:  # noqa: BLE001  # a library that does not fit another fails with errors of any kind
+            broken.append(f"{name} ({' '.join(f'{type(error).__name__}: {error}'.split())[:_LONGEST]})")
+    if broken:
+        remedy = "install aix-lsp again, in an environment of its own"
+        return Finding("libraries", "fail", f"cannot be imported: {'; '.join(broken)}", remedy)
+    return Finding("libraries", "ok", f"{len(names)} are there")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,5 +152,5 @@ def test_the_event_of_every_record_is_a_literal_of_the_package() -> None:
 
 
 def test_names_of_loggers_are_those_of_modules() -> None:
-    own = sys.modules["aix_lsp.logs_process"]
+    own = importlib.import_module("aix_lsp.logs_process")
     assert own.logger.name == "aix_lsp.logs_process"

@@ -114,8 +114,8 @@ async def workspace_on_a_disk_that_hangs(stage: Stage) -> str:
             await asking.until("crane.py", "stork.py")
         (stage.workspace / "stork.py").unlink()
         await editor.works()
-    for asking in (there, here):
-        await asking.until("crane.py", "robin.py", "tern.py")
+    await there.until("crane.py", "robin.py", "tern.py")  # with what changed meanwhile
+    assert "robin.py" in await here.quoted(), "the other folder does not quote it again"
     assert not await _is_degraded(editor), "the status has not noticed that it is back"
     async with share.hangs():
         longest = max([longest, *[await each.goes_on() for each in typing]])

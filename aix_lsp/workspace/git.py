@@ -198,8 +198,8 @@ def _answer(root: Path, *arguments: str, timeout: float, configured: Mapping[str
             environment |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     try:
         process = subprocess.Popen(
-            # The folder is git's to enter: where its disk does not answer, `cwd` would keep this whole process waiting,
-            # all of its threads, since Python holds its lock until the new program runs.
+            # The folder is git's to enter: with `cwd` it would be entered before there is a process to end, and on a
+            # disk that does not answer the time limit would not count.
             [program, "-C", str(root), *_SAFE_OPTIONS, *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,

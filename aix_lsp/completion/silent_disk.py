@@ -50,10 +50,14 @@ class Silences:
         """Wait for an answer of the folder's disk; the user hears of it where that takes long."""
         telling = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell, folder)
         try:
-            return await answer
+            answered = await answer
+        except asyncio.CancelledError:
+            folder.silent = False  # who looks at it anew tells of it anew
+            raise
         finally:
             telling.cancel()
-            self._has_answered(folder)
+        self._has_answered(folder)
+        return answered
 
     def _tell(self, folder: Folder) -> None:
         if not folder.silent and not folder.disk.is_closed:

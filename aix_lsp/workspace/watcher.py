@@ -76,6 +76,7 @@ class WorkspaceWatcher:
         self._lock = threading.RLock()
         self._roots: dict[str, WatchedRoot] = {}
         self._disks: dict[str, Disk] = {}
+        self._adding: set[str] = set()
         self._observer: BaseObserver | None = None
         self._polling = mode == "poll"
         self._changed = threading.Condition()
@@ -95,13 +96,16 @@ class WorkspaceWatcher:
         `on_message`, and watched as soon as it is there. Adding one twice, or after `close`, does nothing.
         """
         name = os.path.abspath(root)  # noqa: PTH100 (Path.absolute keeps `..`)
-        if self._mode == "off" or name in self._roots:
-            return
+        with self._lock:
+            if self._closed or self._mode == "off" or name in self._roots or name in self._adding:
+                return
+            self._adding.add(name)
         # Without the lock, which those of other folders need: this disk may not answer for long.
         added = WatchedRoot(name, self._post)
         with self._lock:
-            if self._closed or name in self._roots:
+            if self._closed or name not in self._adding:  # it was removed meanwhile
                 return
+            self._adding.discard(name)
             self._roots[name] = added
             self._disks[name] = Disk(_LOOK_PATIENCE_S)
             if self._thread is None:
@@ -117,6 +121,7 @@ class WorkspaceWatcher:
         """Watch `root` no longer."""
         with self._lock:
             name = os.path.abspath(root)  # noqa: PTH100
+            self._adding.discard(name)
             if name in self._roots:
                 self._unwatch(self._roots[name], self._roots[name].real)
                 del self._roots[name]

@@ -31,12 +31,19 @@ class WorkspaceContext:
     """All folders, and the open documents over them. Implements the service's Retriever."""
 
     def __init__(
-        self, settings: Settings, on_state: Callable[[Path, str], None] | None = None, cache: Path | None = None
+        self,
+        settings: Settings,
+        on_state: Callable[[Path, str], None] | None = None,
+        cache: Path | None = None,
+        patience: float | None = None,
     ) -> None:
-        """`on_state(folder, "indexing" | "ready" | "failed: why" | "gone" | "removed")` is called on the event loop.
-        `cache` is the folder of kept indexes (`index_cache.cache_folder`); None keeps none."""
+        """`on_state(folder, "indexing" | "ready" | "failed: why" | "absent" | "gone" | "silent" | "answers" |
+        "removed")` is called on the event loop. `cache` is the folder of kept indexes (`index_cache.cache_folder`);
+        None keeps none. `patience` are the seconds that a query waits for a disk (`workspace/disk.py`); None waits as
+        long as it takes, for one-shot commands."""
         self._settings = settings
         self._cache = cache
+        self._patience = patience
         self._on_state = on_state or (lambda folder, state: None)
         self._folders: dict[Path, Folder] = {}
         self._documents = OpenDocuments()
@@ -54,13 +61,16 @@ class WorkspaceContext:
     def add_folder(self, path: Path) -> Folder:
         """Know a folder. Its index is empty until it is built."""
         if path not in self._folders:
-            self._folders[path] = Folder(path, self._settings, self._cache)
+            folder = self._folders[path] = Folder(path, self._settings, self._cache, self._patience)
+            self._follower.listen_to(folder)
             self._documents.all_stale()
         return self._folders[path]
 
     def remove_folder(self, path: Path) -> None:
         """Forget a folder and stop indexing it."""
         folder = self._folders.pop(path, None)
+        if folder is not None:
+            folder.disk.close()
         if folder is not None and folder.building is not None:
             folder.building.cancel()
             self._on_state(path, "removed")
@@ -70,10 +80,10 @@ class WorkspaceContext:
         """Index a folder in the indexer process; the index in use stays until the new one is whole."""
         self._follower.start_indexing(self._folders[path])
 
-    async def lose(self, path: Path) -> None:
-        """A folder is not on disk; what is there again is told by `paths_changed`, with the folder itself."""
-        if path in self._folders:
-            await self._follower.lose(self._folders[path])
+    def begin(self, path: Path) -> None:
+        """Index a folder as `start_indexing` does, once it is known to be there. The disk may take long to say so. One
+        that is not there is indexed when `paths_changed` tells of the folder itself."""
+        self._follower.begin(self._folders[path])
 
     def index_now(self, path: Path) -> IndexReport:
         """Index a folder in this process and wait for it; for one-shot commands."""
@@ -131,7 +141,7 @@ class WorkspaceContext:
             return False
         if is_secret_path(path.as_posix()):
             return False
-        if owner is not None and owner.scanner.reason(owner.relative(path) or "") not in (None, "missing"):
+        if owner is not None and owner.reason(owner.relative(path) or "") not in (None, "missing"):
             return False
         return not opened.has_secret
 
@@ -236,7 +246,9 @@ class WorkspaceContext:
             (folder.index.serial, folder.phase, folder.index.changed_besides(folder.relative(path) if path else None))
             for folder in self.folders
         )
-        on_disk = tuple(_on_disk(folder.path / snippet.path) for snippet in snippets for folder in self.folders)
+        quoted = [snippet.path for snippet in snippets]
+        asked = self.folders if quoted else ()
+        on_disk = tuple(folder.disk.ask(partial(_on_disk, folder.path, quoted), None) for folder in asked)
         return self._documents.edits_elsewhere(path), indexes, on_disk
 
     def _roots(self, document: DocumentSnapshot, settings: Settings) -> Iterator[_Root]:
@@ -273,7 +285,7 @@ class WorkspaceContext:
             path = folder.path / relative
             opened = self._documents.get(path)
             if opened is None:
-                return folder.scanner.read(relative)
+                return folder.read(relative)
             # the document that asks is not taken over while it is typed in; here another one's text is read
             return None if path in self._documents.stale or opened.has_secret else opened.text
 
@@ -313,13 +325,17 @@ def _length(document: DocumentSnapshot) -> int:
     return len(document.before) + len(document.text) + len(document.after)
 
 
-def _on_disk(path: Path) -> tuple[int, int] | None:
-    """What differs when a file has changed; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns
+def _on_disk(folder: Path, paths: Iterable[str]) -> tuple[tuple[int, int] | None, ...]:
+    """What differs when one of these files has changed; None for one that is not there."""
+    found: list[tuple[int, int] | None] = []
+    for path in paths:
+        try:
+            status = (folder / path).stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def _shown(item: Found) -> Snippet:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from aix_lsp.completion.index_job import ChunksPart, DefinitionsPart, IndexJob, IndexReport, Part, ScannedPart, job_for
 from aix_lsp.retrieval.definitions_packed import PackedDefinitions
@@ -16,12 +16,16 @@ from aix_lsp.retrieval.index import RetrievalIndex
 from aix_lsp.retrieval.segment import PackedSegment
 from aix_lsp.retrieval.store import read_packed
 from aix_lsp.settings import Settings
+from aix_lsp.workspace.disk import Disk
 from aix_lsp.workspace.listing import PathRules
 from aix_lsp.workspace.scanner import Scanner
 
 Phase = Literal["waiting", "scanning", "chunks", "definitions", "ready", "failed"]
 """Where the indexing of a folder stands: not begun; looking for files; reading and cutting them; similar lines are
 found and definitions are being looked for; done; stopped, see `failure`."""
+
+_REMEMBERED: Final = 4_096
+"""Files of which is known what the rules say."""
 
 RESCAN_PATHS = 300
 """More changed paths than this at once, as when a branch is switched, are left to the indexer process."""
@@ -34,9 +38,16 @@ class StoredIndexError(Exception):
 class Folder:
     """One workspace folder and its index."""
 
-    def __init__(self, path: Path, settings: Settings, cache: Path | None = None) -> None:
-        """`cache` is the folder of kept indexes."""
+    def __init__(
+        self, path: Path, settings: Settings, cache: Path | None = None, patience: float | None = None
+    ) -> None:
+        """`cache` is the folder of kept indexes; `patience` as `Disk` has it."""
         self.path = path
+        self.disk = Disk(patience)
+        self.silent = False
+        """Whether the user was told that the disk does not answer, and it still does not."""
+        self.missed = False
+        """Whether a change could not be looked at, since the disk does not answer."""
         self.job = job_for(path, settings, cache)
         self.scanner = self.job.scanner()
         self._early_rules = PathRules(path, self.job.ignore, ask_git=False)
@@ -53,6 +64,9 @@ class Folder:
         self.rescan_due = False
         self.rules_changed = False
         self.last_storm = 0.0
+        self._rules_read = 0
+        self._ignored_by: dict[str, tuple[tuple[int, bool], str]] = {}
+        self._reasons: dict[str, str | None] = {}
 
     @property
     def is_building(self) -> bool:
@@ -69,13 +83,38 @@ class Folder:
 
     def ignored_by(self, relative: str) -> str:
         """Which ignore rules leave a file out, by the name of their file or option; "" where none do. While the scanner
-        is busy git is not asked, so that a file which it tracks in spite of its rules counts as ignored."""
-        if not self.scanner_busy:
-            return self.scanner.ignored_by(relative)
-        return self._early_rules.ignored_by(relative)
+        is busy git is not asked, so that a file which it tracks in spite of its rules counts as ignored. While the disk
+        does not answer, what it said last counts; a file that was not asked for before is not ignored."""
+        rules_of = self._rules_read, self.scanner_busy
+        read_with, known = self._ignored_by.get(relative, (None, ""))
+        if read_with == rules_of:
+            return known
+        rules = self._early_rules if self.scanner_busy else self.scanner
+        answer = self.disk.ask(lambda: rules.ignored_by(relative), None)
+        if answer is None:
+            return known
+        if len(self._ignored_by) >= _REMEMBERED:
+            self._ignored_by.clear()
+        self._ignored_by[relative] = rules_of, answer
+        return answer
+
+    def reason(self, relative: str) -> str | None:
+        """Why the scanner leaves a file out, or None. While the disk does not answer, what it said last counts; a file
+        that was not asked for before is left out."""
+        known = self._reasons.get(relative, "unreadable")
+        answer = self.disk.ask(lambda: self.scanner.reason(relative), known)
+        if len(self._reasons) >= _REMEMBERED:
+            self._reasons.clear()
+        self._reasons[relative] = answer
+        return answer
+
+    def read(self, relative: str) -> str | None:
+        """Text of a file that the scanner accepts, or None, also while the disk does not answer."""
+        return self.disk.ask(lambda: self.scanner.read(relative), None)
 
     def forget_rules(self) -> None:
         """Ignore files may have changed: read them again when next needed."""
+        self._rules_read += 1
         self.scanner.invalidate()
         self._early_rules.invalidate()
 
@@ -86,6 +125,7 @@ class Folder:
 
     def follow(self, scanner: Scanner) -> None:
         """Have `scanner`, made by this folder's job, decide from now on; it has read the rules of now."""
+        self._rules_read += 1
         scanner.judged = self.scanner.judged
         self.scanner = scanner
 

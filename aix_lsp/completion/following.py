@@ -10,8 +10,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from aix_lsp.completion.folder import Folder, StoredIndexError, Takeover, expanded, gone, needs_rescan
 from aix_lsp.completion.index_job import ChunksPart, IndexJob, IndexReport
@@ -19,6 +20,8 @@ from aix_lsp.completion.indexer_client import indexer_process
 from aix_lsp.completion.indexing import index
 from aix_lsp.completion.open_documents import OpenDocuments
 from aix_lsp.completion.packing import Packer
+from aix_lsp.completion.silent_disk import Silences
+from aix_lsp.workspace.disk import in_thread
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,8 @@ _QUIET_SECONDS = 0.3
 _MOST_WAITED_SECONDS = 3.0
 _LOOK_AGAIN_S = 5.0
 _GONE = "it is not there, or cannot be read"
+_MOST_WAITING = 10_000
+"""Changed paths that wait for a disk; more are as good as the whole folder."""
 
 
 class DiskFollower:
@@ -44,24 +49,50 @@ class DiskFollower:
         self._documents = documents
         self._packer = packer
         self._on_state = on_state
-        self._updates: asyncio.Task[None] | None = None
+        self._updates: dict[Path, asyncio.Task[None]] = {}
+        """One for each folder: a disk that does not answer holds up what is its own."""
         self._builds: set[asyncio.Task[None]] = set()
-        self._pending: set[Path] = set()
+        self._pending: dict[Path, set[Path]] = {}
+        self._silence = Silences(on_state, self._answers)
+
+    def begin(self, folder: Folder) -> None:
+        """Index a folder that may not be there, or whose disk may not answer."""
+        self._build(folder, self._index_if_there(folder))
 
     def start_indexing(self, folder: Folder) -> None:
         """Index a folder in the indexer process; the index in use stays until the new one is whole."""
+        self._build(folder, self._index(folder))
+
+    def _build(self, folder: Folder, work: Coroutine[Any, Any, None]) -> None:
         if folder.building is not None:
             folder.building.cancel()
         folder.found = folder.rescan_due = folder.rules_changed = False
-        folder.building = asyncio.ensure_future(self._index(folder))
+        folder.building = asyncio.ensure_future(work)
         self._builds.add(folder.building)
         folder.building.add_done_callback(self._builds.discard)
+
+    async def _index_if_there(self, folder: Folder) -> None:
+        if await self._silence.told_of(folder, in_thread(_is_there, folder)):
+            await self._index(folder)
+        else:
+            self._on_state(folder.path, "absent")
+            await self.lose(folder)
+
+    def listen_to(self, folder: Folder) -> None:
+        """Tell by `on_state` when the folder's disk does not answer, and look at the folder when it does again."""
+        self._silence.listen_to(folder)
+
+    def _answers(self, folder: Folder, missed: bool) -> None:
+        self._documents.all_stale()
+        if missed and self._folders.get(folder.path) is folder:
+            self.paths_changed([folder.path])
 
     async def lose(self, folder: Folder) -> None:
         """The folder is not on disk, or cannot be entered: nothing of it is searched until it is there again. Open
         documents in it are."""
         if folder.building is not None:
-            folder.building.cancel()
+            if folder.building is not asyncio.current_task():
+                folder.building.cancel()
             folder.building = None  # one that ends slowly must not be taken for one that will look again
         await self._forget_gone(folder, rules=False)
         folder.forget_rules()
@@ -77,7 +108,7 @@ class DiskFollower:
         """The watcher tells when a folder is there again, unless it was away between two of its looks only."""
         await asyncio.sleep(_LOOK_AGAIN_S)
         is_known = self._folders.get(folder.path) is folder and folder.failure == _GONE
-        if is_known and await asyncio.to_thread(_is_there, folder):
+        if is_known and await in_thread(_is_there, folder):
             self.paths_changed([folder.path])
 
     def index_now(self, folder: Folder) -> IndexReport:
@@ -94,15 +125,20 @@ class DiskFollower:
 
     def paths_changed(self, paths: Iterable[Path]) -> None:
         """Something happened to these paths on disk. Looked at in slices, so that the loop stays free."""
-        self._pending.update(paths)
-        if self._updates is None or self._updates.done():
-            self._updates = asyncio.ensure_future(self._work_off())
+        changed = set(paths)
+        if not changed:
+            return
+        for folder in self._folders.values():
+            waiting = self._pending.setdefault(folder.path, set())
+            waiting |= changed
+            if len(waiting) > _MOST_WAITING:
+                self._pending[folder.path] = {folder.path}
+            if folder.path not in self._updates:
+                self._updates[folder.path] = asyncio.ensure_future(self._work_off(folder.path))
 
     async def close(self) -> None:
         """Stop what runs in the background."""
-        tasks = list(self._builds)
-        if self._updates is not None:
-            tasks.append(self._updates)
+        tasks = [*self._builds, *self._updates.values()]
         for task in tasks:
             if not task.cancelling():  # a second time would end its cleaning up
                 task.cancel()
@@ -183,7 +219,7 @@ class DiskFollower:
         looked at everything. Definitions are shared with the index that it is making."""
         index = folder.index
         scanner = folder.job.scanner() if rules else None
-        paths = await asyncio.to_thread(gone, folder, scanner)
+        paths = await in_thread(gone, folder, scanner)
         if scanner is not None:
             folder.follow(scanner)
             self._documents.all_stale()  # meanwhile one may have been taken over by the rules of before
@@ -197,29 +233,34 @@ class DiskFollower:
 
     # single paths
 
-    async def _work_off(self) -> None:
-        while self._pending:
-            paths, self._pending = self._pending, set()
-            began = time.monotonic()
-            for folder in tuple(self._folders.values()):
-                inside = await asyncio.to_thread(expanded, folder, paths)
-                if folder.path not in self._folders or not inside:
-                    continue
-                if needs_rescan(folder, inside):
-                    if not await asyncio.to_thread(_is_there, folder):
-                        await self.lose(folder)
-                        continue
-                    rules = any(map(folder.scanner.holds_rules, inside))
-                    self._rescan(folder, rules=rules)
-                    await self._forget_gone(folder, rules=rules)
-                    began = time.monotonic()
-                    continue
-                for relative in inside:
-                    self._path_changed(folder, relative)
-                    if time.monotonic() - began > _SLICE_SECONDS:
-                        await asyncio.sleep(0)
-                        began = time.monotonic()
-                await self._packer.pack(folder.index)
+    async def _work_off(self, path: Path) -> None:
+        try:
+            while paths := self._pending.pop(path, None):
+                folder = self._folders.get(path)
+                if folder is not None:
+                    await self._look_at(folder, paths)
+        finally:
+            del self._updates[path]
+
+    async def _look_at(self, folder: Folder, paths: Iterable[Path]) -> None:
+        inside = await in_thread(expanded, folder, paths)
+        if self._folders.get(folder.path) is not folder or not inside:
+            return
+        if needs_rescan(folder, inside):
+            if not await in_thread(_is_there, folder):
+                await self.lose(folder)
+                return
+            rules = any(map(folder.scanner.holds_rules, inside))
+            self._rescan(folder, rules=rules)
+            await self._forget_gone(folder, rules=rules)
+            return
+        began = time.monotonic()
+        for relative in inside:
+            self._path_changed(folder, relative)
+            if time.monotonic() - began > _SLICE_SECONDS:
+                await asyncio.sleep(0)
+                began = time.monotonic()
+        await self._packer.pack(folder.index)
 
     def _path_changed(self, folder: Folder, relative: str) -> None:
         if relative.startswith(".git/") or folder.path / relative in self._documents:
@@ -228,7 +269,12 @@ class DiskFollower:
             folder.changed_meanwhile.add(relative)
         if folder.scanner_busy:
             return
-        text = folder.scanner.read(relative) if folder.scanner.accepts(relative) else None
+        scanner = folder.scanner
+        found = folder.disk.ask(lambda: [scanner.read(relative)] if scanner.accepts(relative) else [None], None)
+        if found is None:
+            folder.missed = True
+            return
+        (text,) = found
         if text is None:
             folder.index.remove(relative)
         else:
@@ -252,7 +298,7 @@ async def _warm_up(folder: Folder) -> None:
     since a scanner is not for two threads at once."""
     folder.scanner_busy = True
     try:
-        await asyncio.to_thread(folder.scanner.accepts, "any.py")
+        await in_thread(folder.scanner.accepts, "any.py")
     finally:
         folder.scanner_busy = False
 

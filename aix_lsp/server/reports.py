@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from aix_lsp.server.progress import Messages, Progress
 from aix_lsp.server.responsive import pass_by_what_is_there
 from aix_lsp.server.status import Folder
+from aix_lsp.workspace.presence import does_not_answer, is_gone
 
 if TYPE_CHECKING:
     from aix_lsp.completion.context import WorkspaceContext
@@ -46,8 +47,18 @@ class Reports:
             self._progress["index"].report(path.name)
             self._changed()
             return
+        if state == "silent":
+            self._messages.warn(does_not_answer(str(path)))
+            self._changed()
+            return
+        if state == "answers":
+            self._messages.note(f"the workspace folder {path} answers again")
+            self._changed()
+            return
         self._indexing.discard(path)
-        if state.startswith("failed"):
+        if state == "absent":
+            self._messages.warn(is_gone(str(path)))
+        elif state.startswith("failed"):
             why = state.removeprefix("failed: ")
             self._messages.warn(f"the folder {path.name} could not be indexed ({why}); no snippets come from it")
         elif state == "ready":
@@ -64,7 +75,9 @@ class Reports:
         found = []
         for folder in self._context.folders if self._context is not None else ():
             trouble = ""
-            if folder.phase == "failed":
+            if folder.silent:
+                trouble = f"{folder.path.name} does not answer"
+            elif folder.phase == "failed":
                 trouble = f"{folder.path.name} is not indexed ({folder.failure})"
             elif folder.report is not None and (cut := cut_in_words(folder.report, folder.job.max_files)):
                 trouble = f"{folder.path.name} {cut}"

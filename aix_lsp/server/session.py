@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,8 @@ from aix_lsp.server.reports import Reports
 from aix_lsp.server.switch import Switch
 from aix_lsp.text import continued
 from aix_lsp.uris import normalize, uri_to_path
+from aix_lsp.workspace.disk import PATIENCE_S, in_thread
 from aix_lsp.workspace.documents import DocumentStore
-from aix_lsp.workspace.presence import is_gone
 
 if TYPE_CHECKING:
     from aix_lsp.completion.acceptance import AcceptanceLog
@@ -130,7 +129,7 @@ class Session:
         self.acceptance.on_outcome = self.trace.outcome
         self._statistics_file = parts.statistics_file()
         self._apply_statistics()
-        self.context = parts.WorkspaceContext(settings, self.reports.index_state, parts.cache_folder())
+        self.context = parts.WorkspaceContext(settings, self.reports.index_state, parts.cache_folder(), PATIENCE_S)
         self._watcher = parts.WorkspaceWatcher(
             self._paths_changed, self._message_from_thread, mode=settings.workspace.watch
         )
@@ -207,17 +206,13 @@ class Session:
         path = self.folders.pop(normalize(uri), None)
         if path is not None and self.started.is_set():
             self.context.remove_folder(path)
-            self.run(asyncio.to_thread(self._watcher.remove, path))
+            self.run(in_thread(self._watcher.remove, path))
 
     def _begin_folder(self, path: Path) -> None:
         self.context.add_folder(path)
-        if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises where a folder above cannot be searched
-            self.context.start_indexing(path)
-        else:
-            self.messages.warn(is_gone(str(path)))
-            self.run(self.context.lose(path))
+        self.context.begin(path)
         # watching a large tree takes seconds; the loop must not wait for it
-        self.run(asyncio.to_thread(self._watcher.add, path))
+        self.run(in_thread(self._watcher.add, path))
 
     def _paths_changed(self, paths: frozenset[Path]) -> None:
         self._from_thread(lambda: self.context.paths_changed(paths))
@@ -307,7 +302,7 @@ class Session:
             self.engine.close()
             self.save_statistics()
             # a watcher that is still setting watches is held; neither the loop nor the end of the indexer waits for it
-            await asyncio.gather(asyncio.to_thread(self._watcher.close), self.context.close())
+            await asyncio.gather(in_thread(self._watcher.close), self.context.close())
 
 
 def _local_path(uri: str) -> Path | None:

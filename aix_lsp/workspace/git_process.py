@@ -63,8 +63,9 @@ def answer(root: Path, *arguments: str, timeout: float, configured: Mapping[str,
             environment |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     try:
         process = subprocess.Popen(
-            [program, *_SAFE_OPTIONS, *arguments],
-            cwd=root,
+            # The folder is git's to enter: with `cwd` it would be entered before there is a process to end, and on a
+            # disk that does not answer the time limit would not count.
+            [program, "-C", str(root), *_SAFE_OPTIONS, *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -32,3 +32,8 @@ def pause_after(took: float, interval: float) -> float:
 def is_gone(folder: str) -> str:
     """The sentence for the user; the same wherever it is said, so that it is shown once."""
     return f"the workspace folder {folder} cannot be read; completions work without it"
+
+
+def does_not_answer(folder: str) -> str:
+    """The same for a folder whose disk neither answers nor fails."""
+    return f"the workspace folder {folder} does not answer; completions work without it until it does"

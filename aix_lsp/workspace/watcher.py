@@ -13,11 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from aix_lsp.workspace.disk import Disk
 from aix_lsp.workspace.observers import WatchedRoot, check_limit, event_types, polling_observer, system_observer
-from aix_lsp.workspace.presence import identity, is_gone, pause_after
+from aix_lsp.workspace.presence import Identity, identity, is_gone, pause_after
 from aix_lsp.workspace.watch_plan import plan
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ _STORM_MEMORY_S: Final = 10.0
 _QUIET_S: Final = 0.3
 _MAX_STORM_S: Final = 5.0
 _JOIN_S: Final = 2.0
+_LOOK_PATIENCE_S: Final = 1.0
+_UNKNOWN: Final[Identity | None] = ()
 _MISSED: Final = 2
 """A root that was missed so often in a row is told of: a checkout anew takes it away for a moment."""
 
@@ -71,6 +75,8 @@ class WorkspaceWatcher:
         # Held while watches are changed. An observer calls `_post` with its own lock held, so `_post` never takes it.
         self._lock = threading.RLock()
         self._roots: dict[str, WatchedRoot] = {}
+        self._disks: dict[str, Disk] = {}
+        self._adding: set[str] = set()
         self._observer: BaseObserver | None = None
         self._polling = mode == "poll"
         self._changed = threading.Condition()
@@ -91,9 +97,17 @@ class WorkspaceWatcher:
         """
         name = os.path.abspath(root)  # noqa: PTH100 (Path.absolute keeps `..`)
         with self._lock:
-            if self._closed or self._mode == "off" or name in self._roots:
+            if self._closed or self._mode == "off" or name in self._roots or name in self._adding:
                 return
-            added = self._roots[name] = WatchedRoot(name, self._post)
+            self._adding.add(name)
+        # Without the lock, which those of other folders need: this disk may not answer for long.
+        added = WatchedRoot(name, self._post)
+        with self._lock:
+            if self._closed or name not in self._adding:  # it was removed meanwhile
+                return
+            self._adding.discard(name)
+            self._roots[name] = added
+            self._disks[name] = Disk(_LOOK_PATIENCE_S)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="workspace-watcher", daemon=True)
                 self._thread.start()
@@ -107,9 +121,11 @@ class WorkspaceWatcher:
         """Watch `root` no longer."""
         with self._lock:
             name = os.path.abspath(root)  # noqa: PTH100
+            self._adding.discard(name)
             if name in self._roots:
                 self._unwatch(self._roots[name], self._roots[name].real)
                 del self._roots[name]
+                self._disks.pop(name).close()
 
     def close(self) -> None:
         """Stop watching; no callback begins after this returns. Quick, and harmless when repeated."""
@@ -119,6 +135,8 @@ class WorkspaceWatcher:
         with self._lock:
             self._stop_observer()
             self._roots.clear()
+            for disk in self._disks.values():
+                disk.close()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_JOIN_S)
 
@@ -219,12 +237,15 @@ class WorkspaceWatcher:
         at the disk without the lock, since a disk that does not answer must not hold up `close`. Returns the seconds
         that the disk took."""
         with self._lock:
-            roots = list(self._roots.values())
+            roots = [(root, self._disks[root.name]) for root in self._roots.values()]
         took = 0.0
-        for root in roots:
+        for root, disk in roots:
             began = time.monotonic()
-            now = identity(root.name)
+            # one that does not answer holds up neither the batches nor the looks at the others
+            now = disk.ask(partial(identity, root.name), _UNKNOWN)
             took += time.monotonic() - began
+            if now == _UNKNOWN:
+                continue
             if now is None and root.identity is None:
                 root.missed += 1
                 if root.missed == _MISSED:

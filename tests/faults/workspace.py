@@ -7,8 +7,17 @@ from tests.faults import (
     workspace_files,
     workspace_folder,
     workspace_git,
+    workspace_hung,
     workspace_large,
     workspace_watch,
 )
 
-__all__ = ["disk", "workspace_files", "workspace_folder", "workspace_git", "workspace_large", "workspace_watch"]
+__all__ = [
+    "disk",
+    "workspace_files",
+    "workspace_folder",
+    "workspace_git",
+    "workspace_hung",
+    "workspace_large",
+    "workspace_watch",
+]

@@ -121,6 +121,7 @@ async def test_a_session_that_cannot_be_closed_keeps_no_process(
         asked = 0
 
         def close(self) -> None:
+            super().close()
             self.asked += 1
             if self.asked == 1:
                 raise RuntimeError("this text is private")

@@ -26,8 +26,10 @@ def required() -> list[str]:
 
 
 def examine_libraries() -> Finding:
-    """Whether each can be imported: an installation may have been broken off, or another may have replaced a part."""
-    names = [name for name in required() if name != _WITH_A_CHECK_OF_ITS_OWN]
+    """Whether each can be imported: an installation may have been broken off, or another may have replaced a part.
+    Without PyTorch, which may be left out on purpose, what builds on it is not missed either."""
+    alone = importlib.util.find_spec(_WITH_A_CHECK_OF_ITS_OWN) is None
+    names = [name for name in required() if name != _WITH_A_CHECK_OF_ITS_OWN and not (alone and name in _ON_TORCH)]
     broken = []
     for name in names:
         module = name.replace("-", "_")

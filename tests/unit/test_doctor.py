@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -73,3 +74,11 @@ def test_a_place_where_no_log_would_be_written_is_a_warning(tmp_path: Path) -> N
         assert found.status == "warn"
         assert problem in found.detail
     assert examine_log(LogSettings(file=str(tmp_path / "new" / "a.jsonl"))).status == "ok"
+
+
+def test_without_pytorch_what_builds_on_it_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name in ("torch", "transformers") else find(name)
+    )
+    assert doctor_libraries.examine_libraries().status == "ok"

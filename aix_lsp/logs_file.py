@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aix_lsp.private import append_lines, locked_beside, make_private_folder, open_private
+from aix_lsp.private import append_lines, locked_beside, make_private_folder, objects_in, open_private
 
 MOST_BYTES = 1_000_000
 """Of one of the two files."""
@@ -98,10 +97,4 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
                 lines = opened.read(most).splitlines()
         except FileNotFoundError:
             continue
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(record, dict):
-                yield record
+        yield from objects_in(lines)

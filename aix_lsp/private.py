@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aix_lsp.files import lock_handle
 
@@ -84,3 +85,14 @@ def append_lines(handle: int, lines: bytes) -> None:
             lines = b"\n" + lines
     while lines:
         lines = lines[os.write(handle, lines) :]
+
+
+def objects_in(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The JSON objects among lines of such a file; what is damaged, or something else, is passed over."""
+    for line in lines:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            yield found

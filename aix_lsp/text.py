@@ -31,9 +31,12 @@ def with_stop(said: str) -> str:
 
 def continued(said: str, more: str) -> str:
     """A message that goes on, in one line: behind a semicolon, or as a sentence of its own behind a question."""
-    if said.endswith(("?", "!")):
-        return f"{said} {more[:1].upper()}{more[1:]}"
-    return f"{without_stop(said)}; {more}"
+    return beside(said, more[:1].upper() + more[1:] if said.endswith(("?", "!")) else more)
+
+
+def beside(said: str, more: str) -> str:
+    """The same where what follows may begin with a name, which keeps its first letter."""
+    return f"{said} {more}" if said.endswith(("?", "!")) else f"{without_stop(said)}; {more}"
 
 
 def without_stop(said: str) -> str:

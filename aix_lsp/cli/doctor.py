@@ -110,9 +110,8 @@ def _torch() -> Finding:
     except ImportError as error:
         return Finding("torch", "fail", f"PyTorch cannot be loaded: {error}", "install it: pip install torch")
     except Exception as error:  # noqa: BLE001  # what is left of a broken installation fails with errors of any kind
-        words = " ".join(f"{type(error).__name__}: {error}".split())
         remedy = "install it again: pip install --force-reinstall torch"
-        return Finding("torch", "fail", f"PyTorch cannot be loaded: {words[:_LONGEST]}", remedy)
+        return Finding("torch", "fail", f"PyTorch cannot be loaded: {in_words(error, _LONGEST)}", remedy)
 
 
 def _processor() -> Finding:
@@ -157,8 +156,13 @@ def _guarded(
     except (EngineError, ValueError, OSError) as error:
         return Finding(name, "fail", str(error), remedy)
     except Exception as error:  # noqa: BLE001  # drivers and compilers fail with errors of their own
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        return Finding(name, "fail", f"the check itself failed ({words[:_LONGEST]})", "please report this line")
+        words = in_words(error, _LONGEST)
+        return Finding(name, "fail", f"the check itself failed ({words})", "please report this line")
+
+
+def in_words(error: Exception, most: int) -> str:
+    """An exception of a library in one line of at most so many characters."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:most]
 
 
 def _choice(settings: Settings) -> Finding:

@@ -7,7 +7,7 @@ import importlib.metadata
 import importlib.util
 import re
 
-from aix_lsp.cli.doctor import Finding
+from aix_lsp.cli.doctor import Finding, in_words
 
 _LONGEST = 100
 _WITH_A_CHECK_OF_ITS_OWN = "torch"
@@ -39,7 +39,7 @@ def examine_libraries() -> Finding:
             elif importlib.util.find_spec(module) is None:
                 raise ModuleNotFoundError(f"No module named {module!r}")
         except Exception as error:  # noqa: BLE001  # a library that does not fit another fails with errors of any kind
-            broken.append(f"{name} ({' '.join(f'{type(error).__name__}: {error}'.split())[:_LONGEST]})")
+            broken.append(f"{name} ({in_words(error, _LONGEST)})")
     if broken:
         remedy = "install aix-lsp again, in an environment of its own"
         return Finding("libraries", "fail", f"cannot be imported: {'; '.join(broken)}", remedy)

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 import platformdirs
 
 from aix_lsp.files import replaced_file
-from aix_lsp.private import append_lines, locked_beside, make_private_folder, open_private
+from aix_lsp.private import append_lines, locked_beside, make_private_folder, objects_in, open_private
 
 COUNTS = (
     "offered",
@@ -147,13 +147,8 @@ def _is_count(name: str) -> bool:
 def _rows(path: Path) -> Iterator[Row]:
     """Also with what another version has counted, which is not to be lost when lines are summed up."""
     with path.open("rb") as file:
-        for line in file:
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(row, dict):
-                yield Row(_text(row.get("day")), _text(row.get("language")), _counts(row))
+        for row in objects_in(file):
+            yield Row(_text(row.get("day")), _text(row.get("language")), _counts(row))
 
 
 def _text(value: Any) -> str:

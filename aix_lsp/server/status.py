@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
-from aix_lsp.text import without_stop
+from aix_lsp.text import beside
 
 if TYPE_CHECKING:
     from aix_lsp.completion.kept import Clock, Handle
@@ -123,22 +123,17 @@ def decide(view: View) -> Status:
         return replace(status, state="loading")
     worse = _worse(view)
     if worse:
-        status = replace(status, state="degraded", message=reduce(_beside, worse))
+        status = replace(status, state="degraded", message=reduce(beside, worse))
     elif indexing := [folder.name for folder in view.folders if folder.indexing]:
         status = replace(status, state="indexing", message=f"indexing {', '.join(indexing)}")
     return replace(status, state="busy") if view.busy else status
-
-
-def _beside(said: str, more: str) -> str:
-    """Two troubles in a line. The second may begin with the name of a model or folder, which keeps its first letter."""
-    return f"{said} {more}" if said.endswith(("?", "!")) else f"{without_stop(said)}; {more}"
 
 
 def _worse(view: View) -> list[str]:
     found = []
     if view.engine.phase == "failed":
         message = view.engine.message
-        found.append(_beside(message, f"{view.model.name} answers meanwhile") if view.model is not None else message)
+        found.append(beside(message, f"{view.model.name} answers meanwhile") if view.model is not None else message)
     if not view.is_remote:
         found += view.troubles
     if view.failure and view.failure not in found and view.failure != view.engine.message:

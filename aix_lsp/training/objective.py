@@ -21,17 +21,23 @@ _CHUNK = 2048  # places whose logits are in memory at once
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much a token counts. The first of an answer counts more: it shows whether the hole was found at all."""
+    """How much a token counts. The first of an answer counts more: it shows whether the hole was found at all.
+
+    `ahead` is for the first token of a PSM answer as the suffix marker is asked for it. That marker stands right behind
+    the prefix, where going on is as easy as from left to right; what it finds there the answer can look up at one place
+    instead of gathering it over the length of the suffix.
+    """
 
     header: float = 0.1
     snippet: float = 0.3
     text: float = 1.0
     first: float = 3.0
     answer: float = 2.0
+    ahead: float = 0.0
 
     def by_part(self) -> list[float]:
         """Weights in the order of `Part`."""
-        return [0.0, self.header, self.snippet, self.text, self.first, self.answer, self.first, self.answer]
+        return [0.0, self.header, self.snippet, self.text, self.first, self.answer, self.first, self.answer, self.ahead]
 
 
 @dataclass(frozen=True, slots=True)

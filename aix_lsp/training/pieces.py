@@ -38,6 +38,7 @@ class Part(IntEnum):
     PSM = 5
     SPM_FIRST = 6
     SPM = 7
+    PSM_AHEAD = 8  # an answer's first token once more, asked of the suffix marker right behind the prefix (`rows.py`)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,12 @@ class Batch:
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__slots__))
 
 
-def row_of(pieces: Sequence[Piece], length: int) -> Row:
-    """Pieces one behind another in a row. Raises ValueError when they are longer than it."""
+def row_of(pieces: Sequence[Piece], length: int, *, ahead: int | None = None) -> Row:
+    """Pieces one behind another in a row.
+
+    With `ahead`, the id of the marker before a suffix, that marker is asked for the first token of its branch's answer
+    as well. Raises ValueError when the pieces are longer than the row.
+    """
     total = sum(len(piece) for piece in pieces)
     if total > length:
         raise ValueError(f"{total} tokens do not fit in a row of {length}")
@@ -89,6 +93,9 @@ def row_of(pieces: Sequence[Piece], length: int) -> Row:
             asked = np.array(parts[1:], dtype=np.uint8)
             row.parts[place : end - 1] = asked
             row.labels[place : end - 1] = np.where(asked != Part.GIVEN, ids[1:], -1)
+            if ahead is not None and attach >= 0 and ahead in ids and Part.PSM_FIRST in parts:
+                row.labels[place + ids.index(ahead)] = ids[parts.index(Part.PSM_FIRST)]
+                row.parts[place + ids.index(ahead)] = Part.PSM_AHEAD
             row.pieces[place:end] = number
             row.branches[place:end] = branch
             row.reach[place:end] = start + attach if attach >= 0 else length
@@ -159,7 +166,8 @@ class Feed:
     """Batches without end for one process: epoch after epoch, each in an order of its own.
 
     Pieces that fit the first of `lengths` fill rows of that length, the others rows of the second, and so on. Every
-    batch has `tokens` places. All processes of one step take batches of the same length, so that none waits.
+    batch has `tokens` places. All processes of one step take batches of the same length, so that none waits. `ahead` is
+    that of `row_of`.
     """
 
     arrays: PieceArrays
@@ -168,6 +176,7 @@ class Feed:
     seed: int = 0
     rank: int = 0
     world: int = 1
+    ahead: int | None = None
 
     def batches(self, *, skip: int = 0) -> Iterator[Batch]:
         """Batches from the start or, to go on with an interrupted run, without the first `skip`.
@@ -186,7 +195,8 @@ class Feed:
             length, arrays = groups[chosen]
             taken = [next(rows[chosen]) for _ in range(max(self.tokens // length, 1))]
             if number >= skip:
-                yield collate([row_of([arrays.piece(one) for one in numbers], length) for numbers in taken])
+                pieces = ([arrays.piece(one) for one in numbers] for numbers in taken)
+                yield collate([row_of(one, length, ahead=self.ahead) for one in pieces])
             number += 1
 
     def _groups(self) -> list[tuple[int, PieceArrays]]:

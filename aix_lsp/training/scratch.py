@@ -37,7 +37,8 @@ class Spec:
     """What one run trains on what. `start` is a model's folder, `out` gets the run: `checkpoint/`, `progress.jsonl`
     and at the end `model/`. `tokens` are those of one process in one batch; `sequence` the lengths of rows. `compiled`
     is a wish: without a compiler on the machine the pass runs as it is. `keep` is the share of the start's
-    weights in the finished ones."""
+    weights in the finished ones. `ahead` is the id of the marker before a suffix, where that is asked for an answer as
+    well (`Weights.ahead`)."""
 
     start: str
     pieces: str
@@ -52,6 +53,7 @@ class Spec:
     compiled: bool = True
     keep: float = 0.0
     seed: int = 0
+    ahead: int | None = None
 
     def write(self, path: Path) -> None:
         """As JSON."""
@@ -91,7 +93,8 @@ def run(spec: Spec) -> None:
     compiled = spec.compiled and _can_compile(accelerator.device.type)
     objective = Objective(model, spec.weights, compiled=compiled).to(accelerator.device)
     arrays = read_shards(Path(spec.pieces))
-    feed = Feed(arrays, spec.sequence, spec.tokens, spec.seed, accelerator.process_index, accelerator.num_processes)
+    rank, world = accelerator.process_index, accelerator.num_processes
+    feed = Feed(arrays, spec.sequence, spec.tokens, spec.seed, rank, world, spec.ahead)
     held_out = _held_out(spec, read_shards(Path(spec.held_out)))
     log = _Log(out / "progress.jsonl", accelerator.is_main_process)
     outcome = train(
@@ -124,7 +127,7 @@ def _can_compile(device: str) -> bool:
 
 
 def _held_out(spec: Spec, arrays: PieceArrays) -> Sequence[Batch]:
-    feed = Feed(arrays, spec.sequence, spec.tokens, seed=1)
+    feed = Feed(arrays, spec.sequence, spec.tokens, seed=1, ahead=spec.ahead)
     batches: Iterator[Batch] = feed.batches()
     return [next(batches) for _ in range(max(min(spec.held_out_tokens, len(arrays.ids)) // spec.tokens, 1))]
 

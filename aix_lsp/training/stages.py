@@ -249,9 +249,21 @@ def _train(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
         compiled=table.compiled,
         keep=table.keep,
         seed=recipe.seed,
+        ahead=_suffix_marker(work) if recipe.weights.ahead else None,
     )
     spec.write(path)
     launch(path, table.processes, work.run / "progress.jsonl", tell)
+
+
+def _suffix_marker(work: Work) -> int:
+    """The id of the marker before a suffix."""
+    from aix_lsp.engine.tokenizer import load_tokenizer
+    from aix_lsp.prompt.fim import family_of
+
+    family = family_of(load_tokenizer(work.start))
+    if family is None or family.suffix is None:
+        raise RecipeError("weights.ahead: the tokenizer has no marker before a suffix")
+    return family.suffix.id
 
 
 def _export(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:

@@ -81,6 +81,21 @@ def test_labels_are_the_next_tokens_of_the_same_segment_where_they_are_asked_for
                 place += 1
 
 
+def test_the_marker_before_a_suffix_is_asked_for_the_answers_first_token_where_that_is_wanted() -> None:
+    given, text, first, rest = int(Part.GIVEN), int(Part.TEXT), int(Part.PSM_FIRST), int(Part.PSM)
+    suffix, middle = 2, 3
+    hole = Branch(2, (30, suffix, 31, middle, 40, 41), (given, given, given, given, first, rest))
+    silent = Branch(1, (suffix, 32, middle), (given, given, given))  # asks for nothing
+    spm = Piece((9, suffix, 33, middle, 50, 51), (given, given, given, given, int(Part.SPM_FIRST), int(Part.SPM)))
+    pieces = [Piece((10, 11, 12), (given, text, text), (hole, silent)), spm]
+    plain, ahead = row_of(pieces, 20), row_of(pieces, 20, ahead=suffix)
+    place = 3 + hole.ids.index(suffix)
+    assert (ahead.labels[place], ahead.parts[place]) == (40, Part.PSM_AHEAD)
+    others = np.arange(20) != place
+    assert (ahead.labels[others] == plain.labels[others]).all()
+    assert (ahead.parts[others] == plain.parts[others]).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(piece(), min_size=1, max_size=30), st.integers(1, 3), st.integers(0, 5))
 def test_all_processes_together_pack_every_piece_once(pieces: list[Piece], world: int, seed: int) -> None:

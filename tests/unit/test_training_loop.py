@@ -103,12 +103,12 @@ def test_a_branch_has_the_loss_that_it_has_alone() -> None:
 
 def test_the_loss_weighs_tokens_by_what_they_are() -> None:
     model = small_model()
-    given = batch()
-    weights = Weights(text=0.5, first=4.0, answer=1.5)
+    given = next(Feed(arrays_of(pieces(12)), (32,), 128, ahead=2).batches())
+    weights = Weights(text=0.5, first=4.0, answer=1.5, ahead=0.7)
     found = Objective(model, weights, compiled=False, dtype=torch.float32)(given)
     shares = torch.tensor(weights.by_part())
     assert torch.allclose(found.loss, (found.sums * shares).sum() / (found.counts * shares).sum(), rtol=1e-5)
-    assert set(means(found.sums, found.counts)) == {"text", "psm_first", "psm"}
+    assert set(means(found.sums, found.counts)) == {"text", "psm_first", "psm", "psm_ahead"}
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "trapezoid"])

@@ -86,10 +86,12 @@ def _training(recipe: Recipe, entries: list[dict[str, Any]]) -> str:
         return "## Training\n\nNot trained."
     rates, last = recipe.rates, steps[-1]
     how = f"Muon for matrices (rate {rates.muon_rate}), AdamW for the rest ({rates.rate})" if rates.muon else "AdamW"
+    weights = recipe.weights
+    ahead = f"; the marker before a suffix is asked for it too, {weights.ahead:g} times" if weights.ahead else ""
     text = f"""## Training
 
 {last["step"]:,} steps, {last["tokens"]:,} tokens, {how}; rate: {rates.schedule}. Answers count \
-{recipe.weights.answer:g} times, their first token {recipe.weights.first:g} times a token of plain text."""
+{weights.answer:g} times, their first token {weights.first:g} times a token of plain text{ahead}."""
     if checks:
         rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in checks[-1]["parts"].items())
         text += f"""

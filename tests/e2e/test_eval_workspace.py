@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from aix_lsp.cli.app import app
+from aix_lsp.engine.calibration import read_calibration
+from aix_lsp.engine.catalog import embedded
 from aix_lsp.evaluation.run_folder import opened, read_run
 from tests.e2e.browser import FOUND, MISSING, browser
 from tests.unit.test_evaluation_workspace import SHELF, written
@@ -40,13 +42,15 @@ def out(project: Path) -> Path:
 
 
 def test_both_ways_have_their_folders_and_reports(out: Path) -> None:
+    calibration = read_calibration(Path(str(embedded().source)))
+    assert calibration is not None
     for folder in (out, out / "aix-mini-without-retrieval"):
         data = read_run(folder)
         assert [result.sample.scenario for result in data.results].count("block") == 1
         assert all(result.output.milliseconds > 0 and not result.output.error for result in data.results)
         assert {result.output.finish for result in data.results} <= FINISHES
         assert data.config["uses"] == "the whole service"
-        assert data.config["answered_by"]["threshold"] == pytest.approx(0.34)
+        assert data.config["answered_by"]["threshold"] == pytest.approx(calibration.threshold)
         assert json.loads((folder / "summary.json").read_text())["overall"]["samples"] == 3
         assert (folder / "report.html").stat().st_size
     assert (out / "compared-aix-mini-without-retrieval.html").stat().st_size

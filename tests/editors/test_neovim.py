@@ -35,8 +35,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def started(folder: Path, model_host: dict[str, str]) -> Iterator[Session]:
-    """The one Neovim, whose servers share the model of other tests: how it is loaded is not the subject, nor is how sure
-    it is of its offers."""
+    """The one Neovim, whose servers share the model of other tests: how it is loaded and how sure it is are not the
+    subject."""
     editor = editor_or_skip("neovim")
     sure = {"AIX_LSP_COMPLETION__CONFIDENCE": "off"}
     environment = environment_with_plugin({**environment_in(folder.parent), **model_host, **sure}, folder.parent)
@@ -327,6 +327,8 @@ def test_a_file_with_carriage_returns_keeps_them_in_every_line(nvim: Session, fo
     saved = path.read_bytes()
     assert f"{BEGUN}{offer}\r\n".encode() in saved
     assert saved.count(b"\n") == saved.count(b"\r\n") == saved.count(b"\r")
+    # what was written here would be copied in the tests that follow
+    nvim.command("bwipeout!")
     path.unlink()
 
 

@@ -39,7 +39,8 @@ class PromptSettings(Section):
     )
     max_tokens: int = option(
         4096,
-        "Most tokens of a prompt; the model's own limit less the completion's tokens holds where it is lower.",
+        "Most tokens of a prompt. The model's own limit less the completion's tokens holds where it is lower, and so "
+        "does the length at which it answers best.",
         scope="resource",
         ge=64,
         le=65_536,

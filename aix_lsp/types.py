@@ -130,10 +130,21 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptLimits:
+    """What a model wants of prompts in one order, as far as it answers best where they are shorter than it could read:
+    at most so many tokens, and at most this share of them for the text after the cursor."""
+
+    order: FimFormat
+    tokens: int
+    suffix_share: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What the service must know of a loaded model. `max_positions` bounds prompt and completion together; `looks_up`
     asks prompts for what they had no room for, to copy and to guess from. `token_healing` is False where the engine
-    cannot make an answer begin with a required text. `calibration` is None for a model that has none."""
+    cannot make an answer begin with a required text. `calibration` is None for a model that has none; `limits` has an
+    entry for each order in which the model wants prompts shorter than the settings allow."""
 
     name: str
     max_positions: int
@@ -147,6 +158,11 @@ class ModelInfo:
     looks_up: bool = False
     token_healing: bool = True
     calibration: Calibration | None = None
+    limits: tuple[PromptLimits, ...] = ()
+
+    def limited(self, order: FimFormat) -> PromptLimits | None:
+        """What the model wants of prompts in this order; None where it asks for nothing."""
+        return next((limits for limits in self.limits if limits.order == order), None)
 
 
 @dataclass(frozen=True, slots=True)

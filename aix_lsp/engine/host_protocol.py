@@ -37,6 +37,7 @@ from typing import Any, get_args
 
 from aix_lsp.engine.base import EngineError
 from aix_lsp.engine.calibration import calibration_of
+from aix_lsp.engine.prompt_limits import limits_of
 from aix_lsp.types import FimFormat, ModelInfo
 
 PROTOCOL = 2
@@ -151,7 +152,8 @@ def run_of(message: Mapping[str, Any]) -> Run:
 
 def model_to_message(info: ModelInfo, folder: Path) -> Message:
     """A model as a `state` message has it."""
-    return {**asdict(info), "languages": list(info.languages), "folder": str(folder)}
+    limits = {one.order: {"tokens": one.tokens, "suffix_share": one.suffix_share} for one in info.limits}
+    return {**asdict(info), "languages": list(info.languages), "limits": limits, "folder": str(folder)}
 
 
 def model_of(message: Mapping[str, Any]) -> tuple[ModelInfo, Path]:
@@ -162,6 +164,7 @@ def model_of(message: Mapping[str, Any]) -> tuple[ModelInfo, Path]:
         values["languages"] = tuple(str(language) for language in message["languages"])
         calibration = message.get("calibration")
         values["calibration"] = None if calibration is None else calibration_of(calibration)
+        values["limits"] = limits_of(message.get("limits", {}))
         info = ModelInfo(**values)
         folder = Path(message["folder"])
         valid = isinstance(info.max_positions, int) and info.format in get_args(FimFormat)

@@ -13,6 +13,7 @@ from aix_lsp.engine.catalog import CatalogEntry, adapted, described, embedded
 from aix_lsp.engine.choice import Choice, choose, in_one_line, whole_on_disk
 from aix_lsp.engine.generation import Backend, LoadedModel, Report
 from aix_lsp.engine.hardware import Machine, look_around, share_processors
+from aix_lsp.engine.prompt_limits import read_limits
 from aix_lsp.engine.recovery import PRECISIONS, Standing, in_words, step_down
 from aix_lsp.engine.worker import ModelThread
 from aix_lsp.logs import said
@@ -235,6 +236,7 @@ class LocalBackend(Backend):
             note=entry.licence,
             looks_up=self._lookup is not None and self._lookup.active,
             calibration=None if loaded.adapter else read_calibration(loaded.folder),
+            limits=read_limits(loaded.folder),
         )
         return LoadedModel(loaded.tokenizer, info, loaded.folder)
 

@@ -11,6 +11,7 @@ from aix_lsp.engine.checkpoint import inspect
 from aix_lsp.engine.choice import Choice, choose, whole_on_disk
 from aix_lsp.engine.hardware import Machine, look_around
 from aix_lsp.engine.loading import locate
+from aix_lsp.engine.prompt_limits import read_limits
 from aix_lsp.engine.weight_memory import Quantization, fitting, memory_needed
 from aix_lsp.settings import ModelSettings
 from aix_lsp.types import ModelInfo
@@ -57,6 +58,7 @@ def planned(settings: ModelSettings) -> Plan:
         parameters=checkpoint.parameters,
         languages=entry.languages,
         note=entry.licence,
+        limits=read_limits(folder),
     )
     return Plan(entry, folder, info, choice)
 

@@ -9,6 +9,7 @@ from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.calibration import read_calibration
 from aix_lsp.engine.catalog import CatalogEntry, cached_folder, described, known, resolve
 from aix_lsp.engine.checkpoint import read_json
+from aix_lsp.engine.prompt_limits import read_limits
 from aix_lsp.engine.remote_errors import shown_name
 from aix_lsp.engine.tokenizer import ModelTokenizer, TokenizerError, load_tokenizer
 from aix_lsp.settings_remote import RemoteSettings
@@ -59,6 +60,7 @@ def described_remotely(
         note=entry.licence,
         token_healing=False,
         calibration=read_calibration(served.folder),
+        limits=read_limits(served.folder),
     )
 
 

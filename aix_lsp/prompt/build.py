@@ -33,9 +33,10 @@ def build_prompt(
 ) -> Prompt:
     """The prompt for completing `document` at `offset` (code points); `snippets` come best first.
 
-    `len(ids)` is at most `settings.max_tokens`, and with `max_new_tokens` at most `model.max_positions`.
-    Snippets get at most their share, the suffix its share of the rest, the prefix what is left; what suffix
-    or prefix does not need goes to the other. Raises ValueError when there is no room for a prompt at all.
+    `len(ids)` is at most `settings.max_tokens`, and with `max_new_tokens` at most `model.max_positions`; what the model
+    wants of prompts in this order holds where it is less. Snippets get at most their share, the suffix its share of the
+    rest, the prefix what is left; what suffix or prefix does not need goes to the other. Raises ValueError when there
+    is no room for a prompt at all.
     """
     family = family_of(tokenizer) or plain_family(tokenizer)
     task = _Task(
@@ -45,9 +46,9 @@ def build_prompt(
         around=_around(document, offset),
         snippets=snippets,
         settings=settings,
-        budget=min(settings.max_tokens, model.max_positions - max_new_tokens),
+        model=model,
+        most=min(settings.max_tokens, model.max_positions - max_new_tokens),
         heals=settings.token_healing and model.token_healing,
-        looks_up=model.looks_up,
     )
     if task.room("l2r") < 1:
         raise ValueError(
@@ -78,18 +79,24 @@ class _Task:
     around: tuple[str, str]
     snippets: Sequence[Snippet]
     settings: PromptSettings
-    budget: int
+    model: ModelInfo
+    most: int
     heals: bool
-    looks_up: bool
 
     def room(self, order: FimFormat) -> int:
         """Tokens for text once the markers are there."""
-        return self.budget - self.family.overhead(order)
+        limits = self.model.limited(order)
+        return min(self.most, limits.tokens if limits else self.most) - self.family.overhead(order)
+
+    def suffix_share(self, order: FimFormat) -> float:
+        """Largest share of the suffix in what snippets leave over."""
+        limits = self.model.limited(order)
+        return min(self.settings.suffix_share, limits.suffix_share if limits else 1)
 
     def finished(self, draft: _Draft, suffix_left_out: str = "") -> Prompt:
         """The prompt of a draft, with what it has no room for where the engine asks for that."""
         prompt = draft.prompt(suffix_left_out)
-        if not self.looks_up:
+        if not self.model.looks_up:
             return prompt
         before, after = self.around
         unquoted = [snippet for snippet in self.snippets if snippet not in prompt.snippets]
@@ -128,7 +135,7 @@ class _Task:
             self.around[0],
             "" if order == "l2r" else self.around[1],
             room - len(header) - len(quotes.block),
-            self.settings.suffix_share,
+            self.suffix_share(order),
             lead=lead,
         )
         ids, required = prefix.ids, ""

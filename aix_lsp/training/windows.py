@@ -35,6 +35,7 @@ class WindowSettings:
     `psm`, `spm` and the rest (left to right) are shares of windows; in PSM the trunk is learned from left to right as
     well. `trunk` is the range of a PSM piece's share that its trunk takes. `suffix` is the range of a suffix's tokens,
     drawn evenly in its logarithm: most cursors of a tree have little behind them, since each costs its suffix.
+    `spm_suffix` is that of SPM windows where theirs differ, as prompts' do for a model with a length for each order.
     `middle` is the most characters of a hole. `snippets` is the share of windows with snippets of other files in front,
     `snippet_share` the most that they take of a piece, and `healing` is that of `WindowEncoder`.
     """
@@ -44,6 +45,7 @@ class WindowSettings:
     spm: float = 0.25
     trunk: tuple[float, float] = (0.35, 0.75)
     suffix: tuple[int, int] = (8, 220)
+    spm_suffix: tuple[int, int] | None = None
     middle: int = 360
     snippets: float = 0.3
     snippet_share: float = 0.45
@@ -61,8 +63,10 @@ class WindowSettings:
             raise ValueError("psm and spm are shares of the same windows; together they are at most 1")
         if not 0 < self.trunk[0] <= self.trunk[1] <= 1:
             raise ValueError("trunk must be a range of shares above 0, the lower one first")
-        if not 1 <= self.suffix[0] <= self.suffix[1]:
-            raise ValueError("suffix must be a range of tokens from 1 on, the lower one first")
+        for name in ("suffix", "spm_suffix"):
+            given = getattr(self, name)
+            if given is not None and not 1 <= given[0] <= given[1]:
+                raise ValueError(f"{name} must be a range of tokens from 1 on, the lower one first")
         if self.middle < 1:
             raise ValueError("middle must be at least 1 character")
 
@@ -105,7 +109,7 @@ class WindowDrawer:
                 room = int(room * draw.uniform(*self._settings.trunk))
             behind = 0
             if order == "spm":
-                behind = max(min(self._suffix_tokens(draw), room // 2), 1)
+                behind = max(min(_drawn(draw, self._settings.spm_suffix or self._settings.suffix), room // 2), 1)
                 room -= behind
             count = max(int(room / rate), _LEAST)
             while True:
@@ -150,7 +154,7 @@ class WindowDrawer:
             (
                 hole.start - window.start,
                 hole.end - window.start,
-                _suffix(text, hole.end, int(self._suffix_tokens(draw) / rate)),
+                _suffix(text, hole.end, int(_drawn(draw, self._settings.suffix) / rate)),
             )
             for hole in holes
         ]
@@ -162,10 +166,6 @@ class WindowDrawer:
             return "psm"
         return "spm" if number < self._settings.psm + self._settings.spm else "l2r"
 
-    def _suffix_tokens(self, draw: random.Random) -> int:
-        low, high = self._settings.suffix
-        return int(low * math.exp(math.log(high / low) * draw.random()))
-
     def _quoted(
         self, file: SourceFile, start: int, length: int, snippets: SnippetSource, draw: random.Random
     ) -> tuple[int, ...]:
@@ -175,6 +175,12 @@ class WindowDrawer:
         room = int(length * self._settings.snippet_share)
         quotes = quote(self._tokenizer, self._family, "documents", document, found, room)
         return quotes.block.ids
+
+
+def _drawn(draw: random.Random, between: tuple[int, int]) -> int:
+    """A number of tokens, drawn evenly in its logarithm."""
+    low, high = between
+    return int(low * math.exp(math.log(high / low) * draw.random()))
 
 
 def _shown(file: SourceFile, draw: random.Random) -> str:

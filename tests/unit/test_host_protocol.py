@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import stat
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from aix_lsp.engine.host_protocol import (
     scores_of,
 )
 from aix_lsp.settings import ModelSettings
-from aix_lsp.types import Calibration, ModelInfo
+from aix_lsp.types import Calibration, ModelInfo, PromptLimits
 
 messages = st.fixed_dictionaries(
     {"op": st.text()}, optional={"text": st.text(), "ids": st.lists(st.integers(0, 2**40)), "inner": st.none()}
@@ -129,10 +129,17 @@ def test_a_request_with_anything_wrong_is_refused_in_one_line(change: dict[str, 
 def test_a_model_comes_back_and_another_shape_of_it_is_refused(tmp_path: Path) -> None:
     calibration = Calibration(-1.0, 0.5, 0.25, -0.5, -0.3, 0.25)
     info = ModelInfo("m", 512, "spm", parameters=3, languages=("python",), note="n", calibration=calibration)
+    info = replace(info, limits=(PromptLimits("psm", 400, 0.1), PromptLimits("spm", 900, 0.25)))
     message = json.loads(json.dumps(model_to_message(info, tmp_path)))
     assert model_of(message) == (info, tmp_path)
     assert model_of({**message, "new in a later version": 1}) == (info, tmp_path)
-    wrong = {"calibration": {"base": 1}}, {"calibration": {**message["calibration"], "threshold": 2}}
+    assert model_of({name: value for name, value in message.items() if name != "limits"})[0].limits == ()
+    wrong = (
+        {"limits": 3},
+        {"limits": {"psm": {"tokens": 3}}},
+        {"calibration": {"base": 1}},
+        {"calibration": {**message["calibration"], "threshold": 2}},
+    )
     for change in ({"format": "xyz"}, {"max_positions": "many"}, {"languages": 3}, {"folder": None}, *wrong):
         with pytest.raises(ProtocolError):
             model_of({**message, **change})

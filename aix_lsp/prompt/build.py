@@ -16,6 +16,7 @@ from aix_lsp.prompt.fim import FimFamily, Marker, Role, family_of, plain_family
 from aix_lsp.prompt.healing import take_back
 from aix_lsp.prompt.layout import Quotes, file_header, quote, quote_style
 from aix_lsp.settings import PromptSettings
+from aix_lsp.text import with_line_feeds
 from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo, Prompt, PromptPart, Snippet, Tokenizer
 
 _LEAST_ROOM = 8
@@ -217,14 +218,18 @@ class _Draft:
 
 
 def _around(document: DocumentSnapshot, offset: int) -> tuple[str, str]:
-    """Text before and after the cursor, with the notebook's other cells, each of which begins on a new line."""
+    """Text before and after the cursor, with the notebook's other cells, each of which begins on a new line.
+
+    Line ends become line feeds, as models mostly saw them: a carriage return is a token that says nothing, at every
+    line. Completions take the document's line ends when they are put into it.
+    """
     offset = min(max(offset, 0), len(document.text))
     prefix, suffix = document.text[:offset], document.text[offset:]
     if document.before:
         prefix = closed(document.before) + prefix
     if document.after:
         suffix = (closed(suffix) or "\n") + document.after
-    return prefix, suffix
+    return with_line_feeds(prefix), with_line_feeds(suffix)
 
 
 def _cut_sentence(role: Literal["prefix", "suffix"], kept: Kept) -> str:

@@ -16,6 +16,7 @@ from aix_lsp.languages import language_of
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.prompt.fim import FimFamily
 from aix_lsp.settings import PromptSettings
+from aix_lsp.text import with_line_feeds
 from aix_lsp.training.corpus.records import SourceFile
 from aix_lsp.training.holes import Hole, HoleFinder, HoleKind, HoleWeights, random_span
 from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo, Snippet, Tokenizer
@@ -175,7 +176,9 @@ def encode(tokenizer: Tokenizer, family: FimFamily, sample: FimSample, *, healin
     is no room for a prompt.
     """
     most = max(1, int(longest * _MIDDLE_SHARE))
-    reserve = len(tokenizer.encode(sample.middle)) + 1 + (_HEALED_TOKENS if healing else 0)
+    # prompts have line feeds, whatever the file has; so has what continues them
+    middle = with_line_feeds(sample.middle)
+    reserve = len(tokenizer.encode(middle)) + 1 + (_HEALED_TOKENS if healing else 0)
     prompt = build_prompt(
         tokenizer,
         ModelInfo("a model in training", longest, format=sample.order),
@@ -185,7 +188,7 @@ def encode(tokenizer: Tokenizer, family: FimFamily, sample: FimSample, *, healin
         PromptSettings(token_healing=healing, max_tokens=max(64, longest)),
         min(reserve, most),
     )
-    answer = tokenizer.encode(prompt.required + sample.middle)
+    answer = tokenizer.encode(prompt.required + middle)
     if family.end is not None and (prompt.format != "l2r" or not sample.suffix):
         answer.append(family.end.id)
     ids = (*prompt.ids, *answer)[:longest]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Protocol
 
 from aix_lsp import languages
 from aix_lsp.prompt.fim import FimFamily
 from aix_lsp.prompt.layout import file_header, quote
+from aix_lsp.text import with_line_feeds
 from aix_lsp.training.corpus.records import SourceFile
 from aix_lsp.training.holes import HoleFinder, HoleWeights
 from aix_lsp.training.pieces import Frame, Piece, WindowEncoder
@@ -82,13 +83,16 @@ class WindowDrawer:
         self._encoder = WindowEncoder(tokenizer, family, healing=settings.healing)
 
     def pieces(self, file: SourceFile, snippets: SnippetSource | None = None) -> Iterator[Piece]:
-        """All of a file in windows, one after another from its start, of a line that is longer than a piece its start.
+        """All of a file in windows, one after another from its start, of a line that is longer than a piece its start;
+        line ends as line feeds.
 
         Snippets are looked for as the server does it, at one place of the window; what stands around that place is part
         of the query, also where a hole will be.
         """
         draw = random.Random(f"{self._seed} {file.project} {file.path}")
-        text = file.text
+        # as prompts have it, whatever ends the file's lines
+        text = with_line_feeds(file.text)
+        file = replace(file, text=text)
         language = languages.language_of(file.path)
         finder = HoleFinder(text, language.grammar or "", self._settings.weights)
         lines = _line_starts(text)

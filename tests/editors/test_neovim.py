@@ -319,7 +319,7 @@ def test_a_file_with_carriage_returns_keeps_them_in_every_line(nvim: Session, fo
     nvim.open(path)
     nvim.keys("<Esc>GA")
     offer = nvim.ghost_comes()
-    assert offer.startswith("total")
+    assert offer.startswith("total("), offer
     assert "\r" not in offer
     nvim.keys("<M-l><CR># end<Esc>")
     nvim.wait(lambda: nvim.line().endswith("# end"), "typed line")

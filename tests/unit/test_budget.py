@@ -14,6 +14,7 @@ from aix_lsp.engine.tokenizer import ModelTokenizer, load_tokenizer
 from aix_lsp.prompt import build_prompt
 from aix_lsp.prompt.budget import keep_head, keep_tail, share
 from aix_lsp.settings import PromptSettings
+from aix_lsp.text import with_line_feeds
 from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo, Prompt, Snippet
 
 LINES = [f"    value_{number} = compute({number}, key='{number}')\n" for number in range(3000)]
@@ -143,19 +144,19 @@ def test_a_prompt_never_exceeds_its_budget_and_holds_the_text_at_the_cursor(
     assert len(prompt.ids) + new <= positions
     assert len(prompt.ids) <= limit
     assert len(prompt.ids) == sum(part.tokens for part in prompt.parts) + {"l2r": 1, "psm": 4, "spm": 4}[prompt.format]
-    prefix = before + ("\n" if before == "import os" else "") + text[:offset]
+    prefix = with_line_feeds(before + ("\n" if before == "import os" else "") + text[:offset])
     kept = part_text(mini, prompt, "prefix") + prompt.required
     assert healing or not prompt.required
     assert prefix.endswith(kept)
     assert bool(kept) == bool(prefix)
     inside_line = any("prefix" in sentence and "inside a line" in sentence for sentence in prompt.cut)
     start = len(prefix) - len(kept)
-    assert inside_line or start == 0 or prefix[start - 1] in "\r\n"
+    assert inside_line or start == 0 or prefix[start - 1] == "\n"
     assert (start > 0) == any(sentence.startswith("prefix: ") for sentence in prompt.cut)
     rest = part_text(mini, prompt, "suffix")
     suffix = text[offset:]
     suffix += ("" if suffix.endswith(("\n", "\r")) else "\n") + after if after else ""
-    assert suffix.startswith(rest)
+    assert with_line_feeds(suffix).startswith(rest)
     assert segment(prompt, "snippet") <= limit * shares[0]
 
 
@@ -192,6 +193,19 @@ def test_all_line_ends_are_places_to_cut(mini: ModelTokenizer, end: str) -> None
     head = keep_head(mini, text, 50)
     assert head.text.endswith(end)
     assert head.cut_lines + head.text.count(end) == 201
+
+
+@pytest.mark.parametrize("form", ["psm", "spm", "l2r"])
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_the_prompt_of_a_document_is_the_same_whatever_its_line_ends(
+    mini: ModelTokenizer, form: FimFormat, end: str
+) -> None:
+    before, after = "".join(LINES[:40]) + "value = ", "\n" + "".join(LINES[40:])
+    other, behind = before.replace("\n", end), after.replace("\n", end)
+    wanted = build(mini, before + after, len(before), form=form, positions=400)
+    found = build(mini, other + behind, len(other), form=form, positions=400)
+    assert found == wanted
+    assert wanted.cut
 
 
 def test_a_line_too_long_is_cut_inside_and_keeps_what_is_next_to_the_cursor(mini: ModelTokenizer) -> None:

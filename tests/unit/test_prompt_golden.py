@@ -10,6 +10,7 @@ import aix_lsp
 from aix_lsp.engine.tokenizer import ModelTokenizer, load_tokenizer
 from aix_lsp.prompt import assemble, build_prompt, family_of
 from aix_lsp.settings import PromptSettings
+from aix_lsp.text import with_line_feeds
 from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo, Prompt, Snippet
 
 BOS, EOS, PRE, POST, MIDDLE = 1, 2, 4, 5, 6
@@ -139,8 +140,9 @@ def test_indentation_and_everything_else_survives_at_every_cursor(mini: ModelTok
             prefix, suffix = ids[2 + len(HEADER) : post], ids[post + 1 : middle]
         else:
             prefix, suffix = ids[middle + 1 + len(HEADER) :], ids[post + 1 : middle]
-        assert mini.decode(prefix) == SOURCE[:offset]
-        assert mini.decode(suffix) == SOURCE[offset:]
+        # but for line ends, which a prompt has as line feeds
+        assert mini.decode(prefix) == with_line_feeds(SOURCE[:offset])
+        assert mini.decode(suffix) == with_line_feeds(SOURCE[offset:])
 
 
 def test_a_middle_decodes_with_its_indentation_at_every_pair_of_borders(mini: ModelTokenizer) -> None:

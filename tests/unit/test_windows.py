@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from statistics import median
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from aix_lsp.engine.tokenizer import load_tokenizer
 from aix_lsp.languages import language_of
 from aix_lsp.prompt.fim import FimFamily, family_of
 from aix_lsp.prompt.layout import file_header
+from aix_lsp.text import with_line_feeds
 from aix_lsp.training.corpus.records import SourceFile
 from aix_lsp.training.pieces import Part, Piece
 from aix_lsp.training.snippets import SnippetFinder
@@ -96,12 +98,12 @@ def check(file: SourceFile, pieces: list[Piece], longest: int) -> Counter[str]:
         assert len(piece.ids) == len(piece.parts)
         kinds["psm" if piece.branches else "spm" if piece.parts[-1] in ASKED else "l2r"] += 1
         window = tokenizer.decode(text_of(piece)).rstrip("\N{REPLACEMENT CHARACTER}")
-        found = file.text.find(window, place)
+        found = with_line_feeds(file.text).find(window, place)
         assert found >= 0, "windows follow one another"
         place = found
         for prefix, answer, suffix in prompts(piece):
             assert suffix
-            assert prefix + answer + suffix in file.text
+            assert prefix + answer + suffix in with_line_feeds(file.text)
             if piece.branches:
                 assert window.startswith(prefix + answer)
     return kinds
@@ -149,7 +151,7 @@ def test_any_text_becomes_pieces_of_itself(text: str, ending: str) -> None:
 def test_left_to_right_alone_gives_the_whole_file_once_and_its_end(file: SourceFile) -> None:
     tokenizer, _ = tools()
     pieces = drawn(file, replace(SETTINGS, psm=0.0, spm=0.0))
-    assert "".join(tokenizer.decode(text_of(piece)) for piece in pieces) == file.text
+    assert "".join(tokenizer.decode(text_of(piece)) for piece in pieces) == with_line_feeds(file.text)
     ends = [piece.ids[-1] == marker("end") for piece in pieces]
     assert ends == [False] * (len(pieces) - 1) + [True]
 
@@ -158,7 +160,7 @@ def test_trunks_cover_the_file_too() -> None:
     tokenizer, _ = tools()
     for file in FILES:
         pieces = drawn(file, replace(SETTINGS, psm=1.0, spm=0.0))
-        assert "".join(tokenizer.decode(text_of(piece)) for piece in pieces) == file.text
+        assert "".join(tokenizer.decode(text_of(piece)) for piece in pieces) == with_line_feeds(file.text)
 
 
 def test_the_same_file_and_seed_give_the_same_pieces_whatever_came_before() -> None:
@@ -212,8 +214,22 @@ def test_a_line_longer_than_a_piece_gives_its_beginning() -> None:
     file = SourceFile("p", "a.py", "python", f"x = [{', '.join(map(str, range(3000)))}]\nprint(x)\n")
     first, *rest = drawn(file)
     assert len(first) == 256
-    assert file.text.startswith(tokenizer.decode(text_of(first)))
+    assert with_line_feeds(file.text).startswith(tokenizer.decode(text_of(first)))
     assert sum(len(piece) for piece in rest) <= 256
+
+
+def test_suffixes_of_spm_may_have_a_length_of_their_own() -> None:
+    apart = replace(SETTINGS, suffix=(4, 8), spm_suffix=(30, 60))
+    lengths: dict[str, list[int]] = {"psm": [], "spm": []}
+    for file in FILES:
+        for piece in drawn(file, apart):
+            lengths["psm"] += [len(between(branch.ids, "suffix", "middle")) for branch in piece.branches]
+            if any(part in (Part.SPM_FIRST, Part.SPM) for part in piece.parts):
+                lengths["spm"].append(len(between(piece.ids, "suffix", "middle")))
+    assert len(lengths["psm"]) > 20
+    assert len(lengths["spm"]) > 10
+    assert median(lengths["psm"]) < 16
+    assert median(lengths["spm"]) > 20
 
 
 @pytest.mark.parametrize(
@@ -228,6 +244,7 @@ def test_a_line_longer_than_a_piece_gives_its_beginning() -> None:
         ({"trunk": (0.8, 0.5)}, "trunk"),
         ({"suffix": (0, 10)}, "suffix"),
         ({"suffix": (20, 10)}, "suffix"),
+        ({"spm_suffix": (20, 10)}, "spm_suffix"),
         ({"middle": 0}, "middle"),
     ],
 )

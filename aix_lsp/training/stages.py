@@ -9,11 +9,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from aix_lsp.training.corpus.records import SourceFile
 from aix_lsp.training.folders import replaced_folder
 from aix_lsp.training.recipe import RECIPES, Recipe, RecipeError
+
+if TYPE_CHECKING:
+    from aix_lsp.engine.tokenizer import ModelTokenizer
+    from aix_lsp.prompt.fim import FimFamily
 
 Stage = Literal["sources", "corpus", "tokenizer", "pieces", "train", "export"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
@@ -205,16 +209,11 @@ def _copy_model(source: Path, target: Path, layers: int | None) -> None:
 
 
 def _pieces(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
-    from aix_lsp.engine.tokenizer import load_tokenizer
-    from aix_lsp.prompt.fim import family_of
     from aix_lsp.training.corpus.store import Corpus
     from aix_lsp.training.data import split
     from aix_lsp.training.prepare import prepare
 
-    tokenizer = load_tokenizer(work.start)
-    family = family_of(tokenizer)
-    if family is None:
-        raise RecipeError("the tokenizer of the model to start from has no fill-in-the-middle markers")
+    tokenizer, family = _marked_tokenizer(work)
     corpus = Corpus.open(work.corpus)
 
     def projects(held_out: bool) -> Iterator[tuple[str, Sequence[SourceFile]]]:
@@ -257,13 +256,22 @@ def _train(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
 
 def _suffix_marker(work: Work) -> int:
     """The id of the marker before a suffix."""
+    _, family = _marked_tokenizer(work)
+    if family.suffix is None:
+        raise RecipeError("weights.ahead: the tokenizer has no marker before a suffix")
+    return family.suffix.id
+
+
+def _marked_tokenizer(work: Work) -> tuple[ModelTokenizer, FimFamily]:
+    """The tokenizer of the model to start from, and what its markers mean."""
     from aix_lsp.engine.tokenizer import load_tokenizer
     from aix_lsp.prompt.fim import family_of
 
-    family = family_of(load_tokenizer(work.start))
-    if family is None or family.suffix is None:
-        raise RecipeError("weights.ahead: the tokenizer has no marker before a suffix")
-    return family.suffix.id
+    tokenizer = load_tokenizer(work.start)
+    family = family_of(tokenizer)
+    if family is None:
+        raise RecipeError("the tokenizer of the model to start from has no fill-in-the-middle markers")
+    return tokenizer, family
 
 
 def _export(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from aix_lsp.engine.prompt_limits import limits_of
 from aix_lsp.training.loop import LoopSettings
 from aix_lsp.training.objective import Weights
 from aix_lsp.training.optim import OptimizerSettings
@@ -63,12 +64,18 @@ class TrainTable:
 
 @dataclass(frozen=True, slots=True)
 class ExportTable:
-    """What is said of the finished model, and its largest size in bytes."""
+    """What is said of the finished model, and its largest size in bytes. `prompts` are the lengths of prompts that it
+    answers best, by order (`engine/prompt_limits.py`); training windows should be as long."""
 
     licence: str
     format: str = "psm"
     languages: tuple[str, ...] = ("python",)
     most_bytes: int = 40_000_000
+    prompts: dict[str, dict[str, int | float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, with one line, for prompts that cannot be meant."""
+        limits_of(self.prompts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,11 +284,13 @@ def _export(recipe: Recipe, work: Work, base: Path, tell: Tell) -> None:
     model: Any = AutoModelForCausalLM.from_pretrained(work.run / "model", dtype="float32")
     corpus = Corpus.open(work.corpus)
     texts = [file.text for _, file in zip(range(400), corpus.files(), strict=False)]
-    notes = {
+    notes: dict[str, Any] = {
         "format": recipe.export.format,
         "languages": list(recipe.export.languages),
         "licence": recipe.export.licence,
     }
+    if recipe.export.prompts:
+        notes["prompts"] = recipe.export.prompts
     export(
         model,
         work.start,

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from aix_lsp.engine.local import LocalEngine
+from aix_lsp.engine.prompt_limits import read_limits
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.settings import ModelSettings, PromptSettings
-from aix_lsp.types import DocumentSnapshot, Generation, GenerationRequest
+from aix_lsp.types import DocumentSnapshot, Generation, GenerationRequest, PromptLimits
 from tests.e2e.in_process import Call
 
 
@@ -81,6 +82,8 @@ def test_the_finished_model_says_what_it_is(made: Path) -> None:
     assert "# aix-smoke" in card
     assert "orchard" in card
     assert "copyhall" not in card  # its licence is a copyleft one
+    # how long its prompts should be, which the server keeps to
+    assert read_limits(made / "model") == (PromptLimits("psm", 400, 0.2),)
     for path in (made / "model").iterdir():
         assert str(made).encode() not in path.read_bytes(), path.name
 

@@ -5,11 +5,15 @@ Only as much of a text is tokenized as can be kept, so a file of a megabyte cost
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from aix_lsp.text import LINE_BREAK
 from aix_lsp.types import Tokenizer
+
+_STEPS: Final = 8
+_TOKENS_PER_LINE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,25 @@ class Kept:
         return max(1, round(self.cut_characters * per_character))
 
 
-def keep_tail(tokenizer: Tokenizer, text: str, limit: int, lead: str = "") -> Kept:
+def keep_tail(tokenizer: Tokenizer, text: str, limit: int, lead: str = "", *, steady: bool = False) -> Kept:
     """The most whole lines from the end of `text` that take at most `limit` tokens.
 
     When not even the last line fits, its end is kept. `lead` is encoded in front of what is kept and
-    counted, but is no part of `Kept.text`.
+    counted, but is no part of `Kept.text`. With `steady` some lines less, so that a text that grows at its end keeps
+    its beginning for a while (`_steady_start`).
     """
     limit = max(0, limit)
     reach = _reach(limit)
     start, used = len(text), 0
+    fitting: list[tuple[int, int]] = []
     for line_start in _starts_backwards(text, max(0, len(text) - reach)):
         count = _count(tokenizer, text[line_start:start], limit - used)
         if count is None:
             break
         start, used = line_start, used + count
+        fitting.append((start, used))
+    if steady and start:
+        start = _steady_start(text, fitting, limit)
     while True:
         ids = tokenizer.encode(lead + text[start:]) if start < len(text) else []
         if len(ids) <= limit:
@@ -93,16 +102,42 @@ def share(
 ) -> tuple[Kept, Kept]:
     """Prefix and suffix cut to `room` tokens together; what one of them leaves over goes to the other.
 
-    The suffix gets at most `suffix_share` of the room unless the prefix leaves more.
+    The suffix gets at most `suffix_share` of the room unless the prefix leaves more. What the model has computed for a
+    prompt can be used again up to where the next one differs, so both begin and end where they did at the last key for
+    as long as an eighth of the room, left unused, allows.
     """
-    after = keep_head(tokenizer, suffix, int(room * suffix_share))
-    before = keep_tail(tokenizer, prefix, room - len(after.ids), lead)
+    least = int(room * suffix_share)
+    after = keep_head(tokenizer, suffix, least)
+    before = keep_tail(tokenizer, prefix, room - len(after.ids), lead, steady=True)
     unused = room - len(after.ids) - len(before.ids)
-    # The few tokens left by a prefix that was cut change at every key; with them the suffix would change too,
-    # and what the model computed for it could not be used again.
+    # The few tokens left by a prefix that was cut change at every key; with them the suffix would change too.
     if after.cut_characters and (not before.cut_characters or unused > room // 4):
-        after = keep_head(tokenizer, suffix, room - len(before.ids))
+        step = max(1, room // _STEPS)
+        taken = -(-len(before.ids) // step) * step
+        after = keep_head(tokenizer, suffix, max(room - taken, least))
     return before, after
+
+
+def _steady_start(text: str, fitting: Sequence[tuple[int, int]], limit: int) -> int:
+    """Where the text that is kept begins: at the first line that fits and whose number in `text` is a multiple of a
+    power of two, of about an eighth of `limit` in tokens.
+
+    While lines come at the end, that line changes once in so many. `fitting` has the starts of the lines that fit, from
+    the last one on, and the tokens from there on. Lines that are so long that more than a quarter of the limit would be
+    lost are not kept to it.
+    """
+    if not fitting:
+        return len(text)
+    start, used = fitting[-1]
+    step = 1
+    while step * 2 * _TOKENS_PER_LINE <= limit // _STEPS:
+        step *= 2
+    first = _count_lines(text[:start])
+    skipped = -first % step
+    if skipped >= len(fitting):
+        return start
+    later, kept = fitting[-1 - skipped]
+    return later if used - kept <= limit // 4 else start
 
 
 def _starts_backwards(text: str, floor: int) -> Iterator[int]:

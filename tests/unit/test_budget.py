@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -220,7 +222,8 @@ def test_a_line_too_long_is_cut_inside_and_keeps_what_is_next_to_the_cursor(mini
 def test_room_that_a_short_prefix_leaves_goes_to_the_suffix(mini: ModelTokenizer) -> None:
     prompt = build(mini, FILE, len(LINES[0]))
     assert segment(prompt, "prefix") == len(mini.encode(LINES[0]))
-    assert len(prompt.ids) > 960 - len(mini.encode(LINES[-1]))
+    # an eighth stays free, so that the suffix stays as it is while the prefix grows
+    assert len(prompt.ids) > 960 - 960 // 8 - len(mini.encode(LINES[-1]))
 
 
 def test_room_that_a_short_suffix_leaves_goes_to_the_prefix(mini: ModelTokenizer) -> None:
@@ -243,7 +246,47 @@ def test_a_huge_line_above_the_cursor_leaves_its_room_to_the_suffix(mini: ModelT
     before = "x" * 50_000 + "\nshort = 1\n"
     prefix, suffix = share(mini, before, FILE, 800, 0.25)
     assert prefix.text == "short = 1\n"
-    assert len(suffix.ids) > 700
+    assert len(suffix.ids) > 670
+
+
+@pytest.mark.parametrize("line", [20, 400], ids=["near the top", "in the middle"])
+@pytest.mark.parametrize("form", ["psm", "spm"])
+def test_while_lines_are_typed_a_long_files_prompts_begin_alike(
+    mini: ModelTokenizer, line: int, form: FimFormat
+) -> None:
+    before, after, typed = ("".join(part) for part in (LINES[:line], LINES[line:], LINES[1000:1016]))
+    last: Sequence[int] = ()
+    changed = 0
+    for count in range(0, len(typed), 3):
+        text = before + typed[:count]
+        ids = build(mini, text + after, len(text), form=form).ids
+        # all before the place that is typed at: in PSM the prefix, in SPM the suffix and the prefix
+        known = ids.index(POST) if form == "psm" else len(ids)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(last, ids, strict=False)))
+        changed += same < known - 12
+        last = ids
+    # the first of all, and one where a step of lines is full
+    assert 1 <= changed <= 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 3000), st.integers(80, 2000), st.floats(0, 0.8))
+def test_three_quarters_of_the_room_are_used_where_there_is_text_for_it(
+    mini: ModelTokenizer, line: int, room: int, suffix_share: float
+) -> None:
+    before, after = "".join(LINES[:line]), "".join(LINES[line:])
+    prefix, suffix = share(mini, before, after, room, suffix_share)
+    used = len(prefix.ids) + len(suffix.ids)
+    assert used <= room
+    assert used > 0.7 * room - 2 * 20  # a line of each that does not fit
+
+
+def test_long_lines_are_not_given_up_for_a_steady_beginning(mini: ModelTokenizer) -> None:
+    line = "values = [" + ", ".join(str(number) for number in range(60)) + "]\n"
+    length = len(mini.encode(line))
+    for count in range(50, 60):
+        kept = keep_tail(mini, line * count, 900, steady=True)
+        assert 900 - len(kept.ids) < 900 // 4 + length
 
 
 def test_everything_cut_is_said_with_counts(mini: ModelTokenizer) -> None:

@@ -177,6 +177,7 @@ def _choice(settings: Settings) -> Finding:
 
 def _model(settings: Settings) -> Finding:
     from aix_lsp.engine.plan import placed, planned
+    from aix_lsp.engine.prompt_limits import format_in_words
 
     plan = planned(settings.model)
     info, place = plan.info, placed(plan, settings.model)
@@ -188,7 +189,7 @@ def _model(settings: Settings) -> Finding:
         return Finding("model", "warn", detail, "choose a smaller model or close other programs; aix-mini answers now")
     form = place.machine.dtype if place.precision == "none" else f"{place.precision} weights"
     where = f"{form} on {place.machine.device}, about {needed} with room to work"
-    return Finding("model", "ok", f"{info.name}: {size}, {where}, prompt format {info.format}{note}")
+    return Finding("model", "ok", f"{info.name}: {size}, {where}, {format_in_words(info)}{note}")
 
 
 def _run(settings: Settings) -> Finding:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from aix_lsp.cli.doctor import Finding
 from aix_lsp.engine.base import EngineError
 from aix_lsp.engine.job import describe
+from aix_lsp.engine.prompt_limits import format_in_words
 from aix_lsp.engine.remote_check import RemoteServer, check
 from aix_lsp.engine.remote_http import RemoteClient
 from aix_lsp.engine.tokenizer import ModelTokenizer
@@ -35,7 +36,7 @@ def examine_server(settings: Settings) -> Iterator[Finding]:
     yield Finding("server", "ok", f"{place}, {token}; one token in {server.latency_ms:.0f} ms")
     info = server.info
     note = f". {info.note}" if info.note else ""
-    detail = f"{server.model}: {info.max_positions:,} positions, prompt format {info.format}{note}"
+    detail = f"{server.model}: {info.max_positions:,} positions, {format_in_words(info)}{note}"
     yield Finding("model", "ok", detail)
     yield _tokenizer(server)
     for warning in server.warnings:

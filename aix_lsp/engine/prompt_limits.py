@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.checkpoint import read_json
-from aix_lsp.types import FimFormat, PromptLimits
+from aix_lsp.types import FimFormat, ModelInfo, PromptLimits
 
 KEY: Final = "prompts"
 _LEAST_TOKENS = 64  # as `prompt.max_tokens` has it
@@ -35,6 +35,12 @@ def limits_of(found: object) -> tuple[PromptLimits, ...]:
     if unknown:
         raise ValueError(f"{KEY} names {unknown[0]!r}, which is none of {', '.join(orders)}")
     return tuple(_checked(order, found[order]) for order in orders if order in found)
+
+
+def format_in_words(info: ModelInfo) -> str:
+    """The order of a model's prompts, with their length where the model asks for one: for people."""
+    limits = info.limited(info.format)
+    return f"prompt format {info.format}" + (f" of at most {limits.tokens:,} tokens" if limits else "")
 
 
 def _checked(order: FimFormat, wanted: object) -> PromptLimits:

@@ -9,7 +9,7 @@ import pytest
 
 import aix_lsp
 from aix_lsp.engine.base import ModelError
-from aix_lsp.engine.prompt_limits import read_limits
+from aix_lsp.engine.prompt_limits import format_in_words, read_limits
 from aix_lsp.engine.tokenizer import ModelTokenizer, load_tokenizer
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.settings import PromptSettings
@@ -69,6 +69,13 @@ def test_the_folder_says_it(tmp_path: Path) -> None:
     wanted = {"psm": {"tokens": 300, "suffix_share": 0.1}, "spm": {"tokens": 500, "suffix_share": 0.25}}
     (tmp_path / "aix.json").write_text(json.dumps({"prompts": wanted}))
     assert read_limits(tmp_path) == (PSM, SPM)
+
+
+def test_it_is_told_in_words() -> None:
+    assert format_in_words(ModelInfo("m", 1024, "spm", limits=(PSM,))) == "prompt format spm"
+    assert format_in_words(ModelInfo("m", 9000, limits=(PromptLimits("psm", 4000, 0.1),))) == (
+        "prompt format psm of at most 4,000 tokens"
+    )
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class PromptSettings(Section):
     suffix_share: float = option(
         0.25,
         "Share of what snippets leave over that the text after the cursor may take; more when the text before the "
-        "cursor is short.",
+        "cursor is short, less for a model that answers best with less.",
         scope="resource",
         ge=0,
         le=0.8,

@@ -49,6 +49,16 @@ def with_line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
+def parts_with_line_feeds(*parts: str) -> tuple[str, ...]:
+    """Parts of a text with a line feed for every line end; one that is cut in two belongs to where it begins."""
+    found: list[str] = []
+    last = ""
+    for part in parts:
+        found.append(with_line_feeds(part[1:] if last.endswith("\r") and part.startswith("\n") else part))
+        last = part or last
+    return tuple(found)
+
+
 def line_start(text: str, position: int | None = None) -> int:
     """Where the line begins that holds a position; the last line where that is None."""
     start = text.rfind("\n", 0, position) + 1

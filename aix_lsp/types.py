@@ -131,12 +131,12 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class PromptLimits:
-    """What a model wants of prompts in one order, as far as it answers best where they are shorter than it could read:
-    at most so many tokens, and at most this share of them for the text after the cursor."""
+    """Prompts in one order that a model answers best: at most so many tokens, and at most `suffix` of them of the text
+    after the cursor, wherever in its file that is."""
 
     order: FimFormat
     tokens: int
-    suffix_share: float
+    suffix: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from aix_lsp.engine.catalog import resolve
 from aix_lsp.engine.copying import CopyPrior, CopyWeights, Match
 from aix_lsp.engine.healing import Vocabulary
 from aix_lsp.engine.loading import locate, max_positions
+from aix_lsp.engine.prompt_limits import read_limits
 from aix_lsp.engine.tokenizer import load_tokenizer, stop_ids
 from aix_lsp.evaluation.infilling import MAX_TOKENS
 from aix_lsp.evaluation.places import CROSS_FILE, Place, cross_file_places, line_places, texts_in
@@ -70,7 +71,9 @@ class Reader:
         folder = locate(resolve(model).source)
         self._network: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         self._tokenizer = load_tokenizer(folder)
-        self._info = ModelInfo(model, max_positions(self._network.config, folder), looks_up=True)
+        self._info = ModelInfo(
+            model, max_positions(self._network.config, folder), looks_up=True, limits=read_limits(folder)
+        )
         self._vocabulary = Vocabulary(self._tokenizer)
         self._markers = stop_ids(self._tokenizer)
         self._ends = self._markers | frozenset(self._tokenizer.encode("\n")[:1])

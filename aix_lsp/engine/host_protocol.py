@@ -152,7 +152,7 @@ def run_of(message: Mapping[str, Any]) -> Run:
 
 def model_to_message(info: ModelInfo, folder: Path) -> Message:
     """A model as a `state` message has it."""
-    limits = {one.order: {"tokens": one.tokens, "suffix_share": one.suffix_share} for one in info.limits}
+    limits = {one.order: {"tokens": one.tokens, "suffix": one.suffix} for one in info.limits}
     return {**asdict(info), "languages": list(info.languages), "limits": limits, "folder": str(folder)}
 
 

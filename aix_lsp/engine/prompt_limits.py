@@ -11,13 +11,13 @@ from aix_lsp.engine.checkpoint import read_json
 from aix_lsp.types import FimFormat, ModelInfo, PromptLimits
 
 KEY: Final = "prompts"
-_LEAST_TOKENS = 64  # as `prompt.max_tokens` has it
-_MOST_SHARE = 0.8  # as `prompt.suffix_share` has it
+_LEAST: Final = {"tokens": 64, "suffix": 8}
+"""As `prompt.max_tokens` has it; and fewer tokens of a suffix would cost more in markers than they bring."""
 
 
 def read_limits(folder: Path) -> tuple[PromptLimits, ...]:
-    """Limits by order, such as `{"psm": {"tokens": 400, "suffix_share": 0.1}}`; none where the folder says nothing.
-    Raises ModelError."""
+    """Limits by order, such as `{"psm": {"tokens": 400, "suffix": 40}}`; none where the folder says nothing. Raises
+    ModelError."""
     path = folder / "aix.json"
     found = read_json(path).get(KEY) if path.is_file() else None
     try:
@@ -40,16 +40,15 @@ def limits_of(found: object) -> tuple[PromptLimits, ...]:
 def format_in_words(info: ModelInfo) -> str:
     """The order of a model's prompts, with their length where the model asks for one: for people."""
     limits = info.limited(info.format)
-    return f"prompt format {info.format}" + (f" of at most {limits.tokens:,} tokens" if limits else "")
+    most = f" of at most {min(limits.tokens, info.max_positions):,} tokens" if limits else ""
+    return f"prompt format {info.format}{most}"
 
 
 def _checked(order: FimFormat, wanted: object) -> PromptLimits:
-    if not isinstance(wanted, Mapping) or set(wanted) != {"tokens", "suffix_share"}:
-        raise ValueError(f"{KEY}.{order} wants tokens and suffix_share, and nothing else")
-    tokens, share = wanted["tokens"], wanted["suffix_share"]
-    # true is a number to Python, and NaN is one to json
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < _LEAST_TOKENS:
-        raise ValueError(f"{KEY}.{order}.tokens is {tokens!r}, not a whole number from {_LEAST_TOKENS} on")
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= _MOST_SHARE:
-        raise ValueError(f"{KEY}.{order}.suffix_share is {share!r}, not a number from 0 to {_MOST_SHARE}")
-    return PromptLimits(order, tokens, float(share))
+    if not isinstance(wanted, Mapping) or set(wanted) != set(_LEAST):
+        raise ValueError(f"{KEY}.{order} wants {' and '.join(_LEAST)}, and nothing else")
+    for name, least in _LEAST.items():
+        # true is a number to Python
+        if isinstance(wanted[name], bool) or not isinstance(wanted[name], int) or wanted[name] < least:
+            raise ValueError(f"{KEY}.{order}.{name} is {wanted[name]!r}, not a whole number from {least} on")
+    return PromptLimits(order, wanted["tokens"], wanted["suffix"])

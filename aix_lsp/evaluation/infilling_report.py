@@ -62,6 +62,7 @@ def data_of(
                 "name": model.info.name,
                 "parameters": model.info.parameters,
                 "positions": model.info.max_positions,
+                "limits": [asdict(limits) for limits in model.info.limits],
                 "device": model.info.device,
                 "dtype": model.info.dtype,
             }

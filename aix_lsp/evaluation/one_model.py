@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import Any
 
 from aix_lsp.configuration import Configuration
@@ -93,6 +94,7 @@ def tell_model(store: Store, info: ModelInfo, **more: Any) -> None:
             "parameters": info.parameters,
             "max_positions": info.max_positions,
             "format": info.format,
+            "limits": [asdict(limits) for limits in info.limits],
             **more,
         },
     )

@@ -18,13 +18,15 @@ _TOKENS_PER_LINE: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is left of a text, its ids, and how much was cut: whole or partial lines, and characters."""
+    """What is left of a text, its ids, and how much was cut: whole or partial lines, and characters. `spare` tokens of
+    it would have fitted, and were cut for a steady beginning."""
 
     text: str
     ids: tuple[int, ...]
     cut_lines: int = 0
     cut_characters: int = 0
     inside_line: bool = False
+    spare: int = 0
 
     @property
     def lines(self) -> int:
@@ -43,7 +45,7 @@ def keep_tail(tokenizer: Tokenizer, text: str, limit: int, lead: str = "", *, st
 
     When not even the last line fits, its end is kept. `lead` is encoded in front of what is kept and
     counted, but is no part of `Kept.text`. With `steady` some lines less, so that a text that grows at its end keeps
-    its beginning for a while (`_steady_start`).
+    its beginning for a while (`_steady`).
     """
     limit = max(0, limit)
     reach = _reach(limit)
@@ -55,8 +57,9 @@ def keep_tail(tokenizer: Tokenizer, text: str, limit: int, lead: str = "", *, st
             break
         start, used = line_start, used + count
         fitting.append((start, used))
-    if steady and start:
-        start = _steady_start(text, fitting, limit)
+    spare = 0
+    if steady and start and fitting:
+        start, spare = _steady(text, fitting, limit)
     while True:
         ids = tokenizer.encode(lead + text[start:]) if start < len(text) else []
         if len(ids) <= limit:
@@ -65,7 +68,7 @@ def keep_tail(tokenizer: Tokenizer, text: str, limit: int, lead: str = "", *, st
         line_end = LINE_BREAK.search(text, start)
         start = line_end.end() if line_end else len(text)
     if start < len(text) or not text:
-        return Kept(text[start:], tuple(ids), _count_lines(text[:start]), start)
+        return Kept(text[start:], tuple(ids), _count_lines(text[:start]), start, spare=spare)
     size = _most(min(len(text), reach), lambda size: len(tokenizer.encode(lead + text[-size:])) <= limit, limit)
     start = len(text) - size
     ids = tokenizer.encode(lead + text[start:]) if size else []
@@ -98,46 +101,53 @@ def keep_head(tokenizer: Tokenizer, text: str, limit: int) -> Kept:
 
 
 def share(
-    tokenizer: Tokenizer, prefix: str, suffix: str, room: int, suffix_share: float, *, lead: str = ""
+    tokenizer: Tokenizer,
+    prefix: str,
+    suffix: str,
+    room: int,
+    suffix_share: float,
+    *,
+    most_suffix: int | None = None,
+    lead: str = "",
 ) -> tuple[Kept, Kept]:
     """Prefix and suffix cut to `room` tokens together; what one of them leaves over goes to the other.
 
-    The suffix gets at most `suffix_share` of the room unless the prefix leaves more. What the model has computed for a
-    prompt can be used again up to where the next one differs, so both begin and end where they did at the last key for
-    as long as an eighth of the room, left unused, allows.
+    The suffix gets at most `suffix_share` of the room unless the prefix leaves more, and `most_suffix` tokens in any
+    case. What the model has computed for a prompt can be used again up to where the next one differs, so some room is
+    left unused for the prefix to begin, and the suffix to end, where they did at the last key: an eighth where lines
+    are of usual length.
     """
-    least = int(room * suffix_share)
+    most = room if most_suffix is None else min(most_suffix, room)
+    least = min(int(room * suffix_share), most)
     after = keep_head(tokenizer, suffix, least)
     before = keep_tail(tokenizer, prefix, room - len(after.ids), lead, steady=True)
-    unused = room - len(after.ids) - len(before.ids)
+    unused = room - len(after.ids) - len(before.ids) - before.spare
     # The few tokens left by a prefix that was cut change at every key; with them the suffix would change too.
     if after.cut_characters and (not before.cut_characters or unused > room // 4):
         step = max(1, room // _STEPS)
         taken = -(-len(before.ids) // step) * step
-        after = keep_head(tokenizer, suffix, max(room - taken, least))
+        after = keep_head(tokenizer, suffix, min(max(room - taken, least), most))
     return before, after
 
 
-def _steady_start(text: str, fitting: Sequence[tuple[int, int]], limit: int) -> int:
-    """Where the text that is kept begins: at the first line that fits and whose number in `text` is a multiple of a
-    power of two, of about an eighth of `limit` in tokens.
+def _steady(text: str, fitting: Sequence[tuple[int, int]], limit: int) -> tuple[int, int]:
+    """Where the text that is kept begins, and how many tokens that would fit are given up for it: the first line that
+    fits and whose number in `text` is a multiple of a step.
 
-    While lines come at the end, that line changes once in so many. `fitting` has the starts of the lines that fit, from
-    the last one on, and the tokens from there on. Lines that are so long that more than a quarter of the limit would be
-    lost are not kept to it.
+    The step is a power of two of lines, at most an eighth of `limit` at ten tokens a line. While lines come at the end
+    of the text, its beginning changes once in so many. `fitting` has the starts of the lines that fit, from the last
+    one on, and the tokens from there on. Where the lines are so long that more than a quarter of the limit would be
+    given up, nothing is.
     """
-    if not fitting:
-        return len(text)
     start, used = fitting[-1]
     step = 1
     while step * 2 * _TOKENS_PER_LINE <= limit // _STEPS:
         step *= 2
-    first = _count_lines(text[:start])
-    skipped = -first % step
+    skipped = -_count_lines(text[:start]) % step
     if skipped >= len(fitting):
-        return start
+        return start, 0
     later, kept = fitting[-1 - skipped]
-    return later if used - kept <= limit // 4 else start
+    return (later, used - kept) if used - kept <= limit // 4 else (start, 0)
 
 
 def _starts_backwards(text: str, floor: int) -> Iterator[int]:

@@ -16,7 +16,7 @@ from aix_lsp.prompt.fim import FimFamily, Marker, Role, family_of, plain_family
 from aix_lsp.prompt.healing import take_back
 from aix_lsp.prompt.layout import Quotes, file_header, quote, quote_style
 from aix_lsp.settings import PromptSettings
-from aix_lsp.text import with_line_feeds
+from aix_lsp.text import parts_with_line_feeds
 from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo, Prompt, PromptPart, Snippet, Tokenizer
 
 _LEAST_ROOM = 8
@@ -89,10 +89,10 @@ class _Task:
         limits = self.model.limited(order)
         return min(self.most, limits.tokens if limits else self.most) - self.family.overhead(order)
 
-    def suffix_share(self, order: FimFormat) -> float:
-        """Largest share of the suffix in what snippets leave over."""
+    def most_suffix(self, order: FimFormat) -> int:
+        """Most tokens of the suffix, however much room there is."""
         limits = self.model.limited(order)
-        return min(self.settings.suffix_share, limits.suffix_share if limits else 1)
+        return limits.suffix if limits else self.most
 
     def finished(self, draft: _Draft, suffix_left_out: str = "") -> Prompt:
         """The prompt of a draft, with what it has no room for where the engine asks for that."""
@@ -136,7 +136,8 @@ class _Task:
             self.around[0],
             "" if order == "l2r" else self.around[1],
             room - len(header) - len(quotes.block),
-            self.suffix_share(order),
+            self.settings.suffix_share,
+            most_suffix=self.most_suffix(order),
             lead=lead,
         )
         ids, required = prefix.ids, ""
@@ -229,7 +230,8 @@ def _around(document: DocumentSnapshot, offset: int) -> tuple[str, str]:
         prefix = closed(document.before) + prefix
     if document.after:
         suffix = (closed(suffix) or "\n") + document.after
-    return with_line_feeds(prefix), with_line_feeds(suffix)
+    before, after = parts_with_line_feeds(prefix, suffix)
+    return before, after
 
 
 def _cut_sentence(role: Literal["prefix", "suffix"], kept: Kept) -> str:

@@ -71,7 +71,7 @@ class ExportTable:
     format: str = "psm"
     languages: tuple[str, ...] = ("python",)
     most_bytes: int = 40_000_000
-    prompts: dict[str, dict[str, int | float]] = field(default_factory=dict)
+    prompts: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises ValueError, with one line, for prompts that cannot be meant."""

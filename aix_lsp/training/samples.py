@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from aix_lsp.languages import language_of
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.prompt.fim import FimFamily
 from aix_lsp.settings import PromptSettings
-from aix_lsp.text import with_line_feeds
+from aix_lsp.text import parts_with_line_feeds
 from aix_lsp.training.corpus.records import SourceFile
 from aix_lsp.training.holes import Hole, HoleFinder, HoleKind, HoleWeights, random_span
-from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo, Snippet, Tokenizer
+from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo, PromptLimits, Snippet, Tokenizer
 
 if TYPE_CHECKING:
     from aix_lsp.training.snippets import SnippetFinder
@@ -167,21 +167,30 @@ def document_of(sample: FimSample) -> DocumentSnapshot:
     return DocumentSnapshot(f"file:///{sample.path}", text, sample.language, 0, sample.path)
 
 
-def encode(tokenizer: Tokenizer, family: FimFamily, sample: FimSample, *, healing: bool, longest: int) -> EncodedSample:
+def encode(
+    tokenizer: Tokenizer,
+    family: FimFamily,
+    sample: FimSample,
+    *,
+    healing: bool,
+    longest: int,
+    limits: tuple[PromptLimits, ...] = (),
+) -> EncodedSample:
     """The sample as at most `longest` tokens: the server's prompt, then the answer with the family's end marker.
 
     The prompt gets what the middle leaves, at least a quarter. A middle that does not fit is cut, and then has no end
     marker; nor has a stretch from left to right behind which the file goes on. `healing` takes the unfinished word
-    before the middle out of the prompt, as serving does, and the answer begins with it. Raises ValueError when there
-    is no room for a prompt.
+    before the middle out of the prompt, as serving does, and the answer begins with it; `limits` are what the model
+    asks of prompts in serving. Raises ValueError when there is no room for a prompt.
     """
     most = max(1, int(longest * _MIDDLE_SHARE))
     # prompts have line feeds, whatever the file has; so has what continues them
-    middle = with_line_feeds(sample.middle)
+    prefix, middle, suffix = parts_with_line_feeds(sample.prefix, sample.middle, sample.suffix)
+    sample = replace(sample, prefix=prefix, middle=middle, suffix=suffix)
     reserve = len(tokenizer.encode(middle)) + 1 + (_HEALED_TOKENS if healing else 0)
     prompt = build_prompt(
         tokenizer,
-        ModelInfo("a model in training", longest, format=sample.order),
+        ModelInfo("a model in training", longest, format=sample.order, limits=limits),
         document_of(sample),
         len(sample.prefix),
         sample.snippets,

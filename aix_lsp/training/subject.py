@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from aix_lsp.engine.prompt_limits import read_limits
 from aix_lsp.engine.tokenizer import ModelTokenizer, load_tokenizer
 from aix_lsp.prompt.fim import FimFamily, family_of
 from aix_lsp.training.export import export
 from aix_lsp.training.init_config import build_model, read_init
 from aix_lsp.training.lora import load_base, save_adapter, with_lora
 from aix_lsp.training.tokenizer import train_tokenizer
+from aix_lsp.types import PromptLimits
 
 CARD = "README.md"
 _SHOWN = ("hidden", "layers", "heads", "kv_heads", "ffn", "positions", "pieces")
@@ -26,14 +28,16 @@ class Write(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model in training. `name` is that of the base, or what a new model is called; `identity` must be the same for
-    a run to go on; `settings` are for the card. `lean`: all its layers are plain, so the quick forward pass will do."""
+    """A model in training. `name` is that of the base, or what a new model is called; `limits` are what it asks of
+    prompts; `identity` must be the same for a run to go on; `settings` are for the card. `lean`: all its layers are
+    plain, so the quick forward pass will do."""
 
     name: str
     model: Any
     tokenizer: ModelTokenizer
     family: FimFamily
     max_positions: int
+    limits: tuple[PromptLimits, ...]
     parameters: int
     adapter: bool
     lean: bool
@@ -61,6 +65,7 @@ def adapted_model(
         tokenizer=base.tokenizer,
         family=base.family,
         max_positions=base.max_positions,
+        limits=read_limits(base.folder),
         parameters=base.parameters,
         adapter=True,
         lean=False,
@@ -99,6 +104,7 @@ def new_model(init: Path, texts: Sequence[str], folder: Path, *, seed: int) -> S
         tokenizer=tokenizer,
         family=family,
         max_positions=sizes.positions,
+        limits=(),
         parameters=model.num_parameters(),
         adapter=False,
         lean=True,

@@ -105,7 +105,7 @@ def _run(
     from aix_lsp.training.objective import Objective
 
     length = min(settings.sequence, subject.max_positions)
-    drawer = SampleDrawer(subject.tokenizer, subject.family, settings.samples, length)
+    drawer = SampleDrawer(subject.tokenizer, subject.family, settings.samples, length, subject.limits)
     feed = TuningFeed(
         drawer.draws(files, files),
         length,

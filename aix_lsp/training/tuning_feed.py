@@ -19,7 +19,7 @@ from aix_lsp.training.pieces import Part, Piece
 from aix_lsp.training.rows import Row, collate, packed
 from aix_lsp.training.samples import EncodedSample, FimSample, Sampler, SamplerSettings, encode
 from aix_lsp.training.snippets import SnippetFinder
-from aix_lsp.types import Tokenizer
+from aix_lsp.types import PromptLimits, Tokenizer
 
 if TYPE_CHECKING:
     from aix_lsp.training.rows import Batch
@@ -35,13 +35,15 @@ _AT_ONCE = 20_000  # pieces that are Python objects at the same time
 class SampleDrawer:
     """Draws the samples of files as pieces of at most `longest` tokens.
 
-    `quotable` are the files that snippets are taken from, which for held-out files are those trained on.
+    `quotable` are the files that snippets are taken from, which for held-out files are those trained on. `limits` are
+    what the model asks of prompts.
     """
 
     tokenizer: Tokenizer
     family: FimFamily
     settings: SamplerSettings
     longest: int
+    limits: tuple[PromptLimits, ...] = ()
 
     def draws(self, files: Sequence[SourceFile], quotable: Sequence[SourceFile]) -> Draw:
         """A function that draws a pass over `files`; the same pass is the same every time."""
@@ -61,7 +63,7 @@ class SampleDrawer:
 
     def piece(self, sample: FimSample) -> Piece:
         """A sample as a piece: its prefix is text to learn, its suffix and its quotes are given."""
-        encoded = encode(self.tokenizer, self.family, sample, healing=True, longest=self.longest)
+        encoded = encode(self.tokenizer, self.family, sample, healing=True, longest=self.longest, limits=self.limits)
         parts = [int(Part.GIVEN)] * len(encoded.ids)
         header = self.tokenizer.encode(file_header(self.family, sample.path))
         start, end = _prefix(self.family, encoded)

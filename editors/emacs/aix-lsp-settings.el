@@ -472,9 +472,10 @@ does)."
   :group 'aix-lsp-prompt)
 
 (defcustom aix-lsp-prompt-max-tokens 4096
-  "The option \"prompt.max_tokens\".
-Most tokens of a prompt; the model's own limit less the completion's
-tokens holds where it is lower.  At least 64, at most 65536."
+  "Most tokens of a prompt.
+The model's own limit less the completion's tokens holds where it is
+lower, and so does the length at which it answers best.  At least 64, at
+most 65536."
   :type 'natnum
   :safe #'integerp
   :group 'aix-lsp-prompt)
@@ -497,8 +498,8 @@ forcing it to go on from where the cursor cuts the word in two."
 (defcustom aix-lsp-prompt-suffix-share 0.25
   "The option \"prompt.suffix_share\".
 Share of what snippets leave over that the text after the cursor may
-take; more when the text before the cursor is short.  At least 0, at
-most 0.8."
+take; more when the text before the cursor is short, less for a model
+that answers best with less.  At least 0, at most 0.8."
   :type 'number
   :safe #'numberp
   :group 'aix-lsp-prompt)

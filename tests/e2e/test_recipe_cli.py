@@ -83,7 +83,7 @@ def test_the_finished_model_says_what_it_is(made: Path) -> None:
     assert "orchard" in card
     assert "copyhall" not in card  # its licence is a copyleft one
     # how long its prompts should be, which the server keeps to
-    assert read_limits(made / "model") == (PromptLimits("psm", 400, 0.2),)
+    assert read_limits(made / "model") == (PromptLimits("psm", 400, 100),)
     for path in (made / "model").iterdir():
         assert str(made).encode() not in path.read_bytes(), path.name
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from aix_lsp.engine.tokenizer import ModelTokenizer, load_tokenizer
 from aix_lsp.prompt import build_prompt
 from aix_lsp.prompt.budget import keep_head, keep_tail, share
 from aix_lsp.settings import PromptSettings
-from aix_lsp.text import with_line_feeds
+from aix_lsp.text import parts_with_line_feeds
 from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo, Prompt, Snippet
 
 LINES = [f"    value_{number} = compute({number}, key='{number}')\n" for number in range(3000)]
@@ -146,7 +145,10 @@ def test_a_prompt_never_exceeds_its_budget_and_holds_the_text_at_the_cursor(
     assert len(prompt.ids) + new <= positions
     assert len(prompt.ids) <= limit
     assert len(prompt.ids) == sum(part.tokens for part in prompt.parts) + {"l2r": 1, "psm": 4, "spm": 4}[prompt.format]
-    prefix = with_line_feeds(before + ("\n" if before == "import os" else "") + text[:offset])
+    whole = before + ("\n" if before == "import os" else "") + text[:offset]
+    behind = text[offset:]
+    behind += ("" if behind.endswith(("\n", "\r")) else "\n") + after if after else ""
+    prefix, suffix = parts_with_line_feeds(whole, behind)
     kept = part_text(mini, prompt, "prefix") + prompt.required
     assert healing or not prompt.required
     assert prefix.endswith(kept)
@@ -156,9 +158,7 @@ def test_a_prompt_never_exceeds_its_budget_and_holds_the_text_at_the_cursor(
     assert inside_line or start == 0 or prefix[start - 1] == "\n"
     assert (start > 0) == any(sentence.startswith("prefix: ") for sentence in prompt.cut)
     rest = part_text(mini, prompt, "suffix")
-    suffix = text[offset:]
-    suffix += ("" if suffix.endswith(("\n", "\r")) else "\n") + after if after else ""
-    assert with_line_feeds(suffix).startswith(rest)
+    assert suffix.startswith(rest)
     assert segment(prompt, "snippet") <= limit * shares[0]
 
 
@@ -249,29 +249,36 @@ def test_a_huge_line_above_the_cursor_leaves_its_room_to_the_suffix(mini: ModelT
     assert len(suffix.ids) > 670
 
 
-@pytest.mark.parametrize("line", [20, 400], ids=["near the top", "in the middle"])
+def prose(seed: int) -> list[str]:
+    """Lines of very different lengths."""
+    draw = random.Random(seed)
+    return [" ".join(draw.choices(["value", "other", "word"], k=draw.randint(20, 60))) + "\n" for _ in range(200)]
+
+
+@pytest.mark.parametrize("suffix_share", [0.1, 0.25])
+@pytest.mark.parametrize("line", [8, 20, 100])
 @pytest.mark.parametrize("form", ["psm", "spm"])
-def test_while_lines_are_typed_a_long_files_prompts_begin_alike(
-    mini: ModelTokenizer, line: int, form: FimFormat
+@pytest.mark.parametrize("lines", [LINES[:200], prose(1)], ids=["code", "prose"])
+def test_while_lines_are_typed_a_long_files_prompts_begin_and_end_alike(
+    mini: ModelTokenizer, lines: list[str], form: FimFormat, line: int, suffix_share: float
 ) -> None:
-    before, after, typed = ("".join(part) for part in (LINES[:line], LINES[line:], LINES[1000:1016]))
-    last: Sequence[int] = ()
-    changed = 0
-    for count in range(0, len(typed), 3):
+    before, after, typed = ("".join(part) for part in (lines[:line], lines[line:], lines[150:158]))
+    options = PromptSettings(token_healing=False, suffix_share=suffix_share)
+    beginnings, suffixes = set(), set()
+    for count in range(0, len(typed), 7):
         text = before + typed[:count]
-        ids = build(mini, text + after, len(text), form=form).ids
-        # all before the place that is typed at: in PSM the prefix, in SPM the suffix and the prefix
-        known = ids.index(POST) if form == "psm" else len(ids)
-        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(last, ids, strict=False)))
-        changed += same < known - 12
-        last = ids
-    # the first of all, and one where a step of lines is full
-    assert 1 <= changed <= 4
+        prompt = build(mini, text + after, len(text), form=form, options=options)
+        beginnings.add(len(text) - len(part_text(mini, prompt, "prefix")))
+        suffixes.add(part_text(mini, prompt, "suffix"))
+    # eight lines: of code at most two steps, of prose more, since a step is fewer of its lines than it is tokens
+    most = 3 if lines[0] == LINES[0] else 6
+    assert len(beginnings) <= most
+    assert len(suffixes) <= most
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 3000), st.integers(80, 2000), st.floats(0, 0.8))
-def test_three_quarters_of_the_room_are_used_where_there_is_text_for_it(
+def test_most_of_the_room_is_used_where_lines_are_of_usual_length(
     mini: ModelTokenizer, line: int, room: int, suffix_share: float
 ) -> None:
     before, after = "".join(LINES[:line]), "".join(LINES[line:])
@@ -279,6 +286,17 @@ def test_three_quarters_of_the_room_are_used_where_there_is_text_for_it(
     used = len(prefix.ids) + len(suffix.ids)
     assert used <= room
     assert used > 0.7 * room - 2 * 20  # a line of each that does not fit
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 200), st.integers(40, 1000), st.floats(0, 0.8), st.integers(8, 200))
+def test_a_suffix_never_has_more_than_its_most(
+    mini: ModelTokenizer, line: int, room: int, suffix_share: float, most: int
+) -> None:
+    before, after = "".join(LINES[:line]), "".join(LINES[line:])
+    prefix, suffix = share(mini, before, after, room, suffix_share, most_suffix=most)
+    assert len(suffix.ids) <= most
+    assert len(prefix.ids) + len(suffix.ids) <= room
 
 
 def test_long_lines_are_not_given_up_for_a_steady_beginning(mini: ModelTokenizer) -> None:

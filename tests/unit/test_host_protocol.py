@@ -129,7 +129,7 @@ def test_a_request_with_anything_wrong_is_refused_in_one_line(change: dict[str, 
 def test_a_model_comes_back_and_another_shape_of_it_is_refused(tmp_path: Path) -> None:
     calibration = Calibration(-1.0, 0.5, 0.25, -0.5, -0.3, 0.25)
     info = ModelInfo("m", 512, "spm", parameters=3, languages=("python",), note="n", calibration=calibration)
-    info = replace(info, limits=(PromptLimits("psm", 400, 0.1), PromptLimits("spm", 900, 0.25)))
+    info = replace(info, limits=(PromptLimits("psm", 400, 40), PromptLimits("spm", 900, 225)))
     message = json.loads(json.dumps(model_to_message(info, tmp_path)))
     assert model_of(message) == (info, tmp_path)
     assert model_of({**message, "new in a later version": 1}) == (info, tmp_path)

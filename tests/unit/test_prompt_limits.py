@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from aix_lsp.settings import PromptSettings
 from aix_lsp.types import DocumentSnapshot, ModelInfo, Prompt, PromptLimits
 
 LINES = "".join(f"def function_{number}(value):\n    return value + {number}\n\n\n" for number in range(300))
-PSM, SPM = PromptLimits("psm", 300, 0.1), PromptLimits("spm", 500, 0.25)
+PSM, SPM = PromptLimits("psm", 300, 30), PromptLimits("spm", 500, 125)
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +25,11 @@ def mini() -> ModelTokenizer:
     return load_tokenizer(Path(aix_lsp.__file__).parent / "models" / "aix-mini")
 
 
-def prompt(mini: ModelTokenizer, *limits: PromptLimits, **settings: object) -> Prompt:
-    """In the middle of a file that is much longer than any prompt."""
-    model = ModelInfo("m", 1024, limits=limits)
+def prompt(mini: ModelTokenizer, *limits: PromptLimits, at: int = len(LINES) // 2, **settings: object) -> Prompt:
+    """In a file that is much longer than any prompt, in its middle unless told."""
+    model = ModelInfo("m", 1024, limits=limits, looks_up=True)
     document = DocumentSnapshot("file:///a.py", LINES, "python", 1, "a.py")
-    return build_prompt(mini, model, document, len(LINES) // 2, [], PromptSettings.model_validate(settings), 64)
+    return build_prompt(mini, model, document, at, [], PromptSettings.model_validate(settings), 64)
 
 
 def tokens(prompt: Prompt, role: str) -> int:
@@ -43,9 +44,11 @@ def test_a_limit_holds_for_its_own_order(mini: ModelTokenizer) -> None:
     assert len(prompt(mini).ids) > 900
 
 
-def test_the_suffix_gets_the_share_that_the_model_wants(mini: ModelTokenizer) -> None:
-    assert 15 <= tokens(prompt(mini, PSM), "suffix") <= 30
-    assert 60 <= tokens(prompt(mini, PromptLimits("psm", 300, 0.25)), "suffix") <= 75
+@pytest.mark.parametrize("line", [0, 3, 20, 40, 600], ids=str)
+def test_the_suffix_has_no_more_than_the_model_wants_wherever_the_cursor_is(mini: ModelTokenizer, line: int) -> None:
+    offset = len("".join(LINES.splitlines(keepends=True)[:line]))
+    assert 15 <= tokens(prompt(mini, PSM, at=offset), "suffix") <= 30
+    assert tokens(prompt(mini, at=offset), "suffix") > 200
 
 
 def test_settings_that_ask_for_less_than_the_model_hold(mini: ModelTokenizer) -> None:
@@ -55,27 +58,32 @@ def test_settings_that_ask_for_less_than_the_model_hold(mini: ModelTokenizer) ->
 
 
 def test_what_a_limit_leaves_out_is_told_and_can_still_be_copied(mini: ModelTokenizer) -> None:
-    model = ModelInfo("m", 1024, limits=(PSM,), looks_up=True)
-    document = DocumentSnapshot("file:///a.py", LINES, "python", 1, "a.py")
-    built = build_prompt(mini, model, document, len(LINES) // 2, [], PromptSettings(), 64)
-    assert any("lines (about" in line for line in built.cut)
-    assert built.elsewhere
+    text = "secret_name = 1\n" + LINES[:1500]
+    model = ModelInfo("m", 1024, looks_up=True)
+    document = DocumentSnapshot("file:///a.py", text, "python", 1, "a.py")
+    whole = build_prompt(mini, model, document, len(text), [], PromptSettings(format="l2r"), 64)
+    assert (whole.cut, whole.elsewhere) == ((), ())
+    model = replace(model, limits=(PromptLimits("l2r", 300, 30),))
+    cut = build_prompt(mini, model, document, len(text), [], PromptSettings(format="l2r"), 64)
+    assert "secret_name" not in cut.text
+    assert [line.split(":")[0] for line in cut.cut] == ["prefix"]
+    assert "secret_name" in "".join(mini.decode(list(ids)) for ids in cut.elsewhere)
 
 
 def test_the_folder_says_it(tmp_path: Path) -> None:
     assert read_limits(tmp_path) == ()
     (tmp_path / "aix.json").write_text("{}")
     assert read_limits(tmp_path) == ()
-    wanted = {"psm": {"tokens": 300, "suffix_share": 0.1}, "spm": {"tokens": 500, "suffix_share": 0.25}}
+    wanted = {"psm": {"tokens": 300, "suffix": 30}, "spm": {"tokens": 500, "suffix": 125}}
     (tmp_path / "aix.json").write_text(json.dumps({"prompts": wanted}))
     assert read_limits(tmp_path) == (PSM, SPM)
 
 
 def test_it_is_told_in_words() -> None:
     assert format_in_words(ModelInfo("m", 1024, "spm", limits=(PSM,))) == "prompt format spm"
-    assert format_in_words(ModelInfo("m", 9000, limits=(PromptLimits("psm", 4000, 0.1),))) == (
-        "prompt format psm of at most 4,000 tokens"
-    )
+    long = PromptLimits("psm", 4000, 400)
+    assert format_in_words(ModelInfo("m", 9000, limits=(long,))) == "prompt format psm of at most 4,000 tokens"
+    assert format_in_words(ModelInfo("m", 1024, limits=(long,))) == "prompt format psm of at most 1,024 tokens"
 
 
 @pytest.mark.parametrize(
@@ -83,13 +91,13 @@ def test_it_is_told_in_words() -> None:
     [
         (3, "prompts wants an entry for each order, not 3"),
         ({"middle": {}}, "prompts names 'middle', which is none of psm, spm, l2r"),
-        ({"psm": 400}, "prompts.psm wants tokens and suffix_share, and nothing else"),
-        ({"psm": {"tokens": 400}}, "prompts.psm wants tokens and suffix_share"),
-        ({"psm": {"tokens": 63, "suffix_share": 0.1}}, "prompts.psm.tokens is 63, not a whole number from 64 on"),
-        ({"psm": {"tokens": True, "suffix_share": 0.1}}, "prompts.psm.tokens is True"),
-        ({"psm": {"tokens": 400.5, "suffix_share": 0.1}}, "prompts.psm.tokens is 400.5"),
-        ({"psm": {"tokens": 400, "suffix_share": 0.9}}, "prompts.psm.suffix_share is 0.9, not a number from 0 to 0.8"),
-        ({"psm": {"tokens": 400, "suffix_share": "much"}}, "prompts.psm.suffix_share is 'much'"),
+        ({"psm": 400}, "prompts.psm wants tokens and suffix, and nothing else"),
+        ({"psm": {"tokens": 400}}, "prompts.psm wants tokens and suffix, and nothing else"),
+        ({"psm": {"tokens": 63, "suffix": 30}}, "prompts.psm.tokens is 63, not a whole number from 64 on"),
+        ({"psm": {"tokens": True, "suffix": 30}}, "prompts.psm.tokens is True"),
+        ({"psm": {"tokens": 400.5, "suffix": 30}}, "prompts.psm.tokens is 400.5"),
+        ({"psm": {"tokens": 400, "suffix": 0}}, "prompts.psm.suffix is 0, not a whole number from 8 on"),
+        ({"psm": {"tokens": 400, "suffix": "much"}}, "prompts.psm.suffix is 'much'"),
     ],
 )
 def test_what_cannot_be_meant_is_told_in_one_line(tmp_path: Path, wanted: object, message: str) -> None:

@@ -60,7 +60,7 @@ def test_a_name_that_no_recipe_has_is_told_with_those_there_are() -> None:
         ("steps = 3", "steps = 3\nreport_every = 0", "report_every must be at least 1"),
         ("[loop]", "[rates]\nbetas = [0.9]\n[loop]", "rates.betas"),
         ("licence =", "license =", "no field export.license"),
-        ("[export]", "[export.prompts.psm]\ntokens = 9\nsuffix_share = 0.1\n[export]", "psm.tokens is 9, not a whole"),
+        ("[export]", "[export.prompts.psm]\ntokens = 9\nsuffix = 8\n[export]", "psm.tokens is 9, not a whole"),
     ],
 )
 def test_settings_that_cannot_be_followed_are_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:

@@ -13,6 +13,7 @@ from aix_lsp.text import (
     index_of,
     line_spans,
     line_start,
+    parts_with_line_feeds,
     width,
     with_line_feeds,
     with_stop,
@@ -213,3 +214,10 @@ def test_a_message_goes_on_by_its_end(said: str, one_line: str, sentence: str) -
     assert continued(said, "restart it") == one_line
     assert with_stop(said) == sentence
     assert without_stop(sentence).rstrip(".") == said.rstrip(".")
+
+
+@given(st.lists(st.text("ab\r\n", max_size=4), max_size=6))
+def test_parts_of_a_text_have_its_line_feeds(parts: list[str]) -> None:
+    found = parts_with_line_feeds(*parts)
+    assert len(found) == len(parts)
+    assert "".join(found) == with_line_feeds("".join(parts))

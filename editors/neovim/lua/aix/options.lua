@@ -64,10 +64,10 @@
 ---@class aix.Settings.Prompt
 ---@field format? "auto"|"psm"|"spm"|"l2r" Order of the prompt: prefix-suffix-middle, suffix-prefix-middle or left to right. `auto` takes the model's own, which is psm unless the catalog says otherwise.
 ---@field snippet_layout? "documents"|"comments" Snippets as documents of their own before the file (as the model saw them in training), or as a commented block at its top (as CrossCodeEval does).
----@field max_tokens? integer Most tokens of a prompt; the model's own limit less the completion's tokens holds where it is lower.
+---@field max_tokens? integer Most tokens of a prompt. The model's own limit less the completion's tokens holds where it is lower, and so does the length at which it answers best.
 ---@field snippet_share? number Largest share of the prompt for snippets.
 ---@field token_healing? boolean Let the model choose the tokens of an unfinished word anew, instead of forcing it to go on from where the cursor cuts the word in two.
----@field suffix_share? number Share of what snippets leave over that the text after the cursor may take; more when the text before the cursor is short.
+---@field suffix_share? number Share of what snippets leave over that the text after the cursor may take; more when the text before the cursor is short, less for a model that answers best with less.
 
 --- Which lines of other files are put before the model.
 ---@class aix.Settings.Retrieval

@@ -34,7 +34,8 @@ from tests.e2e.test_cli import Cli
 FOLDER = str(embedded().source)
 START_S = 120.0
 MARK = "def area(width, height):\n    return width *"
-AFTER = "\n\n\ndef volume(width, height, depth):\n    return width * height * depth\n"
+AFTER = "\n\n\ndef volume(width, height, depth):\n    return area(width, height) * depth\n"
+"""No two tokens are as likely there as that the server's 16 bits could make another one the first."""
 
 
 def free_port() -> int:

@@ -14,13 +14,13 @@ import argparse
 import json
 import statistics
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
 from typing import get_args
 
 from aix_lsp.engine.catalog import embedded
+from aix_lsp.engine.prefix_cache import common_prefix
 from aix_lsp.engine.tokenizer import ModelTokenizer, load_tokenizer
-from aix_lsp.languages import language_of
+from aix_lsp.languages import language_id_of
 from aix_lsp.prompt.build import build_prompt
 from aix_lsp.settings import PromptSettings
 from aix_lsp.types import DocumentSnapshot, FimFormat, ModelInfo
@@ -35,11 +35,8 @@ def typed(text: str) -> Iterator[Iterator[tuple[str, str]]]:
     lines = text.splitlines(keepends=True)
     for place in PLACES:
         first = int(place * max(len(lines) - LINES, 0))
-        before, part, after = (
-            "".join(lines[:first]),
-            "".join(lines[first : first + LINES]),
-            "".join(lines[first + LINES :]),
-        )
+        pieces = lines[:first], lines[first : first + LINES], lines[first + LINES :]
+        before, part, after = map("".join, pieces)
         yield ((before + part[:count], after) for count in range(len(part) + 1))
 
 
@@ -49,14 +46,11 @@ def new_tokens(tokenizer: ModelTokenizer, model: ModelInfo, path: Path) -> Itera
     for keys in typed(text):
         last: tuple[int, ...] = ()
         for before, after in keys:
-            document = DocumentSnapshot(
-                f"file:///{path.name}", before + after, language_of(path.name).name, 0, path.name
-            )
+            document = DocumentSnapshot("untitled:file", before + after, language_id_of(path.name), 0, path.name)
             ids = build_prompt(tokenizer, model, document, len(before), (), PromptSettings(), NEW).ids
-            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(last, ids, strict=False)))
             if last:
-                yield len(ids), len(ids) - same
-            last = tuple(ids)
+                yield len(ids), len(ids) - common_prefix(last, ids)
+            last = ids
 
 
 def figures(tokenizer: ModelTokenizer, model: ModelInfo, paths: list[Path]) -> dict[str, float]:

@@ -6,8 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
-from aix_lsp.engine.base import ModelError
-from aix_lsp.engine.checkpoint import read_json
+from aix_lsp.engine.checkpoint import read_noted
 from aix_lsp.types import Calibration
 
 KEY: Final = "confidence"
@@ -16,14 +15,7 @@ _NAMES: Final = tuple(field.name for field in fields(Calibration))
 
 def read_calibration(folder: Path) -> Calibration | None:
     """What a model's `aix.json` has under `confidence`; None where there is nothing. Raises ModelError."""
-    path = folder / "aix.json"
-    found = read_json(path).get(KEY) if path.is_file() else None
-    if found is None:
-        return None
-    try:
-        return calibration_of(found)
-    except ValueError as error:
-        raise ModelError(f"{path}: {error}") from error
+    return read_noted(folder, KEY, calibration_of)
 
 
 def calibration_of(found: object) -> Calibration:

@@ -7,11 +7,11 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aix_lsp.engine.base import ModelError
 from aix_lsp.engine.weight_memory import WeightCounts
@@ -21,6 +21,8 @@ _INDEX = "model.safetensors.index.json"
 _EMBEDDING = re.compile(r"embed|\bwte\b|\bwpe\b")
 _LARGEST_JSON = 64 << 20
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,17 @@ def inspect(folder: Path) -> Checkpoint:
     weights = _weight_files(folder)
     shapes = {name: shape for path in weights for name, shape in _shapes(path).items()}
     return Checkpoint(folder, config, weights, _counts(shapes))
+
+
+def read_noted(folder: Path, key: str, checked: Callable[[object], T]) -> T | None:
+    """What a model's `aix.json` has under `key`, as `checked` makes it; None where there is nothing. Raises ModelError,
+    with the file's name before what `checked` says in a ValueError."""
+    path = folder / "aix.json"
+    found = read_json(path).get(key) if path.is_file() else None
+    try:
+        return None if found is None else checked(found)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -16,8 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from aix_lsp.engine.base import ModelError
-from aix_lsp.engine.checkpoint import read_json
+from aix_lsp.engine.checkpoint import read_noted
 from aix_lsp.engine.signatures import Signatures
 from aix_lsp.engine.token_index import BORDER, TokenIndex, reading_order
 
@@ -82,17 +81,18 @@ class Match:
 
 def read_copy_weights(folder: Path) -> CopyWeights | None:
     """What a model's `aix.json` has under `copy`; None where there is nothing. Raises ModelError."""
-    path = folder / "aix.json"
-    found = read_json(path).get("copy") if path.is_file() else None
-    if found is None:
-        return None
+    return read_noted(folder, "copy", _checked)
+
+
+def _checked(found: object) -> CopyWeights:
+    """Raises ValueError with one line."""
     names = [field.name for field in fields(CopyWeights)]
     if not isinstance(found, dict) or set(found) != set(names):
-        raise ModelError(f"{path}: copy wants the numbers {', '.join(names)}, and nothing else")
+        raise ValueError(f"copy wants the numbers {', '.join(names)}, and nothing else")
     for name, value in found.items():
         # true is a number to Python, and NaN is one to json
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= 1000:
-            raise ModelError(f"{path}: copy.{name} is {value!r}, not a number from -1000 to 1000")
+            raise ValueError(f"copy.{name} is {value!r}, not a number from -1000 to 1000")
     return CopyWeights(**{name: float(found[name]) for name in names})
 
 

@@ -37,7 +37,7 @@ from typing import Any, get_args
 
 from aix_lsp.engine.base import EngineError
 from aix_lsp.engine.calibration import calibration_of
-from aix_lsp.engine.prompt_limits import limits_of
+from aix_lsp.engine.prompt_limits import limits_noted, limits_of
 from aix_lsp.types import FimFormat, ModelInfo
 
 PROTOCOL = 2
@@ -152,7 +152,7 @@ def run_of(message: Mapping[str, Any]) -> Run:
 
 def model_to_message(info: ModelInfo, folder: Path) -> Message:
     """A model as a `state` message has it."""
-    limits = {one.order: {"tokens": one.tokens, "suffix": one.suffix} for one in info.limits}
+    limits = limits_noted(info.limits)
     return {**asdict(info), "languages": list(info.languages), "limits": limits, "folder": str(folder)}
 
 

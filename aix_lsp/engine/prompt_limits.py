@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, get_args
 
-from aix_lsp.engine.base import ModelError
-from aix_lsp.engine.checkpoint import read_json
+from aix_lsp.engine.checkpoint import read_noted
 from aix_lsp.types import FimFormat, ModelInfo, PromptLimits
 
 KEY: Final = "prompts"
@@ -18,12 +17,7 @@ _LEAST: Final = {"tokens": 64, "suffix": 8}
 def read_limits(folder: Path) -> tuple[PromptLimits, ...]:
     """Limits by order, such as `{"psm": {"tokens": 400, "suffix": 40}}`; none where the folder says nothing. Raises
     ModelError."""
-    path = folder / "aix.json"
-    found = read_json(path).get(KEY) if path.is_file() else None
-    try:
-        return limits_of(found) if found is not None else ()
-    except ValueError as error:
-        raise ModelError(f"{path}: {error}") from error
+    return read_noted(folder, KEY, limits_of) or ()
 
 
 def limits_of(found: object) -> tuple[PromptLimits, ...]:
@@ -35,6 +29,11 @@ def limits_of(found: object) -> tuple[PromptLimits, ...]:
     if unknown:
         raise ValueError(f"{KEY} names {unknown[0]!r}, which is none of {', '.join(orders)}")
     return tuple(_checked(order, found[order]) for order in orders if order in found)
+
+
+def limits_noted(limits: Iterable[PromptLimits]) -> dict[str, dict[str, int]]:
+    """Limits as `limits_of` reads them, for JSON."""
+    return {one.order: {"tokens": one.tokens, "suffix": one.suffix} for one in limits}
 
 
 def format_in_words(info: ModelInfo) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from aix_lsp.engine.prompt_limits import limits_of
 from aix_lsp.evaluation.infilling import Answer, ModelAnswers, Way, judged
 from aix_lsp.evaluation.losses import Loss
 from aix_lsp.evaluation.places import Place
-from aix_lsp.types import ModelInfo, PromptLimits
+from aix_lsp.types import ModelInfo
 
 ANSWERS: Final = "answers.jsonl"
 DATA: Final = "infilling.json"
@@ -85,7 +86,7 @@ def _model(
     info = ModelInfo(
         name=told["name"],
         max_positions=told["positions"],
-        limits=tuple(PromptLimits(**limits) for limits in told.get("limits", ())),
+        limits=limits_of(told.get("limits", {})),
         device=told["device"],
         dtype=told["dtype"],
         parameters=told["parameters"],

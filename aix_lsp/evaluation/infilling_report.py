@@ -8,6 +8,7 @@ from dataclasses import asdict
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
+from aix_lsp.engine.prompt_limits import limits_noted
 from aix_lsp.evaluation.infilling import COPIERS, Answer, ModelAnswers, Way
 from aix_lsp.evaluation.infilling_answers import name_of
 from aix_lsp.evaluation.losses import Loss
@@ -62,7 +63,7 @@ def data_of(
                 "name": model.info.name,
                 "parameters": model.info.parameters,
                 "positions": model.info.max_positions,
-                "limits": [asdict(limits) for limits in model.info.limits],
+                "limits": limits_noted(model.info.limits),
                 "device": model.info.device,
                 "dtype": model.info.dtype,
             }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import Any
 
 from aix_lsp.configuration import Configuration
 from aix_lsp.engine.base import Engine, LoadEvent, ModelError, OnEvent
+from aix_lsp.engine.prompt_limits import limits_noted
 from aix_lsp.engine.select import REMOTE, StartedEngine, engine_for, is_remote
 from aix_lsp.evaluation.run_folder import Store
 from aix_lsp.settings import ModelSettings, Settings
@@ -94,7 +94,7 @@ def tell_model(store: Store, info: ModelInfo, **more: Any) -> None:
             "parameters": info.parameters,
             "max_positions": info.max_positions,
             "format": info.format,
-            "limits": [asdict(limits) for limits in info.limits],
+            "limits": limits_noted(info.limits),
             **more,
         },
     )

@@ -214,7 +214,7 @@ def test_a_line_longer_than_a_piece_gives_its_beginning() -> None:
     file = SourceFile("p", "a.py", "python", f"x = [{', '.join(map(str, range(3000)))}]\nprint(x)\n")
     first, *rest = drawn(file)
     assert len(first) == 256
-    assert with_line_feeds(file.text).startswith(tokenizer.decode(text_of(first)))
+    assert file.text.startswith(tokenizer.decode(text_of(first)))
     assert sum(len(piece) for piece in rest) <= 256
 
 
